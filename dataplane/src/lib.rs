@@ -1,0 +1,1 @@
+//! Placeholder root; filled in the next commits.
