@@ -1,1 +1,7 @@
-//! Placeholder root; filled in the next commits.
+//! The vrouter's forwarding path.
+
+pub mod counters;
+pub mod desired;
+pub mod drop;
+pub mod ids;
+pub mod io;

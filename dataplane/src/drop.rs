@@ -1,0 +1,111 @@
+//! Every way a packet can end without being sent: the name is the counter.
+
+/// Declares the reasons once: variant, stable name, meaning with remedy.
+macro_rules! reasons {
+    ($($variant:ident = $name:literal : $meaning:literal,)+) => {
+        /// Why a packet was dropped. The name is the metric label, the JSON key and the CLI word.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[repr(u8)]
+        pub enum DropReason {
+            $(#[doc = $meaning] $variant,)+
+        }
+
+        impl DropReason {
+            /// All reasons in the order of their numbers.
+            pub const ALL: &[DropReason] = &[$(DropReason::$variant,)+];
+
+            /// Stable name in lower_snake_case.
+            pub const fn name(self) -> &'static str {
+                match self { $(DropReason::$variant => $name,)+ }
+            }
+
+            /// One line: what it means and what to look at.
+            pub const fn meaning(self) -> &'static str {
+                match self { $(DropReason::$variant => $meaning,)+ }
+            }
+        }
+    };
+}
+
+reasons! {
+    MalformedEthernet = "malformed_ethernet": "The frame is shorter than an Ethernet header, or tagged where no tag belongs.",
+    NotForUs = "not_for_us": "The destination MAC is neither the gateway's nor a group address; look at the pod's neighbour table.",
+    SpoofedMac = "spoofed_mac": "The source MAC is not the pod's; look at `mac` of the vif.",
+    UnsupportedEthertype = "unsupported_ethertype": "Neither IPv4, IPv6 nor ARP (LLDP, PPPoE and the like end here).",
+    MalformedArp = "malformed_arp": "ARP that is not Ethernet/IPv4 request or reply, or cut short.",
+    MalformedIpv4 = "malformed_ipv4": "IPv4 version, header length, total length or options contradict the frame.",
+    MalformedIpv6 = "malformed_ipv6": "IPv6 version, payload length or extension headers contradict the frame.",
+    MalformedL4 = "malformed_l4": "The transport header is cut short or its lengths lie.",
+    Ipv4Checksum = "ipv4_checksum": "The IPv4 header checksum is wrong.",
+    SourceRoute = "source_route": "IPv4 source route option or IPv6 type 0 routing header; both are refused (RFC 7126, RFC 5095).",
+    MartianAddress = "martian_address": "Source or destination can not appear on a wire (loopback, 0/8, multicast source, source = destination).",
+    UnknownVif = "unknown_vif": "A frame with a trunk VLAN that names no vif; a vif was just removed.",
+    VifDown = "vif_down": "The destination vif is down; its page says why.",
+    SpoofedSource = "spoofed_source": "The source address is not one of the vif's; look at `addresses` of the vif.",
+    NoRoute = "no_route": "The VRF has no route to the destination.",
+    DiscardRoute = "discard_route": "The route says discard.",
+    RouteLoop = "route_loop": "Routes from VRF to VRF form a loop.",
+    TtlExceeded = "ttl_exceeded": "TTL or hop limit used up (traceroute does this on purpose).",
+    InvalidLabel = "invalid_label": "The MPLS label is assigned to nothing here; the sender's routes are old.",
+    ReservedLabel = "reserved_label": "An MPLS label of 0..15 that is not an explicit null.",
+    MalformedMpls = "malformed_mpls": "The label stack is cut short, has no bottom, or carries neither IPv4 nor IPv6.",
+    MalformedTunnel = "malformed_tunnel": "Outer IP or UDP header cut short or with lengths that lie.",
+    TunnelFragment = "tunnel_fragment": "The outer packet is a fragment: the underlay's MTU is too small for the peer.",
+    TunnelSourceMismatch = "tunnel_source_mismatch": "The outer source is not the node that the route to the inner source names.",
+    TunnelChecksum = "tunnel_checksum": "The outer IPv4 or UDP checksum is wrong, or zero over IPv6 where that is not enabled.",
+    TunnelLoop = "tunnel_loop": "A packet from the fabric would go back into the fabric.",
+    LabelDestinationMismatch = "label_destination_mismatch": "The inner destination is neither an address nor a service of the pod that the label names.",
+    EcnViolation = "ecn_violation": "Congestion experienced outside, not ECN-capable inside (RFC 6040).",
+    NoNeighbour = "no_neighbour": "The way to the tunnel endpoint is not resolved; look at the kernel's route and neighbour tables.",
+    UplinkDown = "uplink_down": "The uplink is down.",
+    FlowTableFull = "flow_table_full": "No room for a new flow pair; established flows go on.",
+    VifFlowLimit = "vif_flow_limit": "The vif has as many flow pairs as it may have.",
+    ServiceNoBackend = "service_no_backend": "The service has no backend that is up.",
+    ServicePortUnmapped = "service_port_unmapped": "The service address has no such port or protocol.",
+    NatPortExhausted = "nat_port_exhausted": "No free source port for the translation.",
+    IcmpErrorUnmatched = "icmp_error_unmatched": "An ICMP error that quotes no live flow.",
+    FragmentUnsupported = "fragment_unsupported": "A non-first inner fragment whose flow is not known.",
+    FrameTooBig = "frame_too_big": "Larger than the way out takes; lower the pods' MTU or raise the uplink's.",
+    TxRingFull = "tx_ring_full": "The transmit ring was full.",
+    NoFreeFrame = "no_free_frame": "No UMEM frame was free.",
+    BadDescriptor = "bad_descriptor": "The kernel named a descriptor outside the UMEM.",
+    MulticastUnsupported = "multicast_unsupported": "Broadcast or multicast in a network is not forwarded.",
+}
+
+/// How many reasons there are; the length of a row of drop counters.
+pub const REASONS: usize = DropReason::ALL.len();
+
+impl DropReason {
+    /// Index into a row of counters.
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+
+    /// The reason with this index.
+    pub fn from_index(index: usize) -> Option<Self> {
+        Self::ALL.get(index).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_stable_in_form() {
+        let mut names: Vec<_> = DropReason::ALL.iter().map(|reason| reason.name()).collect();
+        assert!(names.iter().all(|name| name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')));
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), REASONS);
+    }
+
+    #[test]
+    fn index_and_reason_agree() {
+        for (index, reason) in DropReason::ALL.iter().enumerate() {
+            assert_eq!(reason.index(), index);
+            assert_eq!(DropReason::from_index(index), Some(*reason));
+        }
+        assert_eq!(DropReason::from_index(REASONS), None);
+    }
+}
