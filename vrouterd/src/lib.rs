@@ -1,1 +1,1 @@
-//! Placeholder root; filled in the next commits.
+//! The vrouter node daemon as a library: `main.rs` only parses the command line.
