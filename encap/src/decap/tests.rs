@@ -52,8 +52,11 @@ fn v4_around(data: &[u8]) -> Vec<u8> {
     packet
 }
 
-/// The bytes of (label, S) entries, TTL = 100 + position, then `payload`.
-fn stack(entries: &[(u32, u32)], payload: &[u8]) -> Vec<u8> {
+/// Label and S bit.
+type Entry = (u32, u32);
+
+/// The bytes of the entries, TTL = 100 + position, then `payload`.
+fn stack(entries: &[Entry], payload: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for (position, (label, bottom)) in (0..).zip(entries) {
         bytes.extend_from_slice(&(label << 12 | bottom << 8 | (100 + position)).to_be_bytes());
@@ -276,7 +279,7 @@ fn every_flipped_bit_of_addresses_and_datagram_is_refused_over_ipv6() {
 #[test]
 fn stacks_that_are_taken() {
     // (entries, the label that decides, its TTL, entries popped)
-    let table: [(&[(u32, u32)], u32, u8, u8); 12] = [
+    let table: [(&[Entry], u32, u8, u8); 12] = [
         (&[(16, 1)], 16, 100, 1),
         (&[(0xf_ffff, 1)], 0xf_ffff, 100, 1),
         (&[(0xf_ffff, 0), (42, 1)], 42, 101, 2),
@@ -306,7 +309,7 @@ fn traffic_class_is_reported() {
 
 #[test]
 fn stacks_that_are_refused() {
-    let table: [(&[(u32, u32)], DecapError); 9] = [
+    let table: [(&[Entry], DecapError); 9] = [
         (&[(42, 0), (43, 1)], DecapError::NotBottom),
         (&[(42, 0), (0, 1)], DecapError::NotBottom),
         (&[(42, 0), (0xf_ffff, 1)], DecapError::NotBottom),
