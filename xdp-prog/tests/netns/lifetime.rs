@@ -94,6 +94,7 @@ fn a_killed_process_leaves_nothing_attached() {
     let topology = Node::new("kill");
     let mut child = spawn_holder(topology.node.name(), "no");
     assert_eq!(attachments(), WITH_TCX);
+    assert_eq!(run("bpftool net show").matches(" id ").count(), 2);
     child.kill().unwrap();
     child.wait().unwrap();
     eventually(|| attachments().is_empty());

@@ -170,3 +170,19 @@ fn a_port_whose_device_is_gone_can_be_detached() {
         trunk.attach_trunk1(index("trunk1"), XdpPreference::GenericOnly).unwrap();
     }
 }
+
+#[test]
+fn without_the_trunk_a_ports_frames_are_dropped_and_it_can_come_back() {
+    let topology = Node::new("back");
+    let mut trunk = joined(PREFERENCES[0]);
+    trunk.detach_trunk().unwrap();
+    let probe =
+        || topology.pod.within(|| send("eth0", &udp_frame(GATEWAY_MAC, &[], [10, 9, 0, 1], b"probe")));
+    probe();
+    let mut expected = TrunkCounters { port_unknown: 1, ..Default::default() };
+    eventually(|| trunk.counters().unwrap() == expected);
+    trunk.attach_trunk0(index("trunk0"), NonZeroU32::new(2).unwrap()).unwrap();
+    probe();
+    expected.port_redirected = 1;
+    eventually(|| trunk.counters().unwrap() == expected);
+}
