@@ -1,27 +1,26 @@
 //! Taking a socket down without losing chunks the kernel has let go, or touching those it has not.
 //!
-//! What the kernel may still do after `close` (`net/xdp/xsk.c: xsk_release, xsk_notifier`):
+//! The kernel lets go of a socket (`net/xdp/xsk.c: xsk_release`) when its descriptor is closed *and* its rings are
+//! unmapped, since each mapping holds the file. What it may still do to a chunk afterwards:
 //!
 //! | side | copy mode | zero-copy | device gone |
 //! |---|---|---|---|
-//! | receive | nothing: `xsk_unbind_dev` waited for every receiver | the device writes until the pool is released, later | nothing |
-//! | tx ring, not taken | nothing | the device reads until then | nothing |
-//! | being sent | buffers may still point at the chunk; a completion follows | as above | nothing |
+//! | receive | nothing: `xsk_unbind_dev` waited for every receiver | written until the pool is released | nothing |
+//! | in the tx ring | nothing: only our own calls send | read until then | nothing |
+//! | being sent | read: buffers may still point at the chunk | as above | nothing |
 //!
-//! The pool is released once every buffer of the socket is freed, and only then can the queue be bound again.
-//! So a successor on the same queue proves that all chunks of the old socket are free.
+//! The pool is released later, once every buffer of the socket is freed, and only then can the queue be bound
+//! again. So a successor on the same queue proves that all chunks of the old socket are free.
 
 use crate::config::Mode;
 use crate::device::{Door, Queue};
 use crate::ledger::Ledger;
 use crate::pool::FramePool;
-use crate::ring::Consumer;
-use crate::socket::{Presence, Socket, drain_completions};
+use crate::socket::{Presence, Socket};
 
-/// A closed socket, with the frames the kernel may still use.
+/// A closed socket, with the frames the kernel may still use. Dropping it loses their chunks.
 pub struct Closing {
     ledger: Ledger,
-    completion: Consumer<u64>,
     queue: Queue,
     device: Presence,
 }
@@ -36,31 +35,25 @@ impl Socket {
     /// the kernel can no longer touch; [`Closing`] keeps the rest. Detach the XDP program, or take the socket
     /// out of the XSKMAP, before.
     pub fn close(mut self, pool: &mut FramePool) -> Closing {
+        self.complete(pool);
         let device = self.presence();
-        let Self { ledger, mut rings, door, queue, mode, .. } = self;
-        let mut closing = Closing { ledger, completion: rings.completion, queue, device };
+        let Self { ledger, rings, door, queue, mode, .. } = self;
+        let unsent: Vec<u64> = rings.tx.untaken().map(|descriptor| descriptor.address).collect();
         if let Door::Memory(wire) = &door {
             wire.close();
         }
+        // Only from here on has the kernel let go.
+        drop(rings);
         drop(door);
-        while let Some(descriptor) = rings.rx.pop() {
-            if let Some(frame) = closing.ledger.received(descriptor) {
-                pool.put(frame);
-            }
-        }
+        let mut closing = Closing { ledger, queue, device };
         while let Some(frame) = closing.ledger.spare.pop() {
             pool.put(frame);
         }
-        closing.complete(pool);
         match (device, mode) {
             (Presence::Gone, _) => closing.recall_all(pool),
             (Presence::Present, Mode::Copy) => {
                 closing.recall_receive(pool);
-                for descriptor in rings.tx.untaken() {
-                    if let Some(frame) = closing.ledger.recall_transmit(descriptor.address) {
-                        pool.put(frame);
-                    }
-                }
+                closing.recall_transmit(unsent.into_iter(), pool);
             }
             (Presence::Present, Mode::ZeroCopy) => {}
         }
@@ -73,11 +66,6 @@ impl Closing {
     #[must_use]
     pub fn outstanding(&self) -> u32 {
         self.ledger.receiving + self.ledger.sending
-    }
-
-    /// Moves frames sent since to the pool: completions still arrive after the close. Returns how many.
-    pub fn complete(&mut self, pool: &mut FramePool) -> usize {
-        drain_completions(&mut self.completion, &mut self.ledger, pool)
     }
 
     /// Moves all outstanding frames to the pool, given the socket that was bound to the same queue since, on
@@ -105,16 +93,20 @@ impl Closing {
 
     fn recall_all(&mut self, pool: &mut FramePool) {
         self.recall_receive(pool);
-        for address in self.ledger.umem.addresses() {
-            if let Some(frame) = self.ledger.recall_transmit(address) {
-                pool.put(frame);
-            }
-        }
+        self.recall_transmit(self.ledger.umem.addresses(), pool);
     }
 
     fn recall_receive(&mut self, pool: &mut FramePool) {
         for address in self.ledger.umem.addresses() {
             if let Some(frame) = self.ledger.recall_receive(address) {
+                pool.put(frame);
+            }
+        }
+    }
+
+    fn recall_transmit(&mut self, addresses: impl Iterator<Item = u64>, pool: &mut FramePool) {
+        for address in addresses {
+            if let Some(frame) = self.ledger.recall_transmit(address) {
                 pool.put(frame);
             }
         }

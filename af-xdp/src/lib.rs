@@ -20,8 +20,9 @@
 //!
 //! 1. Take the queue's socket out of the XSKMAP, or detach the XDP program, so that the kernel stops delivering.
 //! 2. `flush` and `complete` until `frames().transmit()` is zero or patience ends.
-//! 3. [`Socket::close`]: closes the descriptor and brings back every frame the kernel has provably let go.
-//! 4. [`Closing`] keeps the rest until completions or a successor on the same queue prove them free.
+//! 3. [`Socket::close`]: unmaps the rings, closes the descriptor and brings back every frame the kernel has
+//!    provably let go.
+//! 4. [`Closing`] keeps the rest until a successor on the same queue proves them free.
 //!
 //! Dropping a [`Socket`] without `close` is safe too: its chunks are then never used again.
 //!

@@ -433,14 +433,11 @@ fn close_brings_back_all_but_what_is_being_sent() {
     spread(&mut bench);
     bench.release_held();
     let Bench { mut pool, socket, mut kernel, .. } = bench;
-    let mut closing = socket.close(&mut pool);
+    let closing = socket.close(&mut pool);
     assert!(!closing.device_gone());
     assert_eq!((closing.outstanding(), pool.len()), (1, CHUNKS as usize - 1));
     assert_eq!(kernel.deliver(b"late"), Err(Refusal::Closed));
     assert_eq!(kernel.collect(), Err(Refusal::Closed));
-    assert_eq!(kernel.complete_withheld(), 1);
-    assert_eq!(closing.complete(&mut pool), 1);
-    assert_eq!((closing.outstanding(), pool.len()), (0, CHUNKS as usize));
 }
 
 #[test]
