@@ -1,19 +1,16 @@
 //! Taking a socket down without losing chunks the kernel has let go, or touching those it has not.
 //!
-//! The kernel lets go of a socket (`net/xdp/xsk.c: xsk_release`) when its descriptor is closed *and* its rings are
-//! unmapped, since each mapping holds the file. What it may still do to a chunk afterwards:
-//!
-//! | side | copy mode | zero-copy | device gone |
-//! |---|---|---|---|
-//! | receive | nothing: `xsk_unbind_dev` waited for every receiver | written until the pool is released | nothing |
-//! | in the tx ring | nothing: only our own calls send | read until then | nothing |
-//! | being sent | read: buffers may still point at the chunk | as above | nothing |
-//!
-//! The pool is released later, once every buffer of the socket is freed, and only then can the queue be bound
-//! again. So a successor on the same queue proves that all chunks of the old socket are free.
+//! Closing the descriptor and unmapping the rings does not stop the kernel by itself: a duplicate of the
+//! descriptor, if only one in a child about to exec, keeps the socket at work; with zero-copy the device writes
+//! until a work item has run; buffers being sent may point at a chunk after that. But the kernel frees the queue
+//! for another bind only once the pool has no more users, and every one of those is a user
+//! (`net/xdp/xsk.c: xsk_release, xsk_destruct`, `net/xdp/xsk_buff_pool.c: xp_release_deferred`). So a bind to the
+//! same queue that succeeds proves that every chunk of the closed socket is free. So does the removal of the
+//! device (`xsk_notifier`).
 
-use crate::config::Mode;
+use crate::bind::{Probe, probe};
 use crate::device::{Door, Queue};
+use crate::error::Error;
 use crate::ledger::Ledger;
 use crate::pool::FramePool;
 use crate::socket::{Presence, Socket};
@@ -22,40 +19,44 @@ use crate::socket::{Presence, Socket};
 pub struct Closing {
     ledger: Ledger,
     queue: Queue,
-    device: Presence,
 }
 
-/// The socket offered does not prove that the closed one is out of the kernel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the socket is not bound to the closed socket's queue and UMEM since the close")]
-pub struct NotASuccessor;
+/// Whether a closed socket's frames are all back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settled {
+    /// Every frame is in the pool.
+    All,
+    /// The kernel still has some; ask again in some milliseconds.
+    NotYet,
+}
 
 impl Socket {
-    /// Closes the descriptor, which frees the queue (a moment later), and moves every frame to the pool that
-    /// the kernel can no longer touch; [`Closing`] keeps the rest. Detach the XDP program, or take the socket
-    /// out of the XSKMAP, before.
+    /// Closes the socket and moves to the pool every frame that the kernel provably has no more; the rest comes
+    /// with [`Closing::settle`]. Take the socket out of the XSKMAP, or detach the XDP program, before.
     pub fn close(mut self, pool: &mut FramePool) -> Closing {
         self.complete(pool);
-        let device = self.presence();
-        let Self { ledger, rings, door, queue, mode, .. } = self;
-        let unsent: Vec<u64> = rings.tx.untaken().map(|descriptor| descriptor.address).collect();
-        if let Door::Memory(wire) = &door {
-            wire.close();
+        while let Some(descriptor) = self.rings.rx.pop() {
+            if let Some(frame) = self.ledger.received(descriptor) {
+                pool.put(frame);
+            }
         }
-        // Only from here on has the kernel let go.
-        drop(rings);
-        drop(door);
-        let mut closing = Closing { ledger, queue, device };
+        let presence = self.presence();
+        let Self { ledger, rings, door, queue, .. } = self;
+        let mut closing = Closing { ledger, queue };
         while let Some(frame) = closing.ledger.spare.pop() {
             pool.put(frame);
         }
-        match (device, mode) {
-            (Presence::Gone, _) => closing.recall_all(pool),
-            (Presence::Present, Mode::Copy) => {
-                closing.recall_receive(pool);
-                closing.recall_transmit(unsent.into_iter(), pool);
+        let let_go = match &door {
+            Door::Memory(wire) => {
+                wire.close();
+                true
             }
-            (Presence::Present, Mode::ZeroCopy) => {}
+            Door::Device(_) => presence == Presence::Gone,
+        };
+        drop(rings);
+        drop(door);
+        if let_go {
+            closing.recall(pool);
         }
         closing
     }
@@ -68,45 +69,36 @@ impl Closing {
         self.ledger.receiving + self.ledger.sending
     }
 
-    /// Moves all outstanding frames to the pool, given the socket that was bound to the same queue since, on
-    /// the same UMEM. Returns how many.
+    /// Moves the outstanding frames to the pool if the kernel has let go of them: if the device is gone, if a
+    /// later socket of the UMEM is bound to the same queue, or else if a bind made just for this succeeds (which
+    /// leaves the queue busy for another moment).
     ///
     /// # Errors
-    /// [`NotASuccessor`], with nothing moved, if `successor` proves nothing: another queue or UMEM, a socket
-    /// older than the closed one, or a kernel before 5.14, where namespaces cannot be told apart.
-    pub fn release(&mut self, successor: &Socket, pool: &mut FramePool) -> Result<usize, NotASuccessor> {
-        let same_queue = successor.queue == self.queue && self.queue.netns.is_some();
-        let younger = self.ledger.is_older_than(&successor.ledger);
-        if !same_queue || !younger {
-            return Err(NotASuccessor);
+    /// [`Error::OtherNamespace`] if the calling thread is not in the network namespace of the socket; otherwise as
+    /// [`Socket::bind`].
+    pub fn settle(&mut self, pool: &mut FramePool) -> Result<Settled, Error> {
+        if self.outstanding() == 0 {
+            return Ok(Settled::All);
         }
-        let before = self.outstanding();
-        self.recall_all(pool);
-        Ok((before - self.outstanding()) as usize)
-    }
-
-    /// Whether the device was gone when the socket was closed.
-    #[must_use]
-    pub fn device_gone(&self) -> bool {
-        self.device == Presence::Gone
-    }
-
-    fn recall_all(&mut self, pool: &mut FramePool) {
-        self.recall_receive(pool);
-        self.recall_transmit(self.ledger.umem.addresses(), pool);
-    }
-
-    fn recall_receive(&mut self, pool: &mut FramePool) {
-        for address in self.ledger.umem.addresses() {
-            if let Some(frame) = self.ledger.recall_receive(address) {
-                pool.put(frame);
+        let (queue, mark) = (self.queue, self.ledger.marks.fill);
+        let succeeded =
+            self.ledger.umem.bound().iter().any(|other| other.queue == queue && other.mark > mark);
+        let free = match (succeeded && queue.netns.is_some()).then_some(Probe::Free) {
+            Some(free) => free,
+            None => probe(queue)?,
+        };
+        match free {
+            Probe::Busy => Ok(Settled::NotYet),
+            Probe::Free => {
+                self.recall(pool);
+                Ok(Settled::All)
             }
         }
     }
 
-    fn recall_transmit(&mut self, addresses: impl Iterator<Item = u64>, pool: &mut FramePool) {
-        for address in addresses {
-            if let Some(frame) = self.ledger.recall_transmit(address) {
+    fn recall(&mut self, pool: &mut FramePool) {
+        for address in self.ledger.umem.addresses() {
+            if let Some(frame) = self.ledger.recall(address) {
                 pool.put(frame);
             }
         }
@@ -117,7 +109,6 @@ impl std::fmt::Debug for Closing {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Closing")
             .field("queue", &self.queue)
-            .field("device", &self.device)
             .field("outstanding", &self.outstanding())
             .finish()
     }

@@ -142,10 +142,6 @@ impl Umem {
         frame.umem == self.shared.id
     }
 
-    pub(crate) fn is_same(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.shared, &other.shared)
-    }
-
     fn chunk_range(&self, frame: &Frame) -> (*mut u8, usize) {
         let start = self.shared.mapping.start().as_ptr();
         if !self.owns(frame) {
@@ -165,12 +161,17 @@ impl Umem {
             // Relaxed: only the socket that holds `mark` ever acts on this value, and it is the one storing it.
             owner.store(mark.0, Ordering::Relaxed);
         }
-        u64::from(frame.chunk) * self.chunk_size() as u64
+        u64::from(frame.chunk) << self.shared.config.chunk_size.shift()
+    }
+
+    /// Bytes from the start of the chunk that `address` lies in.
+    pub(crate) fn offset_in_chunk(&self, address: u64) -> usize {
+        address as usize & (self.chunk_size() - 1)
     }
 
     /// Takes the chunk at `address` back from the kernel, if it is lent under `mark`.
     pub(crate) fn regain(&self, address: u64, mark: Mark) -> Option<Frame> {
-        let chunk = u32::try_from(address / self.chunk_size() as u64).ok()?;
+        let chunk = u32::try_from(address >> self.shared.config.chunk_size.shift()).ok()?;
         let owner = self.shared.owners.get(chunk as usize)?;
         // The one place that makes a frame of a returned chunk. A chunk the kernel names twice, or that was
         // never lent under this mark, is with the user or under another mark by now.
@@ -217,8 +218,8 @@ impl Umem {
 
     /// Start of the `len` bytes at `address`, if the chunk there is lent under `mark` and they lie inside it.
     pub(crate) fn lent_bytes(&self, address: u64, len: usize, mark: Mark) -> Option<*mut u8> {
-        let chunk = usize::try_from(address / self.chunk_size() as u64).ok()?;
-        let within = (address % self.chunk_size() as u64) as usize;
+        let chunk = usize::try_from(address >> self.shared.config.chunk_size.shift()).ok()?;
+        let within = self.offset_in_chunk(address);
         let owner = self.shared.owners.get(chunk)?.load(Ordering::Relaxed);
         if owner != mark.0 || within.checked_add(len)? > self.chunk_size() {
             return None;

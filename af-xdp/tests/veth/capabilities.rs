@@ -3,6 +3,7 @@
 /// `linux/capability.h`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Capability {
+    NetAdmin = 12,
     NetRaw = 13,
     IpcLock = 14,
 }

@@ -17,8 +17,8 @@ mod packets;
 use std::time::{Duration, Instant};
 
 use af_xdp::{
-    Error, Frame, FramePool, Mode, PollSet, Readiness, RingSizes, Socket, SocketConfig, Umem, UmemConfig,
-    ZeroCopy, preflight,
+    BusyPoll, Closing, Error, Frame, FramePool, Mode, PollSet, Readiness, RingSizes, Settled, Socket,
+    SocketConfig, Umem, UmemConfig, ZeroCopy, preflight,
 };
 use capabilities::{Capability, without};
 use netns::{in_own_netns, ip, veth_pair};
@@ -53,6 +53,16 @@ fn drain(socket: &mut Socket, pool: &mut FramePool) {
         socket.complete(pool);
         assert!(Instant::now() < end, "frames are stuck: {:?}", socket.frames());
     }
+}
+
+/// Asks until every frame of a closed socket is back.
+fn settle(mut closing: Closing, pool: &mut FramePool) {
+    let end = Instant::now() + Duration::from_secs(5);
+    while closing.settle(pool).unwrap() == Settled::NotYet {
+        assert!(Instant::now() < end, "frames are stuck: {closing:?}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    assert_eq!(closing.outstanding(), 0);
 }
 
 /// The kernel frees a queue a moment after the socket's close, behind an RCU grace period and a work item.
@@ -121,7 +131,7 @@ fn one_umem_serves_sockets_on_two_devices() {
         }
         assert_eq!(pool.len(), CHUNKS as usize - 2 * RINGS.fill as usize);
         for socket in sockets {
-            assert_eq!(socket.close(&mut pool).outstanding(), 0);
+            settle(socket.close(&mut pool), &mut pool);
         }
         assert_eq!(pool.len(), CHUNKS as usize);
     });
@@ -141,6 +151,22 @@ fn zero_copy_is_refused_by_a_veth_and_copy_mode_taken() {
             assert_eq!(refusal.raw_os_error(), Some(libc::EOPNOTSUPP), "{refusal}");
             drop(socket);
         }
+    });
+}
+
+#[test]
+fn with_busy_polling_every_wakeup_is_a_call() {
+    in_own_netns(|| {
+        let (ifindex, _) = veth_pair("vxa-a", "vxa-b");
+        let (umem, _) = umem_and_pool();
+        let busy_poll = Some(BusyPoll { microseconds: 20, budget: 64 });
+        let mut socket = Socket::bind(&umem, &SocketConfig { busy_poll, ..config(ifindex) }).unwrap();
+        socket.wake_rx().unwrap();
+        socket.wake_rx().unwrap();
+        assert_eq!(socket.counters().rx_wakeups, 2);
+        let wish = SocketConfig { busy_poll, queue: 1, ..config(ifindex) };
+        let error = without(Capability::NetAdmin, || Socket::bind(&umem, &wish).unwrap_err());
+        assert!(error.to_string().contains("CAP_NET_ADMIN"), "{error}");
     });
 }
 
@@ -222,49 +248,89 @@ fn a_removed_device_is_named_spins_nothing_and_gives_all_frames_back() {
         let (next, _) = veth_pair("vxa-c", "vxa-d");
         let successor = Socket::bind(&umem, &config(next)).unwrap();
         let closing = socket.close(&mut pool);
-        assert!(closing.device_gone());
         assert_eq!((closing.outstanding(), pool.len()), (0, CHUNKS as usize));
         drop(successor);
     });
 }
 
-#[test]
-fn a_closed_queue_can_be_bound_again_and_its_frames_come_back() {
-    in_own_netns(|| {
-        let (here, there) = veth_pair("vxa-a", "vxa-b");
-        let (umem, mut pool) = umem_and_pool();
-        for round in 0..5u32 {
-            let mut socket = bind_once_free(&umem, &config(here));
-            let peer = PacketSocket::open(there, TYPE);
-            socket.refill(&mut pool);
-            let frame = framed(&umem, &mut pool, &test_packet(round));
-            socket.transmit(frame).unwrap();
+/// Fill ring full, one frame being completed, one in the tx ring.
+fn busy_socket(umem: &Umem, pool: &mut FramePool, config: &SocketConfig) -> Socket {
+    let mut socket = bind_once_free(umem, config);
+    socket.refill(pool);
+    for number in 0..2 {
+        let frame = framed(umem, pool, &test_packet(number));
+        socket.transmit(frame).unwrap();
+        if number == 0 {
             socket.flush().unwrap();
-            assert_eq!(peer.receive(), test_packet(round));
-            let frame = framed(&umem, &mut pool, &test_packet(round));
-            socket.transmit(frame).unwrap();
-            let mut closing = socket.close(&mut pool);
-            let successor = bind_once_free(&umem, &config(here));
-            closing.release(&successor, &mut pool).unwrap();
-            assert_eq!((closing.outstanding(), pool.len()), (0, CHUNKS as usize));
-            drop(successor.close(&mut pool));
         }
+    }
+    socket
+}
+
+#[test]
+fn a_closed_sockets_frames_come_back_whether_or_not_the_queue_is_bound_again() {
+    in_own_netns(|| {
+        let (ifindex, _) = veth_pair("vxa-a", "vxa-b");
+        let (umem, mut pool) = umem_and_pool();
+        for _ in 0..5 {
+            let socket = busy_socket(&umem, &mut pool, &config(ifindex));
+            settle(socket.close(&mut pool), &mut pool);
+            assert_eq!(pool.len(), CHUNKS as usize);
+
+            let mut closing = busy_socket(&umem, &mut pool, &config(ifindex)).close(&mut pool);
+            assert!(closing.outstanding() >= RINGS.fill);
+            let successor = bind_once_free(&umem, &config(ifindex));
+            assert_eq!(closing.settle(&mut pool).unwrap(), Settled::All);
+            assert_eq!((closing.outstanding(), pool.len()), (0, CHUNKS as usize));
+            settle(successor.close(&mut pool), &mut pool);
+        }
+        assert_eq!(pool.refused(), 0);
     });
 }
 
 #[test]
-fn an_older_socket_and_another_queue_are_no_successors() {
+fn frames_stay_with_a_socket_whose_descriptor_was_duplicated() {
     in_own_netns(|| {
-        let (first, _) = veth_pair("vxa-a", "vxa-b");
-        let (second, _) = veth_pair("vxa-c", "vxa-d");
+        let (ifindex, _) = veth_pair("vxa-a", "vxa-b");
         let (umem, mut pool) = umem_and_pool();
-        let older = Socket::bind(&umem, &config(first)).unwrap();
-        let socket = Socket::bind(&umem, &config(second)).unwrap();
+        let socket = busy_socket(&umem, &mut pool, &config(ifindex));
+        let duplicate = socket.fd().unwrap().try_clone_to_owned().unwrap();
         let mut closing = socket.close(&mut pool);
-        assert!(closing.release(&older, &mut pool).is_err());
-        let (other_umem, _) = umem_and_pool();
-        let stranger = bind_once_free(&other_umem, &config(second));
-        assert!(closing.release(&stranger, &mut pool).is_err());
+        for _ in 0..20 {
+            assert_eq!(closing.settle(&mut pool).unwrap(), Settled::NotYet);
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        drop(duplicate);
+        settle(closing, &mut pool);
+        assert_eq!(pool.len(), CHUNKS as usize);
+    });
+}
+
+#[test]
+fn frames_come_back_when_the_device_goes_after_the_close() {
+    in_own_netns(|| {
+        let (ifindex, _) = veth_pair("vxa-a", "vxa-b");
+        let (umem, mut pool) = umem_and_pool();
+        let closing = busy_socket(&umem, &mut pool, &config(ifindex)).close(&mut pool);
+        ip("link del vxa-a");
+        settle(closing, &mut pool);
+        assert_eq!(pool.len(), CHUNKS as usize);
+    });
+}
+
+#[test]
+fn another_namespace_proves_nothing() {
+    in_own_netns(|| {
+        let (ifindex, _) = veth_pair("vxa-a", "vxa-b");
+        let (umem, mut pool) = umem_and_pool();
+        let mut closing = busy_socket(&umem, &mut pool, &config(ifindex)).close(&mut pool);
+        in_own_netns(move || {
+            let (same_index, _) = veth_pair("vxa-a", "vxa-b");
+            assert_eq!(same_index, ifindex, "both namespaces count alike, or this test shows nothing");
+            let _elsewhere = Socket::bind(&umem, &config(ifindex)).unwrap();
+            assert!(matches!(closing.settle(&mut pool), Err(Error::OtherNamespace { .. })));
+            assert!(closing.outstanding() > 0);
+        });
     });
 }
 
