@@ -84,6 +84,12 @@ pub struct FlowTable {
     pub(crate) evict_cursor: AtomicUsize,
 }
 
+impl std::fmt::Debug for FlowTable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FlowTable").field("statistics", &self.statistics()).finish_non_exhaustive()
+    }
+}
+
 impl FlowTable {
     /// An empty table. `seed` must come from the system's source of randomness: who knows it can choose keys that
     /// fall into one bucket.
@@ -227,3 +233,6 @@ impl FlowTable {
         self.owners.len(owner)
     }
 }
+
+#[cfg(test)]
+mod tests;
