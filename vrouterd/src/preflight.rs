@@ -23,7 +23,9 @@ pub enum PreflightError {
         missing: Vec<Capability>,
     },
     /// The kernel does not tell the capabilities.
-    #[error("cannot read the capabilities of this process ({0}): start vrouterd as root, on Linux 5.8 or newer")]
+    #[error(
+        "cannot read the capabilities of this process ({0}): start vrouterd as root, on Linux 5.8 or newer"
+    )]
     Unreadable(caps::errors::CapsError),
 }
 

@@ -68,8 +68,11 @@ fn no_uplink(config: &Config, facts: &HostFacts) -> Problem {
     let uplink = &config.node.uplink;
     let names: Vec<&str> =
         facts.links.iter().map(|link| link.ifname.as_str()).filter(|name| *name != "lo").collect();
-    let what =
-        format!("there is no interface {}{}", quote(&uplink.value), did_you_mean(&uplink.value, names.clone()));
+    let what = format!(
+        "there is no interface {}{}",
+        quote(&uplink.value),
+        did_you_mean(&uplink.value, names.clone())
+    );
     uplink.problem(what, format_args!("use one of {}", names.join(", ")))
 }
 
@@ -103,7 +106,8 @@ fn tunnel_link<'f>(
 fn mtus(config: &Config, uplink_mtu: u32) -> Vec<Problem> {
     let overhead = u32::from(config.overhead());
     let room = uplink_mtu.saturating_sub(overhead);
-    let has_v6 = |addresses: &[super::place::At<core::net::IpAddr>]| addresses.iter().any(|at| at.value.is_ipv6());
+    let has_v6 =
+        |addresses: &[super::place::At<core::net::IpAddr>]| addresses.iter().any(|at| at.value.is_ipv6());
     let defaults = config.vifs.iter().filter(|vif| vif.mtu.is_none()).map(|vif| &vif.addresses);
     let any_v6 = defaults.chain(config.host.iter().map(|host| &host.addresses)).any(|list| has_v6(list));
     let least = u32::from(if any_v6 { LEAST_MTU_V6 } else { LEAST_MTU_V4 });
@@ -124,7 +128,8 @@ fn mtus(config: &Config, uplink_mtu: u32) -> Vec<Problem> {
                 "{} bytes + {overhead} of outer headers are {needed}, more than the MTU {uplink_mtu} of {}",
                 mtu.value, config.node.uplink.value
             );
-            let remedy = format!("write at most {room}, leave `mtu` out, or raise the uplink's MTU to {needed}");
+            let remedy =
+                format!("write at most {room}, leave `mtu` out, or raise the uplink's MTU to {needed}");
             problems.push(mtu.problem(what, remedy));
         }
     }
@@ -137,7 +142,8 @@ fn host_routes(config: &Config, carrier: &LinkFacts) -> Vec<Problem> {
     routes
         .filter_map(|route| {
             let subnet = carrier.addresses.iter().find(|net| net.contains(&route.value))?;
-            let what = format!("{} lies in {}, the subnet of {}", route.value, subnet.trunc(), carrier.ifname);
+            let what =
+                format!("{} lies in {}, the subnet of {}", route.value, subnet.trunc(), carrier.ifname);
             Some(route.problem(what, "list only prefixes of pods and services"))
         })
         .collect()

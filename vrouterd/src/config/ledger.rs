@@ -181,7 +181,8 @@ impl<'r> Ledger<'r> {
     pub(super) fn claim_prefix(&mut self, vrf: &VrfName, prefix: &At<IpNet>) {
         let net = prefix.value;
         if let Some(first) = self.prefixes.get(&(vrf.clone(), net)) {
-            let what = format!("VRF {} already has a route for {net} (line {})", quote(vrf.as_str()), first.line);
+            let what =
+                format!("VRF {} already has a route for {net} (line {})", quote(vrf.as_str()), first.line);
             self.report.add(&prefix.place, what, "put all next hops into the `via` of one route");
             return;
         }
@@ -225,8 +226,13 @@ impl<'r> Ledger<'r> {
         for address in service {
             let (fits, family) = if address.value.is_ipv4() { (v4, "IPv4") } else { (v6, "IPv6") };
             if !fits {
-                let what = format!("{} has no {family} address, the service is {}", known.owner, address.value);
-                self.report.add(&vif.place, what, "use backends that have an address of the service's family");
+                let what =
+                    format!("{} has no {family} address, the service is {}", known.owner, address.value);
+                self.report.add(
+                    &vif.place,
+                    what,
+                    "use backends that have an address of the service's family",
+                );
             }
         }
     }

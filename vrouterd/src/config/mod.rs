@@ -122,7 +122,9 @@ fn read<'a>(mut root: Section<'a>, report: &'a Report<'a>) -> Result<Config, Rep
     let vrfs = root.tables("vrf", |section| vif::vrf(section, ledger));
     let node = match root.item("node") {
         Some(item) => item.section().and_then(|section| node::read(section, ledger)),
-        None => Err(root.wrong("the section [node] is missing", "add [node] with name, uplink, tunnel_address")),
+        None => {
+            Err(root.wrong("the section [node] is missing", "add [node] with name, uplink, tunnel_address"))
+        }
     };
     let engine = section_or_empty(&mut root, report, "engine", &empty).and_then(options::engine);
     let timeouts = section_or_empty(&mut root, report, "timeouts", &empty).and_then(options::timeouts);
@@ -130,10 +132,13 @@ fn read<'a>(mut root: Section<'a>, report: &'a Report<'a>) -> Result<Config, Rep
     let node_name = node.as_ref().ok().map(|node| node.name.as_str());
     let host = root.optional("host", |item| vif::host(item.section()?, ledger, node_name));
     let vifs = root.tables("vif", |section| vif::vif(section, ledger));
-    let routes = root.tables("route", |section| route::route(section, ledger));
     let services = root.tables("service", |section| service::service(section, ledger));
+    let routes = root.tables("route", |section| route::route(section, ledger));
     root.finish();
 
+    let most_vifs = usize::from(VifSlot::LAST) - usize::from(matches!(host, Ok(Some(_))));
+    check_count(&root, &vifs, "vifs", most_vifs);
+    check_count(&root, &vrfs, "VRFs", MOST_VRFS);
     let host = host?.map(|at| at.value);
     host.iter().flat_map(|host| &host.routes).for_each(|prefix| ledger.check_host_route(prefix));
     let config = Config {
@@ -147,7 +152,6 @@ fn read<'a>(mut root: Section<'a>, report: &'a Report<'a>) -> Result<Config, Rep
         routes: routes?,
         services: services?,
     };
-    check_sizes(&root, &config)?;
     Ok(config)
 }
 
@@ -163,18 +167,14 @@ fn section_or_empty<'a: 'e, 'e>(
     }
 }
 
-fn check_sizes(root: &Section<'_>, config: &Config) -> Result<(), Reported> {
-    let most_vifs = usize::from(VifSlot::LAST);
-    let vifs = config.vifs.len() + usize::from(config.host.is_some());
-    if vifs > most_vifs {
-        let what = format!("{vifs} vifs, the host included, are more than the trunk's {most_vifs} VLAN ids");
-        return Err(root.wrong(what, "move pods to another node"));
+/// The trunk has a VLAN id for each vif, the host's included; VRFs are numbered with 16 bits.
+fn check_count<T>(root: &Section<'_>, list: &Result<Vec<T>, Reported>, things: &str, most: usize) {
+    if let Ok(list) = list
+        && list.len() > most
+    {
+        let what = format!("{} {things} are given, there is room for {most}", list.len());
+        root.wrong(what, format_args!("remove {things} that this node does not need"));
     }
-    if config.vrfs.len() > MOST_VRFS {
-        let what = format!("{} VRFs are more than {MOST_VRFS}", config.vrfs.len());
-        return Err(root.wrong(what, "remove VRFs that no vif of this node uses"));
-    }
-    Ok(())
 }
 
 /// The summary that `vrouterd check` prints.

@@ -18,7 +18,8 @@ pub(super) fn read(mut section: Section<'_>, ledger: &mut Ledger<'_>) -> Result<
         section.required("tunnel_address", "tunnel_address = \"172.30.0.1\"", scalar::address);
     let state_dir = section.or_default("state_dir", PathBuf::from("/run/vrouter"), state_dir);
     let udp_port = section.or_default("udp_port", MPLS_UDP_PORT, scalar::port);
-    let legacy = section.or_default("legacy_udp_port", Some(LEGACY_MPLS_UDP_PORT), |item| {
+    let default_legacy = Some(LEGACY_MPLS_UDP_PORT).filter(|port| udp_port.as_ref().ok() != Some(port));
+    let legacy = section.or_default("legacy_udp_port", default_legacy, |item| {
         let port = legacy_port(item)?;
         match (port, &udp_port) {
             (Some(port), Ok(main)) if port == *main => Err(item.wrong(
@@ -70,7 +71,14 @@ fn state_dir(item: &Item<'_>) -> Result<PathBuf, Reported> {
 }
 
 fn legacy_port(item: &Item<'_>) -> Result<Option<u16>, Reported> {
-    if item.is_text() { scalar::choice(item, &[("off", None)]) } else { scalar::port(item).map(Some) }
+    match item.word() {
+        None => scalar::port(item).map(Some),
+        Some("off") => Ok(None),
+        Some(other) => Err(item.wrong(
+            format_args!("{} is neither a port nor \"off\"", quote(other)),
+            "write a number from 1 to 65535, or \"off\" to take no second port",
+        )),
+    }
 }
 
 fn outer(section: &mut Section<'_>) -> Result<OuterOptions, Reported> {
@@ -86,12 +94,15 @@ fn outer(section: &mut Section<'_>) -> Result<OuterOptions, Reported> {
 }
 
 fn dscp(item: &Item<'_>) -> Result<DscpMode, Reported> {
-    if item.is_text() {
-        return scalar::choice(item, &[("copy", DscpMode::Copy)]);
+    let remedy = "write a number from 0 to 63, or \"copy\"";
+    match item.word() {
+        Some("copy") => Ok(DscpMode::Copy),
+        Some(other) => Err(item.wrong(format_args!("{} is no DSCP", quote(other)), remedy)),
+        None => {
+            // DSCP is a field of six bits (RFC 2474 section 3).
+            let value = item.number(0..=63, ", or \"copy\"")?;
+            let too_large = |_| item.wrong(format_args!("{value} is too large"), remedy);
+            u8::try_from(value).map(DscpMode::Fixed).map_err(too_large)
+        }
     }
-    // DSCP is a field of six bits (RFC 2474 section 3).
-    let value = item.number(0..=63, ", or \"copy\"")?;
-    u8::try_from(value)
-        .map(DscpMode::Fixed)
-        .map_err(|_| item.wrong(format_args!("{value} is too large"), "write a number from 0 to 63"))
 }

@@ -46,8 +46,8 @@ pub(super) fn engine(mut section: Section<'_>) -> Result<Engine, Reported> {
     let workers = workers?.unwrap_or_else(|| At { value: 1, place: section.place.clone() });
     let cpus = cpus?;
     if !cpus.is_empty() && cpus.len() != usize::from(workers.value) {
-        let what = format!("{} CPUs for {} workers", cpus.len(), workers.value);
-        return Err(section.wrong(what, "list one CPU in `cpus` for each of `workers`, or leave `cpus` out"));
+        let what = format!("`cpus` lists {}, `workers` is {}", cpus.len(), workers.value);
+        return Err(section.wrong(what, "list one CPU for each worker, or leave `cpus` out"));
     }
     Ok(Engine {
         workers,
@@ -68,7 +68,9 @@ fn cpus(item: &Item<'_>) -> Result<Vec<At<u16>>, Reported> {
     item.list(|element| {
         let cpu = scalar::small(element, 0..=LAST_CPU, "")?;
         if seen.contains(&cpu) {
-            return Err(element.wrong(format_args!("CPU {cpu} is listed twice"), "pin each worker to its own"));
+            return Err(
+                element.wrong(format_args!("CPU {cpu} is listed twice"), "pin each worker to its own")
+            );
         }
         seen.push(cpu);
         Ok(cpu)

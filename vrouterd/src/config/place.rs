@@ -79,7 +79,8 @@ mod tests {
     #[test]
     fn positions_count_lines_and_characters_from_one() {
         let lines = Lines::new("ab\n\nü = 1\n");
-        let table = [(0, (1, 1)), (2, (1, 3)), (3, (2, 1)), (4, (3, 1)), (7, (3, 3)), (11, (4, 1)), (99, (4, 1))];
+        let table =
+            [(0, (1, 1)), (2, (1, 3)), (3, (2, 1)), (4, (3, 1)), (7, (3, 3)), (11, (4, 1)), (99, (4, 1))];
         for (offset, position) in table {
             assert_eq!(lines.position(offset), position, "offset {offset}");
         }

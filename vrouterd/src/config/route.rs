@@ -1,5 +1,7 @@
 //! `[[route]]`, and the next hops of routes and services.
 
+use std::collections::HashSet;
+
 use dataplane::desired::{Hop, HopTarget, Route, RouteTarget};
 use dataplane::ids::VrfName;
 
@@ -46,7 +48,9 @@ fn target(
             }
             Ok(RouteTarget::Vrf(other))
         }
-        (None, None, Some(action)) => scalar::choice(&action, &[("discard", ())]).map(|()| RouteTarget::Discard),
+        (None, None, Some(action)) => {
+            scalar::choice(&action, &[("discard", ())]).map(|()| RouteTarget::Discard)
+        }
         (None, None, None) => Err(section.wrong("the route leads nowhere", WAYS)),
         _ => Err(section.wrong("the route leads to several ends", WAYS)),
     }
@@ -54,14 +58,13 @@ fn target(
 
 /// Reads a list of next hops, each at most once; it may be empty.
 pub(super) fn hops(item: &Item<'_>, ledger: &mut Ledger<'_>) -> Result<Vec<At<Hop>>, Reported> {
-    let mut seen: Vec<HopTarget> = Vec::new();
+    let mut seen: HashSet<HopTarget> = HashSet::new();
     item.list(|element| {
         let hop = hop(element.section()?, ledger)?;
-        if seen.contains(&hop.to) {
+        if !seen.insert(hop.to.clone()) {
             let remedy = "list it once; `weight` gives it a larger share";
             return Err(element.wrong("this next hop is listed twice", remedy));
         }
-        seen.push(hop.to.clone());
         Ok(hop)
     })
 }

@@ -137,13 +137,15 @@ pub(super) fn small(
     unit: &str,
 ) -> Result<u16, Reported> {
     let number = item.number(u64::from(*allowed.start())..=u64::from(*allowed.end()), unit)?;
-    u16::try_from(number).map_err(|_| item.wrong(format_args!("{number} is too large"), "write a smaller one"))
+    u16::try_from(number)
+        .map_err(|_| item.wrong(format_args!("{number} is too large"), "write a smaller one"))
 }
 
 /// A number of 32 bits.
 pub(super) fn medium(item: &Item<'_>, allowed: core::ops::RangeInclusive<u32>) -> Result<u32, Reported> {
     let number = item.number(u64::from(*allowed.start())..=u64::from(*allowed.end()), "")?;
-    u32::try_from(number).map_err(|_| item.wrong(format_args!("{number} is too large"), "write a smaller one"))
+    u32::try_from(number)
+        .map_err(|_| item.wrong(format_args!("{number} is too large"), "write a smaller one"))
 }
 
 /// A time in whole seconds, 1 second to 30 days.
@@ -154,11 +156,11 @@ pub(super) fn seconds(item: &Item<'_>) -> Result<Duration, Reported> {
 
 /// One of a few words.
 pub(super) fn choice<T: Copy>(item: &Item<'_>, choices: &[(&str, T)]) -> Result<T, Reported> {
-    let text = item.text()?;
-    if let Some((_, value)) = choices.iter().find(|(word, _)| *word == text) {
-        return Ok(*value);
-    }
     let words: Vec<String> = choices.iter().map(|(word, _)| quote(word)).collect();
-    let what = format!("{} is not one of the choices", quote(text));
-    Err(item.wrong(what, format_args!("write {}", words.join(" or "))))
+    let remedy = format!("write {}", words.join(" or "));
+    let text = item.text_or(&remedy)?;
+    match choices.iter().find(|(word, _)| *word == text) {
+        Some((_, value)) => Ok(*value),
+        None => Err(item.wrong(format_args!("{} is not one of the choices", quote(text)), remedy)),
+    }
 }

@@ -43,12 +43,18 @@ impl<'a> Item<'a> {
         self.wrong(format_args!("{found} is given where {wanted} is needed"), remedy)
     }
 
-    pub(super) fn is_text(&self) -> bool {
-        self.value.is_str()
+    /// The value if it is a string, for keys that take a word or something else.
+    pub(super) fn word(&self) -> Option<&'a str> {
+        self.value.as_str()
     }
 
     pub(super) fn text(&self) -> Result<&'a str, Reported> {
-        self.value.as_str().ok_or_else(|| self.wrong_type("a string", "put the value in double quotes"))
+        self.text_or("put the value in double quotes")
+    }
+
+    /// The text; `remedy` says what to write when it is something else.
+    pub(super) fn text_or(&self, remedy: &str) -> Result<&'a str, Reported> {
+        self.value.as_str().ok_or_else(|| self.wrong_type("a string", remedy))
     }
 
     /// A whole number of `allowed`; `unit` is shown after the limits, such as " seconds" or "".
@@ -138,7 +144,9 @@ impl<'a> Section<'a> {
     ) -> Result<At<T>, Reported> {
         match self.item(key) {
             Some(item) => Ok(At { value: read(&item)?, place: item.place }),
-            None => Err(self.wrong(format_args!("the key `{key}` is missing"), format_args!("add {example}"))),
+            None => {
+                Err(self.wrong(format_args!("the key `{key}` is missing"), format_args!("add {example}")))
+            }
         }
     }
 
@@ -169,7 +177,9 @@ impl<'a> Section<'a> {
         let Some(item) = self.item(key) else { return Ok(Vec::new()) };
         if item.value.is_table() {
             let remedy = format_args!("write [[{key}]] with two brackets, once for each");
-            return Err(item.wrong(format_args!("there can be several, but this is a single [{key}]"), remedy));
+            return Err(
+                item.wrong(format_args!("there can be several, but this is a single [{key}]"), remedy)
+            );
         }
         let read_all = item.list(|element| read(element.section()?))?;
         Ok(read_all.into_iter().map(|at| at.value).collect())

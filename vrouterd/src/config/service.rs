@@ -1,6 +1,7 @@
 //! `[[service]]`: ClusterIPs.
 
 use core::net::IpAddr;
+use std::collections::HashSet;
 
 use dataplane::desired::{HopTarget, ServicePort, Transport};
 
@@ -23,9 +24,10 @@ pub(super) fn service(mut section: Section<'_>, ledger: &mut Ledger<'_>) -> Resu
 
     let vrf_name = vrf.as_ref().ok().map(|at| &at.value);
     let known_addresses = addresses.as_ref().map_or(&[][..], Vec::as_slice);
-    if let (Some(vrf), Ok(ports)) = (vrf_name, &ports) {
+    let known_ports = ports.as_ref().map_or(&[][..], |at| &at.value);
+    if let Some(vrf) = vrf_name {
         let owner = owner(&name, known_addresses, &section);
-        known_addresses.iter().for_each(|at| ledger.claim_service(vrf, at, &ports.value, &owner));
+        known_addresses.iter().for_each(|at| ledger.claim_service(vrf, at, known_ports, &owner));
     }
     for backend in backends.iter().flat_map(|at| &at.value) {
         if let HopTarget::Vif(vif) = &backend.value.to {
@@ -43,7 +45,11 @@ pub(super) fn service(mut section: Section<'_>, ledger: &mut Ledger<'_>) -> Resu
 }
 
 /// The service as shown in messages: by name, else by its address.
-fn owner(name: &Result<Option<At<String>>, Reported>, addresses: &[At<IpAddr>], section: &Section<'_>) -> Owner {
+fn owner(
+    name: &Result<Option<At<String>>, Reported>,
+    addresses: &[At<IpAddr>],
+    section: &Section<'_>,
+) -> Owner {
     let shown = match (name, addresses.first()) {
         (Ok(Some(name)), _) => name.value.clone(),
         (_, Some(address)) => address.value.to_string(),
@@ -76,14 +82,13 @@ fn addresses(section: &mut Section<'_>) -> Result<Vec<At<IpAddr>>, Reported> {
 }
 
 fn ports(item: &Item<'_>) -> Result<Vec<At<ServicePort>>, Reported> {
-    let mut seen = Vec::new();
+    let mut seen = HashSet::new();
     let list = item.list(|element| {
         let port = port(element.section()?)?;
-        if seen.contains(&(port.protocol, port.port)) {
+        if !seen.insert((port.protocol, port.port)) {
             let what = format!("port {} is listed twice for one protocol", port.port);
             return Err(element.wrong(what, "list each protocol and port once"));
         }
-        seen.push((port.protocol, port.port));
         Ok(port)
     })?;
     if list.is_empty() {

@@ -103,7 +103,9 @@ pub(super) fn host(
 fn addresses(item: &Item<'_>) -> Result<Vec<At<IpAddr>>, Reported> {
     let list = item.list(scalar::address)?;
     if list.is_empty() {
-        return Err(item.wrong("the list is empty", "give at least one address: others are dropped as spoofed"));
+        return Err(
+            item.wrong("the list is empty", "give at least one address: others are dropped as spoofed")
+        );
     }
     Ok(list)
 }
