@@ -22,8 +22,8 @@ pub enum Error {
     },
     /// A capability is missing, or (before Linux 5.11) the limit on locked memory is too low.
     #[error(
-        "{action}: the kernel says no; grant CAP_BPF and CAP_NET_ADMIN (and CAP_PERFMON where the kernel asks \
-         for it); before Linux 5.11 also raise `ulimit -l`"
+        "{action}: the kernel says no; grant CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN; before Linux 5.11 also raise \
+         `ulimit -l`"
     )]
     NotPermitted {
         /// What was tried.

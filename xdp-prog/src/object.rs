@@ -5,10 +5,12 @@ use std::io;
 use aya::maps::{Map, MapError};
 use aya::programs::{Program, ProgramError, SchedClassifier, Xdp};
 use aya::{Ebpf, EbpfError, EbpfLoader};
+use rustix::io::Errno;
 use tracing::debug;
 
 use crate::Error;
 use crate::error::{chain, errno};
+use crate::preflight::may_compute_packet_offsets;
 
 /// One of the two embedded objects, opened: its maps exist, its programs are not loaded yet.
 #[derive(Debug)]
@@ -100,14 +102,18 @@ fn load_error(program: &'static str, error: ProgramError) -> Error {
         None => io::Error::other(chain(&error)),
     };
     match source.raw_os_error() {
-        Some(code) if is_denial(code) => {
+        Some(code) if is_denial(code) || is_verifier_denial(code) => {
             Error::NotPermitted { action: format!("loading BPF program `{program}`"), source }
         }
         _ => Error::Load { program, source },
     }
 }
 
-/// EACCES is not among them: the verifier says it for a program it finds unsafe.
 fn is_denial(code: i32) -> bool {
-    code == rustix::io::Errno::PERM.raw_os_error()
+    code == Errno::PERM.raw_os_error()
+}
+
+/// EACCES is what the verifier says of an unsafe program; of ours only where a capability is missing.
+fn is_verifier_denial(code: i32) -> bool {
+    code == Errno::ACCESS.raw_os_error() && !may_compute_packet_offsets()
 }

@@ -39,18 +39,29 @@ pub fn preflight() -> Result<(), Vec<Missing>> {
     if missing.is_empty() { Ok(()) } else { Err(missing) }
 }
 
-/// CAP_SYS_ADMIN stands for CAP_BPF, as capabilities(7) says. Direct packet access does not need CAP_PERFMON.
+/// CAP_SYS_ADMIN stands for the two of BPF, as capabilities(7) says.
 fn capabilities() -> Vec<Missing> {
-    let has = |capability| caps::has_cap(None, CapSet::Effective, capability).unwrap_or(false);
-    let mut missing = Vec::new();
-    if !has(Capability::CAP_BPF) && !has(Capability::CAP_SYS_ADMIN) {
-        missing.push("CAP_BPF");
-    }
-    if !has(Capability::CAP_NET_ADMIN) {
-        missing.push("CAP_NET_ADMIN");
-    }
+    let needed = [
+        (Capability::CAP_BPF, Some(Capability::CAP_SYS_ADMIN)),
+        (Capability::CAP_PERFMON, Some(Capability::CAP_SYS_ADMIN)),
+        (Capability::CAP_NET_ADMIN, None),
+    ];
     let remedy = "run as root, or grant it (systemd: AmbientCapabilities=; container: securityContext)";
-    missing.into_iter().map(|what| Missing { what: what.to_owned(), remedy: remedy.to_owned() }).collect()
+    needed
+        .into_iter()
+        .filter(|&(capability, instead)| !has(capability) && !instead.is_some_and(has))
+        .map(|(capability, _)| Missing { what: capability.to_string(), remedy: remedy.to_owned() })
+        .collect()
+}
+
+/// The verifier lets a program add a variable to a packet pointer (the IPv4 header length) only with
+/// CAP_PERFMON; without it the load fails with EACCES, as it would for an unsafe program.
+pub(crate) fn may_compute_packet_offsets() -> bool {
+    has(Capability::CAP_PERFMON) || has(Capability::CAP_SYS_ADMIN)
+}
+
+fn has(capability: Capability) -> bool {
+    caps::has_cap(None, CapSet::Effective, capability).unwrap_or(false)
 }
 
 /// bpf_redirect_peer came with 5.10, after XDP links (5.9).
