@@ -125,7 +125,7 @@ pub struct Timeouts {
     pub tcp_opening: Duration,
     /// TCP in full swing (RFC 5382 REQ-5: at least 2 h 4 min).
     pub tcp_established: Duration,
-    /// TCP after a FIN (RFC 5382 REQ-5: at least 4 min).
+    /// TCP after a FIN from both ends (RFC 5382 REQ-5: at least 4 min).
     pub tcp_closing: Duration,
     /// UDP (RFC 4787 REQ-5: at least 2 min, better 5).
     pub udp: Duration,
