@@ -1,1 +1,3 @@
 //! Placeholder root; filled in the next commits.
+
+pub mod ethtool;
