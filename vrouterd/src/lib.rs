@@ -1,1 +1,3 @@
 //! The vrouter node daemon as a library: `main.rs` only parses the command line.
+
+pub mod kernel;
