@@ -173,17 +173,18 @@ impl Ethtool {
     pub fn switch_off(&self, device: &str, offload: Offload) -> Result<(), EthtoolError> {
         let (_, set, bit) = offload.commands();
         let word = self.word(device, offload)?;
-        // A device that has no such feature answers EOPNOTSUPP to "off", so it is not asked.
-        if word & bit == 0 {
-            return Ok(());
-        }
         let mut request = request_for(device)?;
         let mut value = Value { cmd: set, data: word & !bit };
-        self.value(&mut request, &mut value).map_err(|source| EthtoolError::Refused {
-            device: device.to_owned(),
-            operation: format!("switch off offload {offload}"),
-            source,
-        })?;
+        // What is off now may be off only for as long as another offload is, so it is told too.
+        match self.value(&mut request, &mut value) {
+            Ok(()) => {}
+            // A device without the feature answers this to "off" as well.
+            Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) && word & bit == 0 => {}
+            Err(source) => {
+                let operation = format!("switch off offload {offload}");
+                return Err(EthtoolError::Refused { device: device.to_owned(), operation, source });
+            }
+        }
         if self.is_on(device, offload)? {
             return Err(EthtoolError::StaysOn { device: device.to_owned(), offload });
         }
