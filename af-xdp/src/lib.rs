@@ -34,6 +34,7 @@ mod close;
 mod config;
 mod device;
 mod error;
+pub mod ethtool;
 mod frame;
 mod ledger;
 mod mapping;
