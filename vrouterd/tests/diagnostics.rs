@@ -1,16 +1,19 @@
 //! The diagnostics pages, asked in-process.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
 #[path = "../examples/diag_fixture/fixture.rs"]
 mod fixture;
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use fixture::{AWKWARD, Fixture, SCRIPT};
 use tower::ServiceExt;
-use vrouterd::http::{Hosts, Options, VifSeries, router};
+use vrouterd::http::{Options, router};
 use vrouterd::view::State;
 
 const PAGES: [&str; 12] = [
@@ -47,8 +50,12 @@ impl Answer {
     }
 }
 
-fn pages(series: VifSeries, fixture: Fixture) -> Router {
-    router(Arc::new(fixture), Options { vif_series: series, hosts: Hosts::Loopback })
+fn options() -> Options {
+    Options::for_listener(([127, 0, 0, 1], 8085).into())
+}
+
+fn pages(fixture: Fixture) -> Router {
+    router(Arc::new(fixture), options())
 }
 
 async fn send(router: Router, request: Request<Body>) -> Answer {
@@ -58,7 +65,7 @@ async fn send(router: Router, request: Request<Body>) -> Answer {
 }
 
 async fn get(path: &str) -> Answer {
-    send(pages(VifSeries::Hidden, Fixture::default()), Request::get(path).body(Body::empty()).unwrap()).await
+    send(pages(Fixture::default()), Request::get(path).body(Body::empty()).unwrap()).await
 }
 
 #[tokio::test]
@@ -236,13 +243,13 @@ async fn only_get_and_head_are_answered() {
             [Method::POST, Method::PUT, Method::DELETE, Method::PATCH, Method::OPTIONS, Method::TRACE]
         {
             let request = Request::builder().method(&method).uri(path).body(Body::empty()).unwrap();
-            let answer = send(pages(VifSeries::Hidden, Fixture::default()), request).await;
+            let answer = send(pages(Fixture::default()), request).await;
             assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED, "{method} {path}");
             assert_eq!(answer.header(header::ALLOW), "GET, HEAD", "{method} {path}");
         }
     }
     let request = Request::head("/vifs").body(Body::empty()).unwrap();
-    let answer = send(pages(VifSeries::Hidden, Fixture::default()), request).await;
+    let answer = send(pages(Fixture::default()), request).await;
     assert_eq!((answer.status, answer.text.as_str()), (StatusCode::OK, ""));
 }
 
@@ -281,7 +288,7 @@ async fn bodies_long_urls_and_foreign_hosts_are_refused() {
     ];
     for (request, status) in table {
         let answer =
-            send(pages(VifSeries::Hidden, Fixture::default()), request.body(Body::empty()).unwrap()).await;
+            send(pages(Fixture::default()), request.body(Body::empty()).unwrap()).await;
         assert_eq!(answer.status, status);
     }
 }
@@ -291,12 +298,30 @@ async fn probes_say_what_is_wrong_and_pages_show_it() {
     assert_eq!((get("/healthz").await.text.as_str(), get("/readyz").await.text.as_str()), ("ok\n", "ok\n"));
     let reason = "The uplink <eth0> is down.";
     let ask = |path: &'static str| {
-        let fixture = Fixture { ready: State::Down { reason: reason.to_owned() } };
-        send(pages(VifSeries::Hidden, fixture), Request::get(path).body(Body::empty()).unwrap())
+        let fixture = Fixture { ready: State::Down { reason: reason.to_owned() }, ..Fixture::default() };
+        send(pages(fixture), Request::get(path).body(Body::empty()).unwrap())
     };
     let ready = ask("/readyz").await;
     assert_eq!((ready.status, ready.text), (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")));
     assert_eq!(ready.headers[header::CONTENT_TYPE], "text/plain; charset=utf-8");
     assert_eq!(ask("/healthz").await.status, StatusCode::OK);
     assert!(ask("/vifs").await.text.contains("The uplink &#60;eth0&#62; is down."));
+}
+
+#[tokio::test]
+async fn a_slow_page_is_given_up_and_the_others_are_answered() {
+    let fixture = Fixture { pause: Duration::from_millis(400), ..Fixture::default() };
+    let options = Options { page_deadline: Duration::from_millis(100), ..options() };
+    let router = router(Arc::new(fixture), options);
+    let ask = |path: &str| send(router.clone(), Request::get(path).body(Body::empty()).unwrap());
+    let began = Instant::now();
+    let slow = ask("/workers").await;
+    assert_eq!(slow.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(began.elapsed() < Duration::from_millis(350), "{:?}", began.elapsed());
+    assert_eq!(ask("/vifs").await.status, StatusCode::OK);
+    // Four pages at a time: while four are stuck, a fifth finds no turn, but probes need none.
+    let stuck = (ask("/workers"), ask("/workers"), ask("/workers"), ask("/workers"));
+    tokio::join!(stuck.0, stuck.1, stuck.2, stuck.3);
+    assert_eq!(ask("/vifs").await.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(ask("/healthz").await.status, StatusCode::OK);
 }

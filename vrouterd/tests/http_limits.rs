@@ -1,5 +1,7 @@
 //! The bounds of the diagnostics server, over real sockets on loopback.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
 #[path = "../examples/diag_fixture/fixture.rs"]
 mod fixture;
 
@@ -12,7 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use vrouterd::http::{Hosts, Limits, Options, VifSeries, router, serve};
+use vrouterd::http::{Limits, Options, router, serve};
 
 struct Server {
     address: SocketAddr,
@@ -23,9 +25,8 @@ struct Server {
 async fn start(limits: Limits) -> Server {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let options = Options { vif_series: VifSeries::Hidden, hosts: Hosts::for_listener(address) };
     let (stop, stopped) = oneshot::channel::<()>();
-    let router = router(Arc::new(Fixture::default()), options);
+    let router = router(Arc::new(Fixture::default()), Options::for_listener(address));
     let task = tokio::spawn(serve(listener, router, limits, async {
         let _ = stopped.await;
     }));

@@ -1,5 +1,7 @@
 //! `/metrics`, read line by line as OpenMetrics 1.0 describes it.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
 #[path = "../examples/diag_fixture/fixture.rs"]
 mod fixture;
 
@@ -11,13 +13,15 @@ use axum::http::{Request, header};
 use dataplane::drop::DropReason;
 use fixture::{AWKWARD, Fixture};
 use tower::ServiceExt;
-use vrouterd::http::{Hosts, Options, VifSeries, router};
+use vrouterd::http::{Options, VifSeries, router};
 
 /// A sample: name, labels, value.
 type Sample = (String, BTreeMap<String, String>, f64);
+/// The labels that a sample is looked up by.
+type Labels<'a> = &'a [(&'a str, &'a str)];
 
 async fn scrape(series: VifSeries) -> String {
-    let router = router(Arc::new(Fixture::default()), Options { vif_series: series, hosts: Hosts::Loopback });
+    let router = router(Arc::new(Fixture::default()), Options { vif_series: series, ..Options::for_listener(([127, 0, 0, 1], 8085).into()) });
     let response = router.oneshot(Request::get("/metrics").body(Body::empty()).unwrap()).await.unwrap();
     let kind = &response.headers()[header::CONTENT_TYPE];
     assert_eq!(kind, "application/openmetrics-text; version=1.0.0; charset=utf-8");
@@ -96,7 +100,7 @@ fn parse_value(text: &str) -> (String, &str) {
     panic!("no closing quote in {text}")
 }
 
-fn value(samples: &[Sample], name: &str, labels: &[(&str, &str)]) -> f64 {
+fn value(samples: &[Sample], name: &str, labels: Labels<'_>) -> f64 {
     let matches = |sample: &&Sample| {
         sample.0 == name && labels.iter().all(|(key, value)| sample.1.get(*key).is_some_and(|is| is == value))
     };
@@ -108,7 +112,7 @@ fn value(samples: &[Sample], name: &str, labels: &[(&str, &str)]) -> f64 {
 #[tokio::test]
 async fn the_series_have_the_values_of_the_views() {
     let samples = parse(&scrape(VifSeries::Hidden).await);
-    let table: [(&str, &[(&str, &str)], f64); 14] = [
+    let table: [(&str, Labels<'_>, f64); 14] = [
         ("vrouter_build_info", &[("version", "0.1.0")], 1.0),
         ("vrouter_generation", &[], 42.0),
         ("vrouter_packets_total", &[("port", "trunk"), ("direction", "rx")], 2_184_411.0),

@@ -17,11 +17,13 @@ pub(crate) const AWKWARD: &str = "a/b?c#d e&f=\"g\"'h'%41+\\é";
 pub(crate) struct Fixture {
     /// What the probes and the banner say.
     pub(crate) ready: State,
+    /// How long it takes to read the workers.
+    pub(crate) pause: Duration,
 }
 
 impl Default for Fixture {
     fn default() -> Self {
-        Self { ready: State::Up }
+        Self { ready: State::Up, pause: Duration::ZERO }
     }
 }
 
@@ -310,6 +312,7 @@ impl ViewSource for Fixture {
     }
 
     fn workers(&self) -> Vec<WorkerView> {
+        std::thread::sleep(self.pause);
         let ring = |interface: &str, queue, rx_ring_full| RingView {
             interface: interface.to_owned(),
             queue,

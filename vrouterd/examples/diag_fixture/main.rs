@@ -1,11 +1,13 @@
 //! Serves the diagnostics pages of a made-up node, to look at them in a browser:
 //! `cargo run -p vrouterd --example diag_fixture -- 127.0.0.1:8085`
 
+#![allow(clippy::unwrap_used, reason = "the fixture parses its own literals")]
+
 mod fixture;
 
 use std::sync::Arc;
 
-use vrouterd::http::{Hosts, Limits, Options, VifSeries, router, serve};
+use vrouterd::http::{Limits, Options, VifSeries, router, serve};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> std::io::Result<()> {
@@ -13,7 +15,7 @@ async fn main() -> std::io::Result<()> {
     let listener = tokio::net::TcpListener::bind(&address).await?;
     let local = listener.local_addr()?;
     println!("http://{local}/");
-    let options = Options { vif_series: VifSeries::Shown, hosts: Hosts::for_listener(local) };
+    let options = Options { vif_series: VifSeries::Shown, ..Options::for_listener(local) };
     let router = router(Arc::new(fixture::Fixture::default()), options);
     let interrupted = async {
         // Without a signal handler the process ends at once, which is as good here.

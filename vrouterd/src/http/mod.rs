@@ -21,7 +21,9 @@ mod render;
 mod server;
 mod text;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::http::{HeaderValue, header};
@@ -40,6 +42,19 @@ pub struct Options {
     pub vif_series: VifSeries,
     /// Which `Host` headers are answered.
     pub hosts: Hosts,
+    /// Longest wait for a page, after which the answer is 503.
+    pub page_deadline: Duration,
+}
+
+impl Options {
+    /// For a server that listens on `address`: no series per vif, pages within 10 seconds.
+    pub fn for_listener(address: SocketAddr) -> Self {
+        Self {
+            vif_series: VifSeries::default(),
+            hosts: Hosts::for_listener(address),
+            page_deadline: Duration::from_secs(10),
+        }
+    }
 }
 
 /// Whether `/metrics` has series per vif: as many as there are pods, so off by default.
@@ -54,7 +69,7 @@ pub enum VifSeries {
 
 /// Everything the daemon shows over HTTP, reading from `source`.
 pub fn router(source: Arc<dyn ViewSource>, options: Options) -> Router {
-    let reader = Reader::new(Arc::clone(&source));
+    let reader = Reader::new(Arc::clone(&source), options.page_deadline);
     Router::new()
         .merge(pages::routes().with_state(reader.clone()))
         .merge(metrics::routes(reader, options.vif_series))

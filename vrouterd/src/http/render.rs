@@ -15,22 +15,22 @@ use crate::view::ViewSource;
 
 /// Pages made at the same time; the others wait. Bounds threads and memory.
 const AT_ONCE: usize = 4;
-/// Longest wait for a page, turn included.
-const DEADLINE: Duration = Duration::from_secs(10);
 
 /// Reads views for the pages.
 #[derive(Clone)]
 pub(super) struct Reader {
     source: Arc<dyn ViewSource>,
     turns: Arc<Semaphore>,
+    deadline: Duration,
 }
 
 impl Reader {
-    pub(super) fn new(source: Arc<dyn ViewSource>) -> Self {
-        Self { source, turns: Arc::new(Semaphore::new(AT_ONCE)) }
+    pub(super) fn new(source: Arc<dyn ViewSource>, deadline: Duration) -> Self {
+        Self { source, turns: Arc::new(Semaphore::new(AT_ONCE)), deadline }
     }
 
-    /// Runs `read` on a thread that may block. A turn is held until it ends, even when nobody waits
+    /// Runs `read` on a thread that may block, waiting until the deadline for a turn and for the
+    /// result. A turn is held until it ends, even when nobody waits
     /// for it any more.
     pub(super) async fn read<T: Send + 'static>(
         &self,
@@ -48,7 +48,7 @@ impl Reader {
                 Problem::internal()
             })
         };
-        tokio::time::timeout(DEADLINE, work).await.unwrap_or_else(|_| Err(Problem::busy()))
+        tokio::time::timeout(self.deadline, work).await.unwrap_or_else(|_| Err(Problem::busy()))
     }
 
     /// Answers with what `read` finds, as JSON or in the page that `page` makes of it.
