@@ -287,8 +287,7 @@ async fn bodies_long_urls_and_foreign_hosts_are_refused() {
         (Request::get(format!("/vif/{}", "a".repeat(4091))), StatusCode::NOT_FOUND),
     ];
     for (request, status) in table {
-        let answer =
-            send(pages(Fixture::default()), request.body(Body::empty()).unwrap()).await;
+        let answer = send(pages(Fixture::default()), request.body(Body::empty()).unwrap()).await;
         assert_eq!(answer.status, status);
     }
 }

@@ -21,7 +21,10 @@ type Sample = (String, BTreeMap<String, String>, f64);
 type Labels<'a> = &'a [(&'a str, &'a str)];
 
 async fn scrape(series: VifSeries) -> String {
-    let router = router(Arc::new(Fixture::default()), Options { vif_series: series, ..Options::for_listener(([127, 0, 0, 1], 8085).into()) });
+    let router = router(
+        Arc::new(Fixture::default()),
+        Options { vif_series: series, ..Options::for_listener(([127, 0, 0, 1], 8085).into()) },
+    );
     let response = router.oneshot(Request::get("/metrics").body(Body::empty()).unwrap()).await.unwrap();
     let kind = &response.headers()[header::CONTENT_TYPE];
     assert_eq!(kind, "application/openmetrics-text; version=1.0.0; charset=utf-8");
