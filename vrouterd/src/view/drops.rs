@@ -43,8 +43,10 @@ pub struct PortDrops {
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(tag = "port", rename_all = "snake_case")]
 pub enum PortName {
-    /// From another node, or not to be laid at a vif's door.
+    /// From another node.
     Uplink,
+    /// From the trunk, in a frame that names no vif.
+    Trunk,
     /// From a vif.
     Vif {
         /// Its name.
