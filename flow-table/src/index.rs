@@ -3,10 +3,12 @@
 //! A key has two candidate buckets and an entry never moves, so a lookup looks at exactly two cache lines and a
 //! key that is in the table is found whatever else goes on.
 
+use std::hash::{BuildHasher, Hasher};
+
 use ahash::RandomState;
 
 use crate::bucket::{Bucket, BucketFull, BucketLock, Entry};
-use crate::key::PackedKey;
+use crate::key::{Direction, PackedKey};
 
 /// Hash of a key under the table's own seed.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -39,7 +41,13 @@ impl Index {
     }
 
     pub(crate) fn hash(&self, key: &PackedKey) -> FlowHash {
-        FlowHash(self.hasher.hash_one((key.words, key.kind.bits())))
+        let [src_high, src_low, dst_high, dst_low, last] = key.words;
+        let wide = |high: u64, low: u64| u128::from(high) << 64 | u128::from(low);
+        let mut hasher = self.hasher.build_hasher();
+        hasher.write_u128(wide(src_high, src_low));
+        hasher.write_u128(wide(dst_high, dst_low));
+        hasher.write_u128(wide(last, key.kind.bits().into()));
+        FlowHash(hasher.finish())
     }
 
     /// The first and the second choice; never the same.
@@ -78,12 +86,7 @@ impl Index {
     }
 
     /// Adds an entry to the emptier candidate, or to the other if it fills up meanwhile.
-    pub(crate) fn link(
-        &self,
-        hash: FlowHash,
-        pair: u32,
-        direction: crate::Direction,
-    ) -> Result<(), BucketFull> {
+    pub(crate) fn link(&self, hash: FlowHash, pair: u32, direction: Direction) -> Result<(), BucketFull> {
         let entry = Entry { tag: hash.tag(), pair, direction };
         let (first, second) = self.candidates(hash);
         let (Some(first), Some(second)) = (self.buckets.get(first), self.buckets.get(second)) else {
@@ -95,7 +98,7 @@ impl Index {
     }
 
     /// Removes an entry; one that is not there is none to remove.
-    pub(crate) fn unlink(&self, hash: FlowHash, pair: u32, direction: crate::Direction) {
+    pub(crate) fn unlink(&self, hash: FlowHash, pair: u32, direction: Direction) {
         let entry = Entry { tag: hash.tag(), pair, direction };
         self.buckets(hash).for_each(|bucket| bucket.take(entry));
     }

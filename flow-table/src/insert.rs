@@ -38,7 +38,7 @@ pub enum InsertError {
     /// No slot, and no idle pair in reach that could give way.
     #[error("the flow table is full: raise its size or lower the timeouts")]
     TableFull,
-    /// The owner has its share, or its index is not below `max_owners`.
+    /// The owner has its share, idle pairs not yet swept included, or its index is not below `max_owners`.
     #[error("the owner of this flow has as many flows as it may: raise its limit")]
     OwnerLimit,
     /// Both candidate buckets of a key are full. By chance this does not happen.
@@ -129,3 +129,6 @@ impl FlowTable {
         Ok(Hit { pair, direction: Direction::Forward, action: new.forward.action, rewrite })
     }
 }
+
+#[cfg(test)]
+mod tests;

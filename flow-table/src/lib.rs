@@ -36,6 +36,13 @@ mod tcp;
 mod timeout;
 mod view;
 
+#[cfg(test)]
+mod fixtures;
+#[cfg(test)]
+mod model_tests;
+#[cfg(test)]
+mod race_tests;
+
 pub use action::{Action, Dependency, Output, Source, Ttl};
 pub use index::FlowHash;
 pub use insert::{InsertError, NewPair};

@@ -4,7 +4,7 @@ use crate::action::Action;
 use crate::activity::Activity;
 use crate::key::{Direction, FlowKey, Kind, PackedKey};
 use crate::rewrite::{Deltas, Rewrite, RewriteKind};
-use crate::sync::{AtomicU64, Ordering, fence, pause};
+use crate::sync::{AtomicU64, Ordering, fence, pause, spin};
 use crate::timeout::Millis;
 
 /// Attempts of a reader while the slot is being written; a writer needs one at most unless it was preempted.
@@ -174,7 +174,7 @@ impl Pair {
     /// Reads the slot so that everything `look` loads belongs together. `look` runs on words that may be torn
     /// while a writer is at work, and again until none was; so it must be total and without effect.
     pub(crate) fn read<T>(&self, look: impl Fn(&Pair) -> T) -> Read<T> {
-        for attempt in 0..ATTEMPTS {
+        for _ in 0..ATTEMPTS {
             let before = Sequence(self.sequence.load(Ordering::Acquire));
             if !before.is_being_written() {
                 if !before.incarnation().is_live() {
@@ -186,8 +186,8 @@ impl Pair {
                     return Read::Live(before.incarnation(), value);
                 }
             }
-            // A reader never yields: it has a packet in its hand. It gives up instead.
-            pause(attempt.min(1));
+            // A reader does not yield, as it has a packet in its hand; it gives up instead.
+            spin();
         }
         Read::Busy
     }

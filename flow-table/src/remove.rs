@@ -1,5 +1,6 @@
 //! Taking a pair out.
 
+use crate::index::FlowHash;
 use crate::key::Direction;
 use crate::origin::Origin;
 use crate::pair::Pair;
@@ -39,7 +40,7 @@ impl FlowTable {
         removed
     }
 
-    fn hashes(&self, pair: PairRef) -> Option<(crate::FlowHash, crate::FlowHash)> {
+    fn hashes(&self, pair: PairRef) -> Option<(FlowHash, FlowHash)> {
         let (forward, reverse) =
             self.read(pair, |pair| (pair.key(Direction::Forward), pair.key(Direction::Reverse)))?;
         Some((self.index.hash(&forward), self.index.hash(&reverse)))

@@ -4,7 +4,7 @@ use crate::action::Output;
 use crate::key::Direction;
 use crate::pair::{Pair, Read};
 use crate::statistics::Cause;
-use crate::sync::Ordering;
+use crate::sync::{AtomicUsize, Ordering};
 use crate::table::{FlowTable, PairRef};
 use crate::tcp;
 use crate::timeout::{FlowState, Millis, Pressure};
@@ -46,7 +46,7 @@ impl FlowTable {
             .find(|index| self.take_idle(*index, now, (Pressure::Full, Cause::Evicted)))
     }
 
-    fn next_slot(&self, cursor: &crate::sync::AtomicUsize) -> u32 {
+    fn next_slot(&self, cursor: &AtomicUsize) -> u32 {
         (cursor.fetch_add(1, Ordering::Relaxed) % self.capacity()) as u32
     }
 
@@ -80,3 +80,6 @@ pub(crate) fn state(slot: &Pair) -> FlowState {
     let (forward, reverse) = slot.activity(Direction::Forward);
     tcp::state(&forward.track(), &reverse.track())
 }
+
+#[cfg(test)]
+mod tests;

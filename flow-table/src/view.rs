@@ -5,7 +5,7 @@ use crate::activity::Activity;
 use crate::key::{Direction, FlowKey};
 use crate::pair::{Pair, Read};
 use crate::sweep::state;
-use crate::table::FlowTable;
+use crate::table::{FlowTable, PairRef};
 use crate::timeout::{FlowState, Millis};
 
 /// One direction of a pair.
@@ -26,8 +26,8 @@ pub struct DirectionView {
 /// A pair.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct FlowView {
-    /// Index of its slot.
-    pub index: u32,
+    /// Its name, for removing it; holds the index of its slot.
+    pub pair: PairRef,
     /// Whom it counts for.
     pub owner: u16,
     /// What it is doing.
@@ -42,7 +42,7 @@ pub struct FlowView {
 
 impl FlowTable {
     /// The first `limit` pairs that match, in the order of their slots from slot `from` on; to continue, give the
-    /// last index plus one. For diagnostics: it allocates, and walks up to the whole table.
+    /// index of the last pair plus one. For diagnostics: it allocates, and walks up to the whole table.
     ///
     /// Each pair is consistent in keys and actions; its counters may move while they are read.
     pub fn view(
@@ -63,21 +63,15 @@ impl FlowTable {
     fn view_slot(&self, index: usize, slot: &Pair, now: Millis) -> Option<FlowView> {
         let index = index as u32;
         let read = slot.read(|slot| {
-            let origin = self.origin(index);
             let (forward, reverse) = slot.activity(Direction::Forward);
-            FlowView {
-                index,
-                owner: origin.owner,
-                state: state(slot),
-                age: now.since(origin.created),
-                forward: view_direction(slot, Direction::Forward, forward, now),
-                reverse: view_direction(slot, Direction::Reverse, reverse, now),
-            }
+            let forward = view_direction(slot, Direction::Forward, forward, now);
+            let reverse = view_direction(slot, Direction::Reverse, reverse, now);
+            (self.origin(index), state(slot), forward, reverse)
         });
-        match read {
-            Read::Live(_, view) => Some(view),
-            Read::Free | Read::Busy => None,
-        }
+        let Read::Live(incarnation, (origin, state, forward, reverse)) = read else { return None };
+        let pair = PairRef { index, incarnation };
+        let age = now.since(origin.created);
+        Some(FlowView { pair, owner: origin.owner, state, age, forward, reverse })
     }
 }
 
@@ -91,3 +85,6 @@ fn view_direction(slot: &Pair, direction: Direction, activity: &Activity, now: M
         bytes: counts.bytes,
     }
 }
+
+#[cfg(test)]
+mod tests;
