@@ -26,6 +26,11 @@ pub enum Command {
     ///
     /// Exits with 0 when the file is sound and with 2 when it is not.
     Check(ConfigFile),
+    /// Forward packets until told to stop (SIGTERM, SIGINT); SIGHUP reads the file again.
+    ///
+    /// Exits with 0 after a stop, with 2 when configuration, privileges or kernel will not do
+    /// (nothing has been attached then), and with 1 when something broke.
+    Run(ConfigFile),
 }
 
 /// Which configuration.
@@ -60,7 +65,7 @@ mod tests {
     #[test]
     fn check_wants_a_file() {
         let cli = Cli::try_parse_from(["vrouterd", "check", "--config", "a.toml"]).unwrap();
-        let Command::Check(file) = cli.command;
+        let Command::Check(file) = cli.command else { panic!("not check") };
         assert_eq!(file.config, Path::new("a.toml"));
         let table: [(&[&str], ErrorKind); 4] = [
             (&["vrouterd", "check"], ErrorKind::MissingRequiredArgument),

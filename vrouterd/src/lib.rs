@@ -10,6 +10,7 @@ pub mod daemon;
 pub mod engine;
 pub mod http;
 pub mod kernel;
+pub mod log;
 pub mod preflight;
 pub mod state;
 pub mod view;

@@ -14,7 +14,7 @@ use xdp_prog::{Fabric, Trunk};
 use super::error::DaemonError;
 use super::ports::Ports;
 use super::start::{fabric_config, plugs, uplink_mtu, vhost_plan};
-use crate::config::{self, Config, Problems};
+use crate::config::{self, Config, Problems, check_against};
 use crate::engine::Engine;
 use crate::kernel::KernelFacts;
 use crate::kernel::devices::Devices;
@@ -170,7 +170,7 @@ impl Control {
     async fn try_reload(&mut self) -> Result<(), String> {
         let config = config::load(&self.parts.path).map_err(|error| error.to_string())?;
         let facts = Arc::clone(&self.facts.borrow());
-        let problems = config::facts::check_against(&config, &super::host_facts(&facts));
+        let problems = check_against(&config, &super::host_facts(&facts));
         if !problems.is_empty() {
             return Err(Problems(problems).to_string());
         }

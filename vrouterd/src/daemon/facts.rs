@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use ipnet::IpNet;
 
-use crate::config::facts::{HostFacts, LinkFacts};
+use crate::config::{HostFacts, LinkFacts};
 use crate::kernel::facts::{KernelFacts, LinkKind};
 
 /// The machine as the kernel tells it.

@@ -44,13 +44,17 @@ async fn serve(path: &Path, config: Config) -> Result<(), DaemonError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(DaemonError::Runtime)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(DaemonError::Runtime)?;
     let mut reload = signal(SignalKind::hangup()).map_err(DaemonError::Runtime)?;
-    let listener = tokio::net::TcpListener::bind(config.http.listen)
+    let address = config.http.listen;
+    let listener = tokio::net::TcpListener::bind(address)
         .await
-        .map_err(|source| DaemonError::Listen { address: config.http.listen, source })?;
+        .map_err(|source| DaemonError::Listen { address, source })?;
 
     let mut control = start::start(path, config).await?;
-    let pages = http::router(control.state(), http::Options::default());
-    let server = tokio::spawn(http::serve(listener, pages, http::Limits::default()));
+    let options = http::Options::for_listener(address);
+    let pages = http::router(control.state(), options);
+    let (stop_pages, stopped) = tokio::sync::oneshot::channel::<()>();
+    let until = async move { drop(stopped.await) };
+    let server = tokio::spawn(http::serve(listener, pages, http::Limits::default(), until));
     tracing::info!("ready");
     notify(&[sd_notify::NotifyState::Ready]);
 
@@ -70,8 +74,9 @@ async fn serve(path: &Path, config: Config) -> Result<(), DaemonError> {
         }
     };
     notify(&[sd_notify::NotifyState::Stopping]);
-    server.abort();
+    drop(stop_pages);
     control.stop().await;
+    drop(server.await);
     tracing::info!("stopped");
     outcome
 }

@@ -11,7 +11,7 @@ use dataplane::compile::{Compiler, tunnel_endpoints};
 use dataplane::ids::{VifName, VifSlot};
 use dataplane::publish::Publisher;
 use dataplane::worker::Idle;
-use flow_table::{FlowTable, TableConfig};
+use flow_table::{FlowTable, Millis, TableConfig, Timeouts};
 use tokio::sync::watch;
 use xdp_prog::{Fabric, FabricConfig, IfIndex, PortKind, TcPreference, Trunk, VlanId, XdpPreference};
 
@@ -19,8 +19,7 @@ use super::control::{Control, Parts};
 use super::error::DaemonError;
 use super::facts::host_facts;
 use super::ports::{Plug, Ports};
-use crate::config::model::{Attach, HugePages, Wait, ZeroCopy};
-use crate::config::{self, Config, Problems};
+use crate::config::{Attach, Config, HugePages, Problems, Wait, ZeroCopy, check_against};
 use crate::engine::{Engine, EnginePlan, Shared, UplinkQueues};
 use crate::kernel::devices::{Devices, HostRoute, RxQueues, TrunkPlan, VethPair, VhostPlan};
 use crate::kernel::lock::NamespaceLock;
@@ -51,7 +50,7 @@ pub(super) async fn start(path: &Path, config: Config) -> Result<Control, Daemon
     }
     let watch = Watch::start(netlink.clone(), WatchOptions::default()).await?;
     let facts = Arc::clone(&watch.facts().borrow());
-    let problems = config::facts::check_against(&config, &host_facts(&facts));
+    let problems = check_against(&config, &host_facts(&facts));
     if !problems.is_empty() {
         return Err(Problems(problems).into());
     }
@@ -233,11 +232,21 @@ fn xdp_preference(attach: Attach) -> XdpPreference {
 
 fn table_config(config: &Config) -> TableConfig {
     let timeouts = &config.timeouts;
+    let millis = |time: std::time::Duration| Millis(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
     TableConfig {
         max_pairs: config.engine.flows,
         max_per_owner: config.engine.flows_per_vif,
         max_owners: VifSlot::TABLE as u16,
-        timeouts: timeouts.into(),
+        timeouts: Timeouts {
+            tcp_opening: millis(timeouts.tcp_opening),
+            tcp_established: millis(timeouts.tcp_established),
+            tcp_closing: millis(timeouts.tcp_closing),
+            udp: millis(timeouts.udp),
+            icmp: millis(timeouts.icmp),
+            other: millis(timeouts.other),
+            dropped: millis(timeouts.drop),
+            ..Timeouts::default()
+        },
     }
 }
 
