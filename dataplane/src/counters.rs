@@ -67,7 +67,11 @@ pub struct PortCounters {
 
 impl Default for PortCounters {
     fn default() -> Self {
-        Self { rx: Traffic::default(), tx: Traffic::default(), drops: [const { Counter(AtomicU64::new(0)) }; REASONS] }
+        Self {
+            rx: Traffic::default(),
+            tx: Traffic::default(),
+            drops: [const { Counter(AtomicU64::new(0)) }; REASONS],
+        }
     }
 }
 
@@ -122,7 +126,20 @@ impl PortTotals {
 
     /// The reasons with a count, in the order of [`DropReason::ALL`].
     pub fn nonzero_drops(&self) -> impl Iterator<Item = (DropReason, u64)> + '_ {
-        DropReason::ALL.iter().zip(&self.drops).filter(|(_, count)| **count > 0).map(|(reason, count)| (*reason, *count))
+        DropReason::ALL
+            .iter()
+            .zip(&self.drops)
+            .filter(|(_, count)| **count > 0)
+            .map(|(reason, count)| (*reason, *count))
+    }
+
+    /// Adds another port's totals.
+    pub fn add(&mut self, other: &PortTotals) {
+        self.rx.packets += other.rx.packets;
+        self.rx.bytes += other.rx.bytes;
+        self.tx.packets += other.tx.packets;
+        self.tx.bytes += other.tx.bytes;
+        self.drops.iter_mut().zip(&other.drops).for_each(|(total, count)| *total += count);
     }
 
     /// What has come since `base`, which was read earlier from the same port.
@@ -145,6 +162,7 @@ impl PortTotals {
 /// `rx + generated = tx + consumed + sum(drops)`, summed over all ports.
 #[derive(Debug)]
 pub struct WorkerCounters {
+    uplink: PortCounters,
     ports: Box<[PortCounters]>,
     /// Packets the vrouter has made itself (ARP and neighbour answers, ICMP errors).
     pub generated: Counter,
@@ -164,13 +182,14 @@ pub struct WorkerCounters {
     pub busy_nanos: Counter,
 }
 
-/// Row of the uplink: VLAN 0 names no vif.
-const UPLINK: usize = 0;
+/// Row of the trunk itself: VLAN 0 names no vif.
+const TRUNK: usize = 0;
 
 impl WorkerCounters {
     /// Counters for the uplink and every possible vif, all zero.
     pub fn new() -> Self {
         Self {
+            uplink: PortCounters::default(),
             ports: (0..VifSlot::TABLE).map(|_| PortCounters::default()).collect(),
             generated: Counter::default(),
             consumed: Counter::default(),
@@ -183,9 +202,14 @@ impl WorkerCounters {
         }
     }
 
-    /// The uplink's counters, and drops that can not be laid at a vif's door.
+    /// The uplink's counters, and drops of its packets that can not be laid at a vif's door.
     pub fn uplink(&self) -> &PortCounters {
-        &self.ports[UPLINK]
+        &self.uplink
+    }
+
+    /// Frames from the trunk that name no vif.
+    pub fn trunk(&self) -> &PortCounters {
+        &self.ports[TRUNK]
     }
 
     /// A vif's counters.
@@ -193,9 +217,10 @@ impl WorkerCounters {
         &self.ports[slot.index()]
     }
 
-    /// Sum over the uplink and all vifs.
+    /// Sum over the uplink, the trunk and all vifs.
     pub fn all_ports(&self) -> PortTotals {
         let mut totals = PortTotals::default();
+        self.uplink.add_to(&mut totals);
         self.ports.iter().for_each(|port| port.add_to(&mut totals));
         totals
     }

@@ -4,7 +4,7 @@
 //! (links, routes, neighbours). Names refer to names; nothing here is an index.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use encap::Label;
 use ipnet::IpNet;
@@ -17,7 +17,7 @@ pub struct Desired {
     /// Tunnel settings of the node.
     pub node: Node,
     /// The private routing tables.
-    pub vrfs: Vec<VrfName>,
+    pub vrfs: Vec<Vrf>,
     /// The pods' interfaces, and the host's.
     pub vifs: Vec<Vif>,
     /// Routes beside those that vifs and services bring.
@@ -64,6 +64,15 @@ impl Default for OuterOptions {
     }
 }
 
+/// A private routing table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Vrf {
+    /// Unique on the node.
+    pub name: VrfName,
+    /// Label other nodes use for "look the destination up in this VRF", if they may.
+    pub label: Option<Label>,
+}
+
 /// An interface of a pod or of the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Vif {
@@ -75,12 +84,23 @@ pub struct Vif {
     pub addresses: Vec<IpAddr>,
     /// The pod's Ethernet address.
     pub mac: Mac,
+    /// Address of the vrouter towards the pod: answered by ARP, source of ICMP errors.
+    pub gateway_v4: Ipv4Addr,
+    /// The same for IPv6.
+    pub gateway_v6: Ipv6Addr,
     /// Label other nodes use for "this pod".
     pub label: Label,
     /// Largest IP packet the interface takes, in bytes.
     pub mtu: u16,
     /// Whether packets can reach it now.
     pub link: Link,
+}
+
+impl Vif {
+    /// Gateway of a vif that names none: the link-local address that CNI plugins use for it.
+    pub const DEFAULT_GATEWAY_V4: Ipv4Addr = Ipv4Addr::new(169, 254, 1, 1);
+    /// The same for IPv6.
+    pub const DEFAULT_GATEWAY_V6: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
 }
 
 /// Whether a vif or the uplink can carry packets.

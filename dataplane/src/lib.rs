@@ -1,7 +1,23 @@
-//! The vrouter's forwarding path.
+//! The vrouter's forwarding path: from a received frame to a sent one or to a counted drop.
+//!
+//! It knows no Kubernetes, no HTTP, no socket and no clock. [`desired`] is what the node shall
+//! be, [`compile`] turns it into a [`snapshot`], [`publish`] hands that to the workers, and a
+//! [`worker`] drives frames of a [`io::PacketIo`] through the [`pipeline`].
 
+pub mod compile;
 pub mod counters;
 pub mod desired;
 pub mod drop;
+pub mod droplog;
+pub mod ecmp;
+pub mod fib;
 pub mod ids;
 pub mod io;
+pub mod memory;
+pub mod packet;
+pub mod pipeline;
+pub mod publish;
+pub mod service;
+pub mod snapshot;
+mod stage;
+pub mod worker;

@@ -1,0 +1,144 @@
+//! Equal-cost groups: which member carries a new flow.
+//!
+//! Highest random weight (rendezvous) hashing: every member scores the flow's hash and the best
+//! score wins. A member that leaves takes only its own flows along, a new one takes its share of
+//! new flows, and there are no buckets that could be filled unevenly. The choice is kept in the
+//! flow, so this runs once per flow.
+
+use crate::ids::{TunnelId, VifSlot};
+use encap::Label;
+
+/// The end of a next hop, resolved to this node's tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Target {
+    /// A vif of this node.
+    Vif(VifSlot),
+    /// A label on another node.
+    Tunnel {
+        /// The node.
+        tunnel: TunnelId,
+        /// Its label.
+        label: Label,
+    },
+}
+
+/// A member of a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Where it leads.
+    pub target: Target,
+    /// Share relative to the others, at least 1.
+    pub weight: u16,
+    /// What makes its scores its own: equal for the same member in every snapshot.
+    pub identity: u64,
+}
+
+/// Members that share flows. May be empty when none is up.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Group {
+    members: Box<[Member]>,
+}
+
+impl Group {
+    /// A group of these members.
+    pub fn new(members: impl IntoIterator<Item = Member>) -> Self {
+        Self { members: members.into_iter().collect() }
+    }
+
+    /// Its members.
+    pub fn members(&self) -> &[Member] {
+        &self.members
+    }
+
+    /// The member with the best score among those that `eligible` accepts.
+    pub fn pick(&self, flow: FlowSpread, eligible: impl Fn(Target) -> bool) -> Option<Target> {
+        let mut best: Option<(f64, Target)> = None;
+        for member in self.members.iter().filter(|member| eligible(member.target)) {
+            let score = member.score(flow);
+            if best.is_none_or(|(highest, _)| score > highest) {
+                best = Some((score, member.target));
+            }
+        }
+        best.map(|(_, target)| target)
+    }
+
+    /// Whether a member leads to `target`.
+    pub fn leads_to(&self, target: Target) -> bool {
+        self.members.iter().any(|member| member.target == target)
+    }
+}
+
+/// Hash of a flow's five-tuple under a seed of its own, never the one of the flow table or of
+/// the entropy port, so that choices in a row are independent of each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FlowSpread(pub u64);
+
+impl Member {
+    /// Weighted rendezvous score: `weight / -ln(u)`, u uniform in (0, 1)
+    /// (Schindelhauer and Schomaker, "Weighted distributed hash tables", 2005).
+    fn score(&self, flow: FlowSpread) -> f64 {
+        let mixed = mix(flow.0 ^ self.identity);
+        let uniform = ((mixed >> 11) as f64 + 0.5) / (1u64 << 53) as f64;
+        f64::from(self.weight) / -uniform.ln()
+    }
+}
+
+/// Finaliser of SplitMix64 (Steele, Lea, Flood 2014): every input bit reaches every output bit.
+pub(crate) fn mix(mut x: u64) -> u64 {
+    x ^= x >> 30;
+    x = x.wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    x ^= x >> 27;
+    x = x.wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^ x >> 31
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn group(members: &[(u16, u16)]) -> Group {
+        Group::new(members.iter().map(|(slot, weight)| Member {
+            target: Target::Vif(VifSlot::new(*slot).unwrap()),
+            weight: *weight,
+            identity: mix(u64::from(*slot)),
+        }))
+    }
+
+    fn picks(group: &Group) -> Vec<u16> {
+        let pick = |n: u64| match group.pick(FlowSpread(mix(n)), |_| true) {
+            Some(Target::Vif(slot)) => slot.get(),
+            other => panic!("{other:?}"),
+        };
+        (1..=10_000).map(pick).collect()
+    }
+
+    fn share(picks: &[u16], slot: u16) -> f64 {
+        picks.iter().filter(|picked| **picked == slot).count() as f64 / picks.len() as f64
+    }
+
+    #[test]
+    fn weights_are_shares() {
+        let picks = picks(&group(&[(1, 1), (2, 1), (3, 2)]));
+        assert!((share(&picks, 1) - 0.25).abs() < 0.02);
+        assert!((share(&picks, 2) - 0.25).abs() < 0.02);
+        assert!((share(&picks, 3) - 0.50).abs() < 0.02);
+    }
+
+    #[test]
+    fn only_the_flows_of_the_member_that_left_move() {
+        let before = picks(&group(&[(1, 1), (2, 1), (3, 1), (4, 1)]));
+        let after = picks(&group(&[(1, 1), (3, 1), (4, 1)]));
+        for (old, new) in before.iter().zip(&after) {
+            assert!(old == new || *old == 2);
+        }
+        for slot in [1, 3, 4] {
+            assert!((share(&after, slot) - 1.0 / 3.0).abs() < 0.02);
+        }
+    }
+
+    #[test]
+    fn an_empty_group_picks_nothing() {
+        assert_eq!(Group::default().pick(FlowSpread(1), |_| true), None);
+        assert_eq!(group(&[(1, 1)]).pick(FlowSpread(1), |_| false), None);
+    }
+}

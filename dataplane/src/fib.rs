@@ -1,0 +1,157 @@
+//! One VRF: longest-prefix match to next hops, and the services in it.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ahash::RandomState;
+use flow_table::{Addr, Family};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use prefix_trie::PrefixMap;
+
+use crate::ecmp::Group;
+use crate::ids::{VrfId, VrfName};
+use crate::service::ServiceAddress;
+
+/// Where a prefix leads.
+#[derive(Clone, Debug, PartialEq)]
+pub enum NextHop {
+    /// One or more vifs and tunnels.
+    Group(Group),
+    /// A service address: the port decides.
+    Service,
+    /// Look up once more in this VRF.
+    Vrf(VrfId),
+    /// Drop.
+    Discard,
+}
+
+/// A private routing table. Immutable once published.
+#[derive(Clone, Debug)]
+pub struct Vrf {
+    /// Its index in the snapshot.
+    pub id: VrfId,
+    /// Its name.
+    pub name: VrfName,
+    /// Changes whenever anything changes that a flow of this VRF was derived from.
+    pub epoch: u32,
+    v4: PrefixMap<Ipv4Net, NextHop>,
+    v6: PrefixMap<Ipv6Net, NextHop>,
+    services: HashMap<(Family, Addr), ServiceAddress, RandomState>,
+}
+
+impl Vrf {
+    /// A VRF with these routes and services; of equal prefixes the last one counts.
+    pub fn new(
+        id: VrfId,
+        name: VrfName,
+        epoch: u32,
+        routes: impl IntoIterator<Item = (IpNet, NextHop)>,
+        services: impl IntoIterator<Item = (IpAddr, ServiceAddress)>,
+    ) -> Self {
+        let mut vrf = Self {
+            id,
+            name,
+            epoch,
+            v4: PrefixMap::new(),
+            v6: PrefixMap::new(),
+            services: HashMap::default(),
+        };
+        for (prefix, next_hop) in routes {
+            match prefix {
+                IpNet::V4(prefix) => drop(vrf.v4.insert(prefix, next_hop)),
+                IpNet::V6(prefix) => drop(vrf.v6.insert(prefix, next_hop)),
+            }
+        }
+        for (address, service) in services {
+            let host = IpNet::from(address);
+            match host {
+                IpNet::V4(prefix) => drop(vrf.v4.insert(prefix, NextHop::Service)),
+                IpNet::V6(prefix) => drop(vrf.v6.insert(prefix, NextHop::Service)),
+            }
+            vrf.services.insert(family_and_addr(address), service);
+        }
+        vrf
+    }
+
+    /// The longest match.
+    pub fn lookup(&self, family: Family, dst: Addr) -> Option<&NextHop> {
+        match family {
+            Family::V4 => {
+                let host = Ipv4Net::from(Ipv4Addr::from_bits(dst.0 as u32));
+                self.v4.get_lpm(&host).map(|(_, next_hop)| next_hop)
+            }
+            Family::V6 => {
+                let host = Ipv6Net::from(Ipv6Addr::from_bits(dst.0));
+                self.v6.get_lpm(&host).map(|(_, next_hop)| next_hop)
+            }
+        }
+    }
+
+    /// The service at an address.
+    pub fn service(&self, family: Family, address: Addr) -> Option<&ServiceAddress> {
+        self.services.get(&(family, address))
+    }
+
+    /// All routes, IPv4 first, in the order of prefixes. For the operator.
+    pub fn routes(&self) -> impl Iterator<Item = (IpNet, &NextHop)> + '_ {
+        let v4 = self.v4.iter().map(|(prefix, next_hop)| (IpNet::V4(prefix), next_hop));
+        v4.chain(self.v6.iter().map(|(prefix, next_hop)| (IpNet::V6(prefix), next_hop)))
+    }
+
+    /// All services in no particular order. For the operator.
+    pub fn services(&self) -> impl Iterator<Item = (IpAddr, &ServiceAddress)> + '_ {
+        self.services.iter().map(|((family, addr), service)| (ip_addr(*family, *addr), service))
+    }
+}
+
+/// Splits an address into what flow keys hold.
+pub fn family_and_addr(address: IpAddr) -> (Family, Addr) {
+    match address {
+        IpAddr::V4(v4) => (Family::V4, Addr::from_v4(v4.octets())),
+        IpAddr::V6(v6) => (Family::V6, Addr::from_v6(v6.octets())),
+    }
+}
+
+/// The other way round.
+pub fn ip_addr(family: Family, addr: Addr) -> IpAddr {
+    match family {
+        Family::V4 => IpAddr::V4(Ipv4Addr::from_bits(addr.0 as u32)),
+        Family::V6 => IpAddr::V6(Ipv6Addr::from_bits(addr.0)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn vrf(routes: &[(&str, u16)]) -> Vrf {
+        let routes =
+            routes.iter().map(|(prefix, target)| (prefix.parse().unwrap(), NextHop::Vrf(VrfId(*target))));
+        Vrf::new(VrfId(0), "blue".into(), 0, routes, [])
+    }
+
+    fn hit(vrf: &Vrf, address: &str) -> Option<u16> {
+        let (family, addr) = family_and_addr(address.parse().unwrap());
+        vrf.lookup(family, addr).map(|next_hop| match next_hop {
+            NextHop::Vrf(VrfId(n)) => *n,
+            other => panic!("{other:?}"),
+        })
+    }
+
+    #[test]
+    fn the_longest_prefix_wins_in_each_family() {
+        let vrf = vrf(&[
+            ("0.0.0.0/0", 1),
+            ("10.0.0.0/8", 2),
+            ("10.1.0.0/16", 3),
+            ("10.1.2.3/32", 4),
+            ("fd00::/8", 5),
+        ]);
+        assert_eq!(hit(&vrf, "192.0.2.1"), Some(1));
+        assert_eq!(hit(&vrf, "10.2.0.1"), Some(2));
+        assert_eq!(hit(&vrf, "10.1.0.1"), Some(3));
+        assert_eq!(hit(&vrf, "10.1.2.3"), Some(4));
+        assert_eq!(hit(&vrf, "fd00::1"), Some(5));
+        assert_eq!(hit(&vrf, "2001:db8::1"), None);
+    }
+}

@@ -1,0 +1,82 @@
+//! Ethernet II with at most one 802.1Q tag.
+
+use super::{array_at, u16_at, write_at};
+use crate::drop::DropReason;
+use crate::ids::{Mac, VifSlot};
+
+/// Length of an untagged header.
+pub const HEADER: usize = 14;
+/// Length of a header with one tag.
+pub const TAGGED_HEADER: usize = 18;
+/// EtherType of an 802.1Q tag.
+pub const TYPE_VLAN: u16 = 0x8100;
+/// EtherType of ARP.
+pub const TYPE_ARP: u16 = 0x0806;
+/// EtherType of IPv4.
+pub const TYPE_IPV4: u16 = 0x0800;
+/// EtherType of IPv6.
+pub const TYPE_IPV6: u16 = 0x86dd;
+
+/// An Ethernet header, checked to be there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ethernet {
+    /// Destination.
+    pub dst: Mac,
+    /// Source.
+    pub src: Mac,
+    /// VLAN id of the outermost tag.
+    pub vlan: Option<u16>,
+    /// EtherType behind the tag.
+    pub ethertype: u16,
+    /// Bytes before the payload.
+    pub len: usize,
+}
+
+impl Ethernet {
+    /// Reads the header with at most one tag; a second one shows as its EtherType.
+    ///
+    /// # Errors
+    /// [`DropReason::MalformedEthernet`] when the frame ends inside the header.
+    pub fn parse(frame: &[u8]) -> Result<Self, DropReason> {
+        Self::read(frame).ok_or(DropReason::MalformedEthernet)
+    }
+
+    fn read(frame: &[u8]) -> Option<Self> {
+        let dst = Mac(array_at(frame, 0)?);
+        let src = Mac(array_at(frame, 6)?);
+        let ethertype = u16_at(frame, 12)?;
+        if ethertype != TYPE_VLAN {
+            return Some(Self { dst, src, vlan: None, ethertype, len: HEADER });
+        }
+        let vlan = u16_at(frame, 14)? & 0x0fff;
+        Some(Self { dst, src, vlan: Some(vlan), ethertype: u16_at(frame, 16)?, len: TAGGED_HEADER })
+    }
+}
+
+/// Writes the header of a frame to a vif: `frame` begins with [`TAGGED_HEADER`] bytes of room.
+pub fn write_to_vif(frame: &mut [u8], dst: Mac, slot: VifSlot, ethertype: u16) {
+    write_at(frame, 0, dst.0);
+    write_at(frame, 6, Mac::GATEWAY.0);
+    write_at(frame, 12, TYPE_VLAN.to_be_bytes());
+    write_at(frame, 14, slot.get().to_be_bytes());
+    write_at(frame, 16, ethertype.to_be_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_truncation_is_malformed() {
+        let mut frame = [0u8; TAGGED_HEADER];
+        write_to_vif(&mut frame, Mac([2; 6]), VifSlot::new(9).unwrap(), TYPE_IPV4);
+        for len in 0..TAGGED_HEADER {
+            assert_eq!(Ethernet::parse(&frame[..len]), Err(DropReason::MalformedEthernet), "{len}");
+        }
+        let header = Ethernet::parse(&frame).unwrap();
+        assert_eq!(
+            header,
+            Ethernet { dst: Mac([2; 6]), src: Mac::GATEWAY, vlan: Some(9), ethertype: TYPE_IPV4, len: 18 }
+        );
+    }
+}

@@ -1,0 +1,211 @@
+//! IPv4 and IPv6 headers, checked once (RFC 791, RFC 8200).
+
+use flow_table::{Addr, Family, Tuple};
+
+use super::l4::{self, L4, Transport};
+use super::{array_at, u16_at};
+use crate::drop::DropReason;
+
+/// Extension headers walked before a packet is refused; real ones carry three at the most.
+const MAX_EXTENSIONS: usize = 8;
+
+/// What the pipeline needs of an IP packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ip {
+    /// Addresses, protocol and ports.
+    pub tuple: Tuple,
+    /// What the transport header says.
+    pub l4: L4,
+    /// Offset of the transport header from the start of the IP header.
+    pub l4_offset: usize,
+    /// Length of the packet by its own header; what lies behind it is padding.
+    pub len: usize,
+    /// TTL or hop limit.
+    pub ttl: u8,
+    /// TOS or traffic class byte: DSCP and ECN.
+    pub tos: u8,
+    /// Whether it is a fragment.
+    pub fragment: Fragment,
+    /// Whether routers may fragment it.
+    pub dont_fragment: encap::DontFragment,
+}
+
+/// Place of a packet in its datagram.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fragment {
+    /// The whole datagram.
+    Whole,
+    /// The first fragment, with the transport header.
+    First,
+    /// A later fragment.
+    Later,
+}
+
+impl Ip {
+    /// Reads the packet at the start of `bytes`; padding may follow it.
+    ///
+    /// # Errors
+    /// The reason to drop it for: malformed headers, a wrong IPv4 header checksum, source routes.
+    pub fn parse(family: Family, bytes: &[u8]) -> Result<Self, DropReason> {
+        match family {
+            Family::V4 => parse_v4(bytes),
+            Family::V6 => parse_v6(bytes),
+        }
+    }
+
+    /// The family by the first nibble, when it is one we know.
+    pub fn family_of(bytes: &[u8]) -> Option<Family> {
+        match bytes.first()? >> 4 {
+            4 => Some(Family::V4),
+            6 => Some(Family::V6),
+            _ => None,
+        }
+    }
+}
+
+fn parse_v4(bytes: &[u8]) -> Result<Ip, DropReason> {
+    let fixed: [u8; 20] = array_at(bytes, 0).ok_or(DropReason::MalformedIpv4)?;
+    let header_len = usize::from(fixed[0] & 0x0f) * 4;
+    let len = usize::from(u16::from_be_bytes([fixed[2], fixed[3]]));
+    if fixed[0] >> 4 != 4 || header_len < 20 || len < header_len || len > bytes.len() {
+        return Err(DropReason::MalformedIpv4);
+    }
+    let header = bytes.get(..header_len).ok_or(DropReason::MalformedIpv4)?;
+    // RFC 1812 section 5.2.2: a router verifies the checksum of every packet it forwards.
+    if encap::Sum::of(header).finish() != 0 {
+        return Err(DropReason::Ipv4Checksum);
+    }
+    check_options(&header[20..])?;
+
+    let flags_and_offset = u16::from_be_bytes([fixed[6], fixed[7]]);
+    let fragment = match (flags_and_offset & 0x1fff, flags_and_offset & 0x2000) {
+        (0, 0) => Fragment::Whole,
+        (0, _) => Fragment::First,
+        _ => Fragment::Later,
+    };
+    let segment = bytes.get(header_len..len).unwrap_or_default();
+    let transport = transport(fixed[9], segment, fragment)?;
+    let [src, dst] = [12, 16].map(|at| Addr::from_v4(array_at(&fixed, at).unwrap_or_default()));
+    Ok(Ip {
+        tuple: Tuple {
+            family: Family::V4,
+            protocol: fixed[9],
+            src,
+            dst,
+            sport: transport.sport,
+            dport: transport.dport,
+        },
+        l4: transport.l4,
+        l4_offset: header_len,
+        len,
+        ttl: fixed[8],
+        tos: fixed[1],
+        fragment,
+        dont_fragment: match flags_and_offset & 0x4000 {
+            0 => encap::DontFragment::Clear,
+            _ => encap::DontFragment::Set,
+        },
+    })
+}
+
+/// RFC 791 section 3.1 for the form of options, RFC 7126 section 4.3 and 4.4 for refusing source routes.
+fn check_options(mut options: &[u8]) -> Result<(), DropReason> {
+    while let Some((&kind, rest)) = options.split_first() {
+        options = match kind {
+            0 => return Ok(()),
+            1 => rest,
+            131 | 137 => return Err(DropReason::SourceRoute),
+            _ => {
+                let len = rest.first().copied().map_or(0, usize::from);
+                let skipped = if len < 2 { None } else { options.get(len..) };
+                skipped.ok_or(DropReason::MalformedIpv4)?
+            }
+        };
+    }
+    Ok(())
+}
+
+fn parse_v6(bytes: &[u8]) -> Result<Ip, DropReason> {
+    let fixed: [u8; 40] = array_at(bytes, 0).ok_or(DropReason::MalformedIpv6)?;
+    let payload = usize::from(u16::from_be_bytes([fixed[4], fixed[5]]));
+    let len = 40 + payload;
+    // A payload length of 0 announces a jumbogram (RFC 2675); no link here carries one.
+    if fixed[0] >> 4 != 6 || payload == 0 || len > bytes.len() {
+        return Err(DropReason::MalformedIpv6);
+    }
+    let packet = bytes.get(..len).unwrap_or_default();
+    let chain = walk_extensions(packet, fixed[6])?;
+    let segment = packet.get(chain.offset..).unwrap_or_default();
+    let transport = transport(chain.protocol, segment, chain.fragment)?;
+    let [src, dst] = [8, 24].map(|at| Addr::from_v6(array_at(&fixed, at).unwrap_or_default()));
+    Ok(Ip {
+        tuple: Tuple {
+            family: Family::V6,
+            protocol: chain.protocol,
+            src,
+            dst,
+            sport: transport.sport,
+            dport: transport.dport,
+        },
+        l4: transport.l4,
+        l4_offset: chain.offset,
+        len,
+        ttl: fixed[7],
+        tos: fixed[0] << 4 | fixed[1] >> 4,
+        fragment: chain.fragment,
+        dont_fragment: encap::DontFragment::Set,
+    })
+}
+
+fn transport(protocol: u8, segment: &[u8], fragment: Fragment) -> Result<Transport, DropReason> {
+    match fragment {
+        Fragment::Whole => l4::parse(protocol, segment, l4::Extent::Whole),
+        Fragment::First => l4::parse(protocol, segment, l4::Extent::FirstFragment),
+        Fragment::Later => Ok(Transport { l4: L4::Absent, sport: 0, dport: 0 }),
+    }
+}
+
+struct Chain {
+    protocol: u8,
+    offset: usize,
+    fragment: Fragment,
+}
+
+/// Walks hop-by-hop, routing, destination and fragment headers (RFC 8200 section 4).
+fn walk_extensions(packet: &[u8], first: u8) -> Result<Chain, DropReason> {
+    let mut chain = Chain { protocol: first, offset: 40, fragment: Fragment::Whole };
+    for _ in 0..MAX_EXTENSIONS {
+        let at = chain.offset;
+        let header: Option<[u8; 8]> = array_at(packet, at);
+        match chain.protocol {
+            0 | 43 | 60 => {
+                let header = header.ok_or(DropReason::MalformedIpv6)?;
+                // RFC 5095 section 3: type 0 routing headers are not processed.
+                if chain.protocol == 43 && header[2] == 0 {
+                    return Err(DropReason::SourceRoute);
+                }
+                chain.protocol = header[0];
+                chain.offset = at + 8 + usize::from(header[1]) * 8;
+            }
+            44 => {
+                let header = header.ok_or(DropReason::MalformedIpv6)?;
+                let offset_and_more = u16_at(&header, 2).unwrap_or_default();
+                chain.protocol = header[0];
+                chain.offset = at + 8;
+                chain.fragment = match (offset_and_more >> 3, offset_and_more & 1) {
+                    // RFC 6946: an atomic fragment is a whole datagram.
+                    (0, 0) => Fragment::Whole,
+                    (0, _) => Fragment::First,
+                    _ => return Ok(Chain { fragment: Fragment::Later, ..chain }),
+                };
+            }
+            _ if at > packet.len() => return Err(DropReason::MalformedIpv6),
+            _ => return Ok(chain),
+        }
+    }
+    Err(DropReason::MalformedIpv6)
+}
+
+#[cfg(test)]
+#[path = "ip_tests.rs"]
+mod tests;

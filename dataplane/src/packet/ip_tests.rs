@@ -1,0 +1,106 @@
+use etherparse::PacketBuilder;
+
+use super::*;
+
+fn udp4() -> Vec<u8> {
+    let mut bytes = Vec::new();
+    PacketBuilder::ipv4([1, 1, 1, 1], [2, 2, 2, 2], 64).udp(7936, 80).write(&mut bytes, b"payload").unwrap();
+    bytes
+}
+
+fn udp6() -> Vec<u8> {
+    let mut bytes = Vec::new();
+    PacketBuilder::ipv6([1; 16], [2; 16], 64).udp(7936, 80).write(&mut bytes, b"payload").unwrap();
+    bytes
+}
+
+fn fix_checksum(packet: &mut [u8]) {
+    let len = usize::from(packet[0] & 15) * 4;
+    packet[10..12].fill(0);
+    let sum = encap::Sum::of(&packet[..len]).finish();
+    packet[10..12].copy_from_slice(&sum.to_be_bytes());
+}
+
+#[test]
+fn a_plain_packet_is_read_and_padding_ignored() {
+    let mut bytes = udp4();
+    let len = bytes.len();
+    bytes.extend([0; 11]);
+    let ip = Ip::parse(Family::V4, &bytes).unwrap();
+    assert_eq!((ip.len, ip.l4_offset, ip.ttl, ip.l4), (len, 20, 64, L4::Udp));
+    assert_eq!((ip.tuple.sport, ip.tuple.dport), (7936, 80));
+    assert_eq!(ip.tuple.src, Addr::from_v4([1, 1, 1, 1]));
+    let ip = Ip::parse(Family::V6, &udp6()).unwrap();
+    assert_eq!((ip.l4_offset, ip.tuple.dst), (40, Addr::from_v6([2; 16])));
+}
+
+#[test]
+fn every_truncation_is_malformed() {
+    for (family, bytes, reason) in
+        [(Family::V4, udp4(), DropReason::MalformedIpv4), (Family::V6, udp6(), DropReason::MalformedIpv6)]
+    {
+        for len in 0..bytes.len() {
+            assert_eq!(Ip::parse(family, &bytes[..len]), Err(reason), "{family:?} {len}");
+        }
+    }
+}
+
+#[test]
+fn header_lies_have_their_reason() {
+    let row = |change: fn(&mut Vec<u8>)| {
+        let mut bytes = udp4();
+        change(&mut bytes);
+        fix_checksum(&mut bytes);
+        Ip::parse(Family::V4, &bytes).map(|ip| ip.fragment)
+    };
+    assert_eq!(row(|b| b[0] = 0x55), Err(DropReason::MalformedIpv4));
+    assert_eq!(row(|b| b[0] = 0x44), Err(DropReason::MalformedIpv4));
+    assert_eq!(row(|b| b[3] = 19), Err(DropReason::MalformedIpv4));
+    assert_eq!(row(|b| b[3] = 200), Err(DropReason::MalformedIpv4));
+    assert_eq!(row(|b| b[6] = 0x20), Ok(Fragment::First));
+    assert_eq!(row(|b| b[7] = 1), Ok(Fragment::Later));
+    let mut corrupt = udp4();
+    corrupt[10] ^= 1;
+    assert_eq!(Ip::parse(Family::V4, &corrupt), Err(DropReason::Ipv4Checksum));
+}
+
+#[test]
+fn options_are_walked_and_source_routes_refused() {
+    let with_options = |options: [u8; 4]| {
+        let mut bytes = udp4();
+        bytes.splice(20..20, options);
+        bytes[0] = 0x46;
+        bytes[3] += 4;
+        fix_checksum(&mut bytes);
+        Ip::parse(Family::V4, &bytes).map(|ip| ip.l4_offset)
+    };
+    assert_eq!(with_options([1, 1, 1, 0]), Ok(24));
+    assert_eq!(with_options([7, 4, 0, 0]), Ok(24));
+    assert_eq!(with_options([7, 1, 0, 0]), Err(DropReason::MalformedIpv4));
+    assert_eq!(with_options([7, 9, 0, 0]), Err(DropReason::MalformedIpv4));
+    assert_eq!(with_options([1, 1, 1, 7]), Err(DropReason::MalformedIpv4));
+    assert_eq!(with_options([131, 4, 4, 0]), Err(DropReason::SourceRoute));
+    assert_eq!(with_options([137, 4, 4, 0]), Err(DropReason::SourceRoute));
+}
+
+#[test]
+fn ipv6_extensions_are_walked_in_bounded_time() {
+    let with_chain = |first: u8, chain: &[u8]| {
+        let mut bytes = udp6();
+        bytes.splice(40..40, chain.iter().copied());
+        bytes[6] = first;
+        let payload = (bytes.len() - 40) as u16;
+        bytes[4..6].copy_from_slice(&payload.to_be_bytes());
+        Ip::parse(Family::V6, &bytes).map(|ip| (ip.l4, ip.l4_offset, ip.fragment))
+    };
+    assert_eq!(with_chain(0, &[17, 0, 1, 4, 0, 0, 0, 0]), Ok((L4::Udp, 48, Fragment::Whole)));
+    assert_eq!(with_chain(43, &[17, 0, 0, 0, 0, 0, 0, 0]), Err(DropReason::SourceRoute));
+    assert_eq!(with_chain(44, &[17, 0, 0, 0, 0, 0, 0, 1]), Ok((L4::Udp, 48, Fragment::Whole)));
+    assert_eq!(with_chain(44, &[17, 0, 0, 1, 0, 0, 0, 1]), Ok((L4::Udp, 48, Fragment::First)));
+    assert_eq!(with_chain(44, &[17, 0, 0, 8, 0, 0, 0, 1]), Ok((L4::Absent, 48, Fragment::Later)));
+    assert_eq!(with_chain(60, &[17, 200, 0, 0, 0, 0, 0, 0]), Err(DropReason::MalformedIpv6));
+    assert_eq!(with_chain(0, &[0; 800]), Err(DropReason::MalformedIpv6));
+    let mut jumbo = udp6();
+    jumbo[4..6].fill(0);
+    assert_eq!(Ip::parse(Family::V6, &jumbo), Err(DropReason::MalformedIpv6));
+}

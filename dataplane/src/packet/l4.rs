@@ -1,0 +1,178 @@
+//! Transport headers: ports or what stands in for them, and what the flow table wants to know.
+
+use flow_table::Segment;
+
+use super::{array_at, u16_at, u32_at};
+use crate::drop::DropReason;
+
+/// IP protocol numbers (IANA).
+pub mod protocol {
+    /// ICMP for IPv4.
+    pub const ICMP: u8 = 1;
+    /// TCP.
+    pub const TCP: u8 = 6;
+    /// UDP.
+    pub const UDP: u8 = 17;
+    /// ICMP for IPv6.
+    pub const ICMPV6: u8 = 58;
+    /// SCTP.
+    pub const SCTP: u8 = 132;
+}
+
+/// What the transport header says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum L4 {
+    /// TCP, with what the state machine needs.
+    Tcp(Segment),
+    /// UDP.
+    Udp,
+    /// SCTP.
+    Sctp,
+    /// ICMP or ICMPv6 echo request or reply; the identifier stands for both ports.
+    Echo,
+    /// ICMP or ICMPv6 error, quoting another packet.
+    IcmpError,
+    /// ICMPv6 neighbour solicitation (RFC 4861).
+    NeighbourSolicitation,
+    /// ICMP or ICMPv6 of any other kind.
+    IcmpOther,
+    /// Any other protocol; it has no ports.
+    Other,
+    /// A fragment that is not the first: the transport header is elsewhere.
+    Absent,
+}
+
+/// Transport facts of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Transport {
+    /// What it is.
+    pub l4: L4,
+    /// Source port, echo identifier, or 0.
+    pub sport: u16,
+    /// Destination port, echo identifier, or 0.
+    pub dport: u16,
+}
+
+/// Whether `segment` is the whole transport payload or its beginning only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// All of it.
+    Whole,
+    /// A first fragment: lengths may point beyond it.
+    FirstFragment,
+}
+
+/// Reads the transport header of `protocol` in `segment`, the bytes after the IP header(s).
+///
+/// # Errors
+/// [`DropReason::MalformedL4`] when it is cut short or its lengths lie.
+pub fn parse(protocol_number: u8, segment: &[u8], extent: Extent) -> Result<Transport, DropReason> {
+    let transport = match protocol_number {
+        protocol::TCP => tcp(segment),
+        protocol::UDP => udp(segment, extent),
+        protocol::SCTP => sctp(segment),
+        protocol::ICMP => icmp(segment, icmpv4_kind),
+        protocol::ICMPV6 => icmp(segment, icmpv6_kind),
+        _ => Some(Transport { l4: L4::Other, sport: 0, dport: 0 }),
+    };
+    transport.ok_or(DropReason::MalformedL4)
+}
+
+fn tcp(segment: &[u8]) -> Option<Transport> {
+    let fixed: [u8; 20] = array_at(segment, 0)?;
+    let header = usize::from(fixed[12] >> 4) * 4;
+    if header < 20 || header > segment.len() {
+        return None;
+    }
+    let l4 = L4::Tcp(Segment {
+        flags: fixed[13],
+        seq: u32_at(&fixed, 4)?,
+        ack: u32_at(&fixed, 8)?,
+        window: u16_at(&fixed, 14)?,
+        payload: u32::try_from(segment.len() - header).ok()?,
+    });
+    Some(Transport { l4, sport: u16_at(&fixed, 0)?, dport: u16_at(&fixed, 2)? })
+}
+
+fn udp(segment: &[u8], extent: Extent) -> Option<Transport> {
+    let fixed: [u8; 8] = array_at(segment, 0)?;
+    let len = usize::from(u16_at(&fixed, 4)?);
+    let fits = match extent {
+        Extent::Whole => len <= segment.len(),
+        Extent::FirstFragment => true,
+    };
+    let transport = Transport { l4: L4::Udp, sport: u16_at(&fixed, 0)?, dport: u16_at(&fixed, 2)? };
+    (len >= 8 && fits).then_some(transport)
+}
+
+/// RFC 9260 section 3: a common header of 12 bytes.
+fn sctp(segment: &[u8]) -> Option<Transport> {
+    let fixed: [u8; 12] = array_at(segment, 0)?;
+    Some(Transport { l4: L4::Sctp, sport: u16_at(&fixed, 0)?, dport: u16_at(&fixed, 2)? })
+}
+
+fn icmp(segment: &[u8], kind: fn(u8) -> L4) -> Option<Transport> {
+    let fixed: [u8; 8] = array_at(segment, 0)?;
+    let l4 = kind(fixed[0]);
+    let id = match l4 {
+        L4::Echo => u16_at(&fixed, 4)?,
+        _ => 0,
+    };
+    Some(Transport { l4, sport: id, dport: id })
+}
+
+/// RFC 792, RFC 1812 section 4.3.2.7 for what is an error.
+fn icmpv4_kind(kind: u8) -> L4 {
+    match kind {
+        0 | 8 => L4::Echo,
+        3 | 4 | 5 | 11 | 12 => L4::IcmpError,
+        _ => L4::IcmpOther,
+    }
+}
+
+/// RFC 4443 section 2.1: types below 128 are errors.
+fn icmpv6_kind(kind: u8) -> L4 {
+    match kind {
+        128 | 129 => L4::Echo,
+        135 => L4::NeighbourSolicitation,
+        0..=127 => L4::IcmpError,
+        _ => L4::IcmpOther,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_that_lie_are_malformed() {
+        let mut tcp = [0u8; 20];
+        tcp[12] = 5 << 4;
+        assert!(parse(protocol::TCP, &tcp, Extent::Whole).is_ok());
+        for offset in [0, 4, 6, 15] {
+            tcp[12] = offset << 4;
+            assert_eq!(parse(protocol::TCP, &tcp, Extent::Whole), Err(DropReason::MalformedL4), "{offset}");
+        }
+        let udp = [0, 1, 0, 2, 0, 9, 0, 0];
+        assert_eq!(parse(protocol::UDP, &udp, Extent::Whole), Err(DropReason::MalformedL4));
+        assert!(parse(protocol::UDP, &udp, Extent::FirstFragment).is_ok());
+        let short = [0, 1, 0, 2, 0, 7, 0, 0];
+        assert_eq!(parse(protocol::UDP, &short, Extent::FirstFragment), Err(DropReason::MalformedL4));
+        for protocol_number in
+            [protocol::TCP, protocol::UDP, protocol::SCTP, protocol::ICMP, protocol::ICMPV6]
+        {
+            for len in 0..8 {
+                let cut = parse(protocol_number, &[0u8; 8][..len], Extent::Whole);
+                assert_eq!(cut, Err(DropReason::MalformedL4), "{protocol_number} {len}");
+            }
+        }
+    }
+
+    #[test]
+    fn echo_is_keyed_by_its_identifier() {
+        let echo = parse(protocol::ICMP, &[8, 0, 0, 0, 0x12, 0x34, 0, 1], Extent::Whole).unwrap();
+        assert_eq!(echo, Transport { l4: L4::Echo, sport: 0x1234, dport: 0x1234 });
+        let unreachable = parse(protocol::ICMPV6, &[1, 4, 0, 0, 0x12, 0x34, 0, 1], Extent::Whole).unwrap();
+        assert_eq!(unreachable, Transport { l4: L4::IcmpError, sport: 0, dport: 0 });
+    }
+}

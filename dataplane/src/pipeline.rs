@@ -1,0 +1,372 @@
+//! The order of the stages, in one place.
+//!
+//! ```text
+//! prepare   trunk:  vif by VLAN -> MAC checks -> ARP / ND aside -> IP, transport parsed
+//!           uplink: outer headers off -> label -> tunnel known -> inner IP, transport parsed
+//! finish    ARP, ND:  answer from the FIB
+//!           flow:     lookup -> [miss or stale: plan -> insert] -> TTL -> exit -> rewrite -> headers on
+//! ```
+//!
+//! `prepare` runs over a whole batch before `finish` does, so that the flow table's cache misses
+//! of a batch overlap.
+
+use ahash::RandomState;
+use flow_table::{
+    Action, Context, Direction, FlowHash, FlowKey, FlowTable, Hit, InsertError, Millis, NewPair, Output,
+    Rewrite, RewriteKind, Source,
+};
+
+use crate::counters::WorkerCounters;
+use crate::drop::DropReason;
+use crate::ecmp::{FlowSpread, Target};
+use crate::ids::{TunnelId, VifId, VifSlot, VrfId};
+use crate::io::Side;
+use crate::packet::Packet;
+use crate::packet::ip::{Fragment, Ip};
+use crate::packet::l4::L4;
+use crate::snapshot::{LabelTarget, Snapshot};
+use crate::stage::plan::{First, Keep};
+use crate::stage::{arp, egress, fabric_in, neighbour, rewrite, trunk_in};
+
+/// Where a packet came in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ingress {
+    /// From a pod.
+    Vif(VifSlot),
+    /// From another node.
+    Fabric {
+        /// What its label says.
+        target: LabelTarget,
+        /// The node.
+        peer: TunnelId,
+    },
+}
+
+/// An IP packet that wants a flow.
+#[derive(Clone, Copy, Debug)]
+pub struct Flow {
+    /// Where it came in.
+    pub ingress: Ingress,
+    /// Its headers.
+    pub ip: Ip,
+    /// Its key.
+    pub key: FlowKey,
+}
+
+/// A packet between `prepare` and `finish`.
+#[derive(Clone, Copy, Debug)]
+pub enum Prepared {
+    /// An IP packet.
+    Flow(Flow),
+    /// ARP from a vif.
+    Arp {
+        /// The vif.
+        vif: VifSlot,
+    },
+    /// A neighbour solicitation from a vif.
+    NeighbourSolicitation {
+        /// The vif.
+        vif: VifSlot,
+        /// Its IPv6 header.
+        ip: Ip,
+    },
+    /// Nothing more to do.
+    Drop {
+        /// The vif it is laid to, if one is known.
+        vif: Option<VifSlot>,
+        /// Why.
+        reason: DropReason,
+    },
+}
+
+impl Prepared {
+    /// The vif that a drop is laid to.
+    fn vif(&self) -> Option<VifSlot> {
+        match self {
+            Prepared::Flow(Flow { ingress: Ingress::Vif(slot), .. })
+            | Prepared::Flow(Flow {
+                ingress: Ingress::Fabric { target: LabelTarget::Vif(slot), .. }, ..
+            })
+            | Prepared::Arp { vif: slot }
+            | Prepared::NeighbourSolicitation { vif: slot, .. } => Some(*slot),
+            Prepared::Flow(Flow { ingress: Ingress::Fabric { target: LabelTarget::Vrf(_), .. }, .. }) => None,
+            Prepared::Drop { vif, .. } => *vif,
+        }
+    }
+}
+
+/// How a packet ends: exactly one of these for each that was received.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Sent to a vif over the trunk.
+    ToVif(VifSlot),
+    /// Sent to another node over the uplink.
+    ToTunnel(TunnelId),
+    /// Consumed; the frame now holds the vrouter's own answer to a vif.
+    Answer(VifSlot),
+    /// Consumed: it was for the vrouter and asks for no answer.
+    Consumed,
+    /// Dropped.
+    Drop {
+        /// The vif it is laid to; none when the packet named no vif.
+        vif: Option<VifSlot>,
+        /// Why.
+        reason: DropReason,
+    },
+}
+
+/// What the stages of one batch work with.
+#[derive(Clone, Copy, Debug)]
+pub struct Pipeline<'a> {
+    /// The compiled state.
+    pub snapshot: &'a Snapshot,
+    /// The flows.
+    pub flows: &'a FlowTable,
+    /// Hash for the choice of members, seeded apart from the flow table's.
+    pub spread: &'a RandomState,
+    /// The worker's counters.
+    pub counters: &'a WorkerCounters,
+    /// The time of the batch.
+    pub now: Millis,
+}
+
+/// Flow key context of packets that are looked up in a VRF; vif ids stay below it.
+pub(crate) fn vrf_context(vrf: VrfId) -> Context {
+    Context(VRF_CONTEXT | u32::from(vrf.0))
+}
+
+const VRF_CONTEXT: u32 = 1 << 31;
+
+impl Pipeline<'_> {
+    /// First half: headers parsed and taken off, the flow's buckets on their way into the cache.
+    pub fn prepare(&self, side: Side, packet: &mut Packet<'_>) -> (Prepared, FlowHash) {
+        let prepared = match side {
+            Side::Trunk => trunk_in::prepare(self.snapshot, packet),
+            Side::Uplink => fabric_in::prepare(self.snapshot, packet),
+        };
+        let hash = match &prepared {
+            Prepared::Flow(flow) => self.flows.hash(&flow.key),
+            Prepared::Arp { .. } | Prepared::NeighbourSolicitation { .. } | Prepared::Drop { .. } => {
+                FlowHash(0)
+            }
+        };
+        (prepared, hash)
+    }
+
+    /// Second half: the decision, and the packet as it leaves.
+    pub fn finish(
+        &self,
+        prepared: &Prepared,
+        hash: FlowHash,
+        packet: &mut Packet<'_>,
+        outer_id: u16,
+    ) -> Verdict {
+        let verdict = match prepared {
+            Prepared::Flow(flow) => self.forward(flow, hash, packet, outer_id),
+            Prepared::Arp { vif } => arp::answer(self.snapshot, *vif, packet),
+            Prepared::NeighbourSolicitation { vif, ip } => neighbour::answer(self.snapshot, *vif, ip, packet),
+            Prepared::Drop { reason, .. } => Err(*reason),
+        };
+        verdict.unwrap_or_else(|reason| Verdict::Drop { vif: prepared.vif(), reason })
+    }
+
+    fn forward(
+        &self,
+        flow: &Flow,
+        hash: FlowHash,
+        packet: &mut Packet<'_>,
+        outer_id: u16,
+    ) -> Result<Verdict, DropReason> {
+        if flow.ip.fragment == Fragment::Later {
+            return Err(DropReason::FragmentUnsupported);
+        }
+        let (action, translation) = self.decide(flow, hash)?;
+        let mut ip = flow.ip;
+        rewrite::check_ttl(&ip, action.ttl)?;
+        let exit = egress::open(self.snapshot, action.output, packet.len())?;
+        rewrite::apply(packet.bytes_mut(), &mut ip, action.ttl, &translation);
+        exit.leave(packet, &ip, hash, outer_id)
+    }
+
+    /// What to do with a packet: what its flow says, or what a new flow will say.
+    fn decide(&self, flow: &Flow, hash: FlowHash) -> Result<(Action, Rewrite), DropReason> {
+        let Some(hit) = self.flows.lookup(hash, &flow.key) else {
+            self.counters.flow_misses.add(1);
+            return self.admit(flow, None);
+        };
+        self.counters.flow_hits.add(1);
+        if self.is_current(&hit.action) && came_from(flow.ingress, hit.action.source) {
+            self.touch(&hit, flow);
+            return Ok((hit.action, hit.rewrite));
+        }
+        self.counters.flow_revalidations.add(1);
+        self.revalidate(flow, hash, &hit)
+    }
+
+    fn is_current(&self, action: &Action) -> bool {
+        let vrf = self.snapshot.vrf(VrfId(action.depends.vrf));
+        vrf.is_some_and(|vrf| vrf.epoch == action.depends.epoch)
+    }
+
+    fn touch(&self, hit: &Hit, flow: &Flow) {
+        let segment = match flow.ip.l4 {
+            L4::Tcp(segment) => Some(segment),
+            _ => None,
+        };
+        self.flows.touch(hit, self.now, flow.ip.len as u32, segment);
+    }
+
+    /// Makes the pair for a first packet; the packet itself is never lost to that.
+    fn admit(&self, flow: &Flow, keep: Option<Keep>) -> Result<(Action, Rewrite), DropReason> {
+        let mut pair = self.first(flow.ingress, flow.key, keep).plan()?;
+        for attempt in 0..PORT_ATTEMPTS {
+            match self.flows.insert(&pair, self.now) {
+                Ok(hit) | Err(InsertError::Exists(hit)) => {
+                    self.touch(&hit, flow);
+                    return Ok((hit.action, hit.rewrite));
+                }
+                Err(InsertError::ReverseTaken) => match self.sidestep(&mut pair, attempt) {
+                    Sidestep::Retry => {}
+                    Sidestep::Stateless => return Ok((pair.forward.action, NO_REWRITE)),
+                    Sidestep::Refuse => return Err(DropReason::NatPortExhausted),
+                },
+                Err(InsertError::OwnerLimit) => return Err(DropReason::VifFlowLimit),
+                Err(InsertError::TableFull | InsertError::BucketFull) => {
+                    return Err(DropReason::FlowTableFull);
+                }
+            }
+        }
+        Err(DropReason::NatPortExhausted)
+    }
+
+    /// What to do when another pair's packets look like the answers to this one.
+    fn sidestep(&self, pair: &mut NewPair, attempt: u16) -> Sidestep {
+        let forward = pair.forward.key.tuple;
+        let answer = &mut pair.reverse.key.tuple;
+        if *answer == forward.reversed() {
+            // Nothing is translated, so nothing needs to be remembered.
+            return Sidestep::Stateless;
+        }
+        if answer.dst == forward.src {
+            // The client's own address and port go to the backend; there is nothing to vary.
+            return Sidestep::Refuse;
+        }
+        let start = self.spread.hash_one((forward.src.0, forward.sport)) as u16;
+        answer.dport = 49152 | start.wrapping_add(attempt) & 0x3fff;
+        Sidestep::Retry
+    }
+
+    /// Derives a flow again that a snapshot has overtaken, or whose packet came from elsewhere.
+    fn revalidate(&self, flow: &Flow, hash: FlowHash, hit: &Hit) -> Result<(Action, Rewrite), DropReason> {
+        let (Some((forward, reverse)), Some((old, _))) =
+            (self.flows.keys(hit.pair), self.flows.actions(hit.pair))
+        else {
+            return self.admit(flow, None);
+        };
+        let keep = target_of(old.output).map(|target| Keep { target, reverse });
+        if self.is_current(&hit.action) {
+            return self.check_source(flow, hit, &reverse);
+        }
+        let planned =
+            self.ingress_of(&forward, old.source).map(|ingress| self.first(ingress, forward, keep).plan());
+        match (planned, hit.direction) {
+            (Some(Ok(pair)), _) if pair.reverse.key == reverse => {
+                self.flows.replace(hit.pair, pair.forward.action, pair.reverse.action);
+                match self.flows.lookup(hash, &flow.key) {
+                    Some(fresh)
+                        if self.is_current(&fresh.action) && came_from(flow.ingress, fresh.action.source) =>
+                    {
+                        self.touch(&fresh, flow);
+                        Ok((fresh.action, fresh.rewrite))
+                    }
+                    Some(fresh) => self.check_source(flow, &fresh, &reverse),
+                    None => self.admit(flow, None),
+                }
+            }
+            (Some(Err(reason)), Direction::Forward) => {
+                self.flows.remove(hit.pair);
+                Err(reason)
+            }
+            (Some(_) | None, _) => {
+                self.flows.remove(hit.pair);
+                self.admit(flow, None)
+            }
+        }
+    }
+
+    /// A packet of a live flow from another place than the flow knows: allowed only when the
+    /// same flow could have begun there (another path to the same pod).
+    fn check_source(
+        &self,
+        flow: &Flow,
+        hit: &Hit,
+        reverse: &FlowKey,
+    ) -> Result<(Action, Rewrite), DropReason> {
+        let pair = self.first(flow.ingress, flow.key, None).plan()?;
+        let same = match hit.direction {
+            Direction::Forward => pair.reverse.key == *reverse,
+            Direction::Reverse => hit.rewrite.kind == RewriteKind::None,
+        };
+        if same { Ok((hit.action, hit.rewrite)) } else { Err(DropReason::TunnelSourceMismatch) }
+    }
+
+    fn first(&self, ingress: Ingress, key: FlowKey, keep: Option<Keep>) -> First<'_> {
+        let tuple = key.tuple;
+        let numbers = (tuple.src.0, tuple.dst.0, tuple.sport, tuple.dport, tuple.protocol);
+        let spread = FlowSpread(self.spread.hash_one(numbers));
+        First { snapshot: self.snapshot, ingress, key, spread, keep }
+    }
+
+    /// Where the first packet of a flow came in, read back from its key.
+    fn ingress_of(&self, forward: &FlowKey, source: Source) -> Option<Ingress> {
+        let Context(context) = forward.context;
+        let vif = self.snapshot.vif_by_id(VifId(context)).map(|vif| vif.slot);
+        match source {
+            Source::Vif | Source::Any => vif.map(Ingress::Vif),
+            Source::Tunnel(peer) => {
+                let target = match context & VRF_CONTEXT {
+                    0 => LabelTarget::Vif(vif?),
+                    _ => LabelTarget::Vrf(VrfId(context as u16)),
+                };
+                Some(Ingress::Fabric { target, peer: TunnelId(peer) })
+            }
+        }
+    }
+}
+
+/// Source ports tried before a translation is given up.
+const PORT_ATTEMPTS: u16 = 16;
+
+const NO_REWRITE: Rewrite = Rewrite {
+    kind: RewriteKind::None,
+    src: flow_table::Addr(0),
+    dst: flow_table::Addr(0),
+    sport: 0,
+    dport: 0,
+    l3_delta: 0,
+    l4_delta: 0,
+};
+
+enum Sidestep {
+    Retry,
+    Stateless,
+    Refuse,
+}
+
+fn came_from(ingress: Ingress, source: Source) -> bool {
+    match (source, ingress) {
+        (Source::Any, _) | (Source::Vif, Ingress::Vif(_)) => true,
+        (Source::Tunnel(tunnel), Ingress::Fabric { peer, .. }) => peer.0 == tunnel,
+        (Source::Vif, Ingress::Fabric { .. }) | (Source::Tunnel(_), Ingress::Vif(_)) => false,
+    }
+}
+
+fn target_of(output: Output) -> Option<Target> {
+    match output {
+        Output::Vif { slot } => VifSlot::new(slot).map(Target::Vif),
+        Output::Tunnel { tunnel, label } => {
+            encap::Label::new(label).map(|label| Target::Tunnel { tunnel: TunnelId(tunnel), label })
+        }
+        Output::Drop { .. } => None,
+    }
+}

@@ -1,0 +1,171 @@
+//! What the workers forward by: one immutable value, replaced as a whole.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use ahash::RandomState;
+use encap::{Label, Ports, Template, ZeroChecksum6};
+use flow_table::{Addr, Family};
+
+use crate::desired::{Link, Reach};
+use crate::fib::Vrf;
+use crate::ids::{Mac, TunnelId, VifId, VifName, VifSlot, VrfId};
+
+/// The compiled state of the node.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// Counts the publications.
+    pub generation: u64,
+    /// What is accepted from the fabric.
+    pub fabric: Fabric,
+    pub(crate) vifs: Box<[Option<Vif>]>,
+    pub(crate) slot_of: HashMap<VifId, VifSlot, RandomState>,
+    pub(crate) labels: HashMap<Label, LabelTarget, RandomState>,
+    pub(crate) vrfs: Box<[Option<Arc<Vrf>>]>,
+    pub(crate) tunnels: Box<[Tunnel]>,
+    pub(crate) tunnel_of: HashMap<(Family, Addr), TunnelId, RandomState>,
+}
+
+/// Settings of the fabric side.
+#[derive(Clone, Debug)]
+pub struct Fabric {
+    /// Our tunnel address.
+    pub address: IpAddr,
+    /// UDP ports taken.
+    pub ports: Ports,
+    /// Whether a zero UDP checksum is taken over IPv6.
+    pub zero_checksum6: ZeroChecksum6,
+    /// VRF for explicit null labels.
+    pub explicit_null: Option<VrfId>,
+    /// State of the uplink.
+    pub link: Link,
+    /// Largest outer IP packet, in bytes.
+    pub mtu: usize,
+}
+
+impl Fabric {
+    /// Whether the uplink carries packets.
+    pub fn is_up(&self) -> bool {
+        self.link == Link::Up
+    }
+}
+
+/// A vif as the pipeline needs it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Vif {
+    /// Its identity.
+    pub id: VifId,
+    /// Its VLAN on the trunk.
+    pub slot: VifSlot,
+    /// Its name.
+    pub name: VifName,
+    /// Its routing table.
+    pub vrf: VrfId,
+    /// The pod's Ethernet address.
+    pub mac: Mac,
+    /// Our addresses towards the pod.
+    pub gateways: [(Family, Addr); 2],
+    /// Its interface label.
+    pub label: Label,
+    /// Largest IP packet, in bytes.
+    pub mtu: usize,
+    /// Whether it takes packets.
+    pub link: Link,
+    /// Addresses the pod may use.
+    pub addresses: Box<[(Family, Addr)]>,
+}
+
+impl Vif {
+    /// Whether the pod may use this address.
+    pub fn has_address(&self, family: Family, addr: Addr) -> bool {
+        self.addresses.iter().any(|own| *own == (family, addr))
+    }
+
+    /// Whether packets reach the pod.
+    pub fn is_up(&self) -> bool {
+        self.link == Link::Up
+    }
+
+    /// Whether this is our own address towards the pod.
+    pub fn is_gateway(&self, family: Family, addr: Addr) -> bool {
+        self.gateways.contains(&(family, addr))
+    }
+
+    /// The pod's first address of a family.
+    pub fn address(&self, family: Family) -> Option<Addr> {
+        self.addresses.iter().find(|(own, _)| *own == family).map(|(_, addr)| *addr)
+    }
+}
+
+/// What a label means here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LabelTarget {
+    /// This pod.
+    Vif(VifSlot),
+    /// Look the inner destination up in this VRF.
+    Vrf(VrfId),
+}
+
+/// A tunnel endpoint: another node.
+#[derive(Clone, Debug)]
+pub struct Tunnel {
+    /// Its tunnel address.
+    pub address: IpAddr,
+    /// The way to it.
+    pub reach: Reach,
+    /// The outer headers, when the way is known.
+    pub template: Option<Template>,
+}
+
+impl Snapshot {
+    /// The vif in a slot.
+    pub fn vif(&self, slot: VifSlot) -> Option<&Vif> {
+        self.vifs.get(slot.index())?.as_ref()
+    }
+
+    /// The vif with an identity, if it is still there.
+    pub fn vif_by_id(&self, id: VifId) -> Option<&Vif> {
+        self.vif(*self.slot_of.get(&id)?)
+    }
+
+    /// All vifs in the order of their slots.
+    pub fn vifs(&self) -> impl Iterator<Item = &Vif> + '_ {
+        self.vifs.iter().flatten()
+    }
+
+    /// A routing table.
+    pub fn vrf(&self, id: VrfId) -> Option<&Vrf> {
+        self.vrfs.get(usize::from(id.0))?.as_deref()
+    }
+
+    /// All routing tables.
+    pub fn vrfs(&self) -> impl Iterator<Item = &Vrf> + '_ {
+        self.vrfs.iter().flatten().map(Arc::as_ref)
+    }
+
+    /// What a label means.
+    pub fn label(&self, label: Label) -> Option<LabelTarget> {
+        self.labels.get(&label).copied()
+    }
+
+    /// All labels in no particular order.
+    pub fn labels(&self) -> impl Iterator<Item = (Label, LabelTarget)> + '_ {
+        self.labels.iter().map(|(label, target)| (*label, *target))
+    }
+
+    /// A tunnel endpoint.
+    pub fn tunnel(&self, id: TunnelId) -> Option<&Tunnel> {
+        self.tunnels.get(usize::from(id.0))
+    }
+
+    /// All tunnel endpoints; the index is the [`TunnelId`].
+    pub fn tunnels(&self) -> &[Tunnel] {
+        &self.tunnels
+    }
+
+    /// The endpoint with this tunnel address.
+    pub fn tunnel_by_address(&self, family: Family, address: Addr) -> Option<TunnelId> {
+        self.tunnel_of.get(&(family, address)).copied()
+    }
+}

@@ -1,0 +1,87 @@
+//! The way out: a vif over the trunk, or a tunnel over the uplink.
+
+use encap::{Fields, Label, Template, entropy};
+use flow_table::{Family, FlowHash, Output};
+
+use crate::drop::DropReason;
+use crate::ids::{TunnelId, VifSlot};
+use crate::packet::Packet;
+use crate::packet::ethernet::{TAGGED_HEADER, TYPE_IPV4, TYPE_IPV6, write_to_vif};
+use crate::packet::ip::Ip;
+use crate::pipeline::Verdict;
+use crate::snapshot::{Snapshot, Vif};
+
+/// A way out that was found open for a packet of its size.
+pub(crate) enum Exit<'s> {
+    Vif(&'s Vif),
+    Tunnel { id: TunnelId, template: &'s Template, label: Label },
+}
+
+/// Finds the way out, before anything is changed in the packet.
+pub(crate) fn open(snapshot: &Snapshot, output: Output, len: usize) -> Result<Exit<'_>, DropReason> {
+    match output {
+        Output::Vif { slot } => open_vif(snapshot, slot, len),
+        Output::Tunnel { tunnel, label } => open_tunnel(snapshot, TunnelId(tunnel), label, len),
+        Output::Drop { reason } => {
+            Err(DropReason::from_index(usize::from(reason)).unwrap_or(DropReason::DiscardRoute))
+        }
+    }
+}
+
+fn open_vif(snapshot: &Snapshot, slot: u16, len: usize) -> Result<Exit<'_>, DropReason> {
+    let vif = VifSlot::new(slot).and_then(|slot| snapshot.vif(slot)).ok_or(DropReason::VifDown)?;
+    if !vif.is_up() {
+        return Err(DropReason::VifDown);
+    }
+    if len > vif.mtu { Err(DropReason::FrameTooBig) } else { Ok(Exit::Vif(vif)) }
+}
+
+fn open_tunnel(snapshot: &Snapshot, id: TunnelId, label: u32, len: usize) -> Result<Exit<'_>, DropReason> {
+    if !snapshot.fabric.is_up() {
+        return Err(DropReason::UplinkDown);
+    }
+    let tunnel = snapshot.tunnel(id).ok_or(DropReason::NoNeighbour)?;
+    let template = tunnel.template.as_ref().ok_or(DropReason::NoNeighbour)?;
+    let label = Label::new(label).ok_or(DropReason::InvalidLabel)?;
+    if len + template.overhead() > snapshot.fabric.mtu {
+        return Err(DropReason::FrameTooBig);
+    }
+    Ok(Exit::Tunnel { id, template, label })
+}
+
+impl Exit<'_> {
+    /// Puts the headers of the way out in front of the IP packet.
+    pub(crate) fn leave(
+        self,
+        packet: &mut Packet<'_>,
+        ip: &Ip,
+        hash: FlowHash,
+        outer_id: u16,
+    ) -> Result<Verdict, DropReason> {
+        match self {
+            Exit::Vif(vif) => {
+                if !packet.push(TAGGED_HEADER) {
+                    return Err(DropReason::FrameTooBig);
+                }
+                let ethertype = match ip.tuple.family {
+                    Family::V4 => TYPE_IPV4,
+                    Family::V6 => TYPE_IPV6,
+                };
+                write_to_vif(packet.bytes_mut(), vif.mac, vif.slot, ethertype);
+                Ok(Verdict::ToVif(vif.slot))
+            }
+            Exit::Tunnel { id, template, label } => {
+                let fields = Fields {
+                    label,
+                    ttl: ip.ttl,
+                    source_port: entropy::source_port((hash.0 >> 32) as u32),
+                    inner_tos: ip.tos,
+                    ip_id: outer_id,
+                };
+                let room = packet.push(template.len());
+                let written = room && template.write(packet.bytes_mut(), &fields).is_ok();
+                if written { Ok(Verdict::ToTunnel(id)) } else { Err(DropReason::FrameTooBig) }
+            }
+        }
+    }
+}

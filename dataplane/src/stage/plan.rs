@@ -1,0 +1,226 @@
+//! The slow path: what a flow's first packet decides for all that follow.
+
+use flow_table::{
+    Action, Addr, Context, Dependency, Family, FlowKey, Half, NewPair, Output, Source, Ttl, Tuple,
+};
+
+use super::resolve::{Decision, Prefer, Query, Scope, resolve};
+use crate::drop::DropReason;
+use crate::ecmp::{FlowSpread, Target};
+use crate::ids::{TunnelId, VifSlot, VrfId};
+use crate::pipeline::Ingress;
+use crate::snapshot::{LabelTarget, Snapshot, Vif};
+
+/// What a flow that is derived again shall keep, as far as the new snapshot allows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Keep {
+    pub(crate) target: Target,
+    pub(crate) reverse: FlowKey,
+}
+
+/// A packet without a flow, or one whose flow is to be derived again.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct First<'a> {
+    pub(crate) snapshot: &'a Snapshot,
+    pub(crate) ingress: Ingress,
+    pub(crate) key: FlowKey,
+    pub(crate) spread: FlowSpread,
+    pub(crate) keep: Option<Keep>,
+}
+
+impl First<'_> {
+    /// The pair for this packet, or the reason it goes no further.
+    pub(crate) fn plan(&self) -> Result<NewPair, DropReason> {
+        refuse_martians(&self.key.tuple)?;
+        match self.ingress {
+            Ingress::Vif(slot) => {
+                let vif = self.snapshot.vif(slot).ok_or(DropReason::UnknownVif)?;
+                self.from_vif(vif)
+            }
+            Ingress::Fabric { target, peer } => self.from_fabric(target, peer),
+        }
+    }
+
+    fn from_vif(&self, vif: &Vif) -> Result<NewPair, DropReason> {
+        let tuple = self.key.tuple;
+        if !vif.has_address(tuple.family, tuple.src) {
+            return Err(DropReason::SpoofedSource);
+        }
+        let prefer = self.keep.map_or(Prefer::Hash, |keep| Prefer::Current(keep.target));
+        let query = Query { tuple: &tuple, spread: self.spread, prefer, scope: Scope::Any };
+        let decision = resolve(self.snapshot, vif.vrf, &query)?;
+        let depends = self.dependency(vif.vrf)?;
+        let (context, answers_from) = match decision.target {
+            Target::Vif(slot) => (self.context_of(slot)?, Source::Vif),
+            Target::Tunnel { tunnel, .. } => (self.key.context, Source::Tunnel(tunnel.0)),
+        };
+        let reverse_ttl = match answers_from {
+            // The node that routes the answer in has decremented already.
+            Source::Tunnel(_) => Ttl::Keep,
+            Source::Vif | Source::Any => Ttl::Decrement,
+        };
+        let translated = self.translate(vif.slot, &decision);
+        Ok(NewPair {
+            forward: Half {
+                key: self.key,
+                action: Action {
+                    output: output(decision.target),
+                    ttl: Ttl::Decrement,
+                    source: Source::Vif,
+                    depends,
+                },
+            },
+            reverse: Half {
+                key: FlowKey { context, tuple: translated.reversed() },
+                action: Action {
+                    output: Output::Vif { slot: vif.slot.get() },
+                    ttl: reverse_ttl,
+                    source: answers_from,
+                    depends,
+                },
+            },
+            owner: vif.slot.get(),
+        })
+    }
+
+    fn from_fabric(&self, target: LabelTarget, peer: TunnelId) -> Result<NewPair, DropReason> {
+        let tuple = self.key.tuple;
+        let (vrf, decision) = match target {
+            LabelTarget::Vif(slot) => {
+                let vif = self.snapshot.vif(slot).ok_or(DropReason::InvalidLabel)?;
+                (vif.vrf, self.labelled(vif)?)
+            }
+            LabelTarget::Vrf(vrf) => {
+                let prefer = self.keep.map_or(Prefer::Hash, |keep| Prefer::Current(keep.target));
+                let query = Query { tuple: &tuple, spread: self.spread, prefer, scope: Scope::Local };
+                (vrf, resolve(self.snapshot, vrf, &query)?)
+            }
+        };
+        let back = self.way_back(vrf, peer)?;
+        let slot = match decision.target {
+            Target::Vif(slot) => slot,
+            Target::Tunnel { .. } => return Err(DropReason::TunnelLoop),
+        };
+        let depends = self.dependency(vrf)?;
+        let translated = translated(tuple, &decision);
+        Ok(NewPair {
+            forward: Half {
+                key: self.key,
+                action: Action {
+                    output: output(decision.target),
+                    ttl: Ttl::Keep,
+                    source: Source::Tunnel(peer.0),
+                    depends,
+                },
+            },
+            reverse: Half {
+                key: FlowKey { context: self.context_of(slot)?, tuple: translated.reversed() },
+                action: Action { output: output(back), ttl: Ttl::Decrement, source: Source::Vif, depends },
+            },
+            owner: slot.get(),
+        })
+    }
+
+    /// An interface label has named the pod; the destination must be it, or a service it serves.
+    fn labelled(&self, vif: &Vif) -> Result<Decision, DropReason> {
+        let tuple = &self.key.tuple;
+        let target = Target::Vif(vif.slot);
+        if vif.has_address(tuple.family, tuple.dst) {
+            return Ok(Decision { target, translate_to: None });
+        }
+        if !vif.is_up() {
+            return Err(DropReason::VifDown);
+        }
+        let vrf = self.snapshot.vrf(vif.vrf).ok_or(DropReason::NoRoute)?;
+        let service = vrf
+            .service(tuple.family, tuple.dst)
+            .filter(|service| service.has_backend(vif.slot))
+            .ok_or(DropReason::LabelDestinationMismatch)?;
+        let mapped = service
+            .port(tuple.protocol, tuple.dport)
+            .filter(|mapped| mapped.backends.leads_to(target))
+            .ok_or(DropReason::ServicePortUnmapped)?;
+        let address = vif.address(tuple.family).ok_or(DropReason::ServicePortUnmapped)?;
+        Ok(Decision { target, translate_to: Some((address, mapped.target_port)) })
+    }
+
+    /// The answer must go to the node this packet came from; this is the reverse path check too
+    /// (RFC 7510 section 3: the outer source is the tunnel's other end).
+    fn way_back(&self, vrf: VrfId, peer: TunnelId) -> Result<Target, DropReason> {
+        let answer = self.key.tuple.reversed();
+        let query =
+            Query { tuple: &answer, spread: self.spread, prefer: Prefer::Peer(peer), scope: Scope::Any };
+        match resolve(self.snapshot, vrf, &query) {
+            Ok(Decision { target: target @ Target::Tunnel { tunnel, .. }, .. }) if tunnel == peer => {
+                Ok(target)
+            }
+            Ok(_) | Err(_) => Err(DropReason::TunnelSourceMismatch),
+        }
+    }
+
+    /// The tuple as the backend sees it. A pod that reaches itself must not see its own address
+    /// as the client, or it would answer past us: it sees the ClusterIP instead.
+    fn translate(&self, own: VifSlot, decision: &Decision) -> Tuple {
+        let mut tuple = translated(self.key.tuple, decision);
+        if decision.translate_to.is_some() && decision.target == Target::Vif(own) {
+            tuple.src = self.key.tuple.dst;
+            if let Some(keep) = self.keep.filter(|keep| keep.reverse.tuple.dst == tuple.src) {
+                tuple.sport = keep.reverse.tuple.dport;
+            }
+        }
+        tuple
+    }
+
+    fn dependency(&self, vrf: VrfId) -> Result<Dependency, DropReason> {
+        let epoch = self.snapshot.vrf(vrf).ok_or(DropReason::NoRoute)?.epoch;
+        Ok(Dependency { vrf: vrf.0, epoch })
+    }
+
+    fn context_of(&self, slot: VifSlot) -> Result<Context, DropReason> {
+        self.snapshot.vif(slot).map(|vif| Context(vif.id.0)).ok_or(DropReason::VifDown)
+    }
+}
+
+fn translated(tuple: Tuple, decision: &Decision) -> Tuple {
+    match decision.translate_to {
+        Some((dst, dport)) => Tuple { dst, dport, ..tuple },
+        None => tuple,
+    }
+}
+
+fn output(target: Target) -> Output {
+    match target {
+        Target::Vif(slot) => Output::Vif { slot: slot.get() },
+        Target::Tunnel { tunnel, label } => Output::Tunnel { tunnel: tunnel.0, label: label.get() },
+    }
+}
+
+/// Addresses that no packet on a wire may have (RFC 1122 section 3.2.1.3, RFC 4291 section 2.5).
+fn refuse_martians(tuple: &Tuple) -> Result<(), DropReason> {
+    let (src, dst) = (tuple.src, tuple.dst);
+    if src == dst || is_never_source(tuple.family, src) || is_never_destination(tuple.family, dst) {
+        return Err(DropReason::MartianAddress);
+    }
+    if is_multicast(tuple.family, dst) { Err(DropReason::MulticastUnsupported) } else { Ok(()) }
+}
+
+fn is_never_source(family: Family, address: Addr) -> bool {
+    is_never_destination(family, address) || is_multicast(family, address)
+}
+
+fn is_never_destination(family: Family, address: Addr) -> bool {
+    match family {
+        Family::V4 => {
+            let first = (address.0 >> 24) as u8;
+            first == 0 || first == 127 || (first >= 240 && address.0 as u32 != u32::MAX)
+        }
+        Family::V6 => address.0 <= 1,
+    }
+}
+
+fn is_multicast(family: Family, address: Addr) -> bool {
+    match family {
+        Family::V4 => matches!((address.0 >> 24) as u8, 224..=239) || address.0 as u32 == u32::MAX,
+        Family::V6 => address.0 >> 120 == 0xff,
+    }
+}

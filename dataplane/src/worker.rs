@@ -1,0 +1,216 @@
+//! One thread of the engine: receive, forward, send, and sleep when there is nothing to do.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ahash::RandomState;
+use flow_table::{FlowHash, FlowTable, Millis};
+
+use crate::counters::WorkerCounters;
+use crate::drop::DropReason;
+use crate::droplog::DropLog;
+use crate::ids::VifSlot;
+use crate::io::{PacketIo, Side};
+use crate::packet::Packet;
+use crate::pipeline::{Pipeline, Prepared, Verdict};
+use crate::publish::SnapshotCache;
+
+/// What a worker shares with the rest of the process.
+#[derive(Debug)]
+pub struct WorkerParts {
+    /// The published snapshots.
+    pub snapshots: SnapshotCache,
+    /// The flow table of the node.
+    pub flows: Arc<FlowTable>,
+    /// Seeded hash for ECMP choices; the same for all workers of the node.
+    pub spread: RandomState,
+    /// Where this worker counts.
+    pub counters: Arc<WorkerCounters>,
+    /// Where this worker leaves dropped packets.
+    pub drops: Arc<DropLog>,
+    /// Most frames taken from one side at once.
+    pub batch: usize,
+    /// What to do when there is nothing to do.
+    pub idle: Idle,
+}
+
+/// What a worker does when there is nothing to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Idle {
+    /// Look again for a while, then sleep until a frame comes.
+    Sleep,
+    /// Look again without end: least delay, one CPU in full.
+    Spin,
+}
+
+/// A worker over its packet I/O.
+#[derive(Debug)]
+pub struct Worker<Io: PacketIo> {
+    io: Io,
+    parts: WorkerParts,
+    frames: Vec<Io::Frame>,
+    prepared: Vec<(Prepared, FlowHash)>,
+    outer_id: u16,
+    next_tick: Millis,
+}
+
+/// Time between two calls of [`PacketIo::tick`], in milliseconds.
+const TICK: u64 = 1000;
+/// Rounds without a packet before the worker goes to sleep.
+const IDLE_ROUNDS: u32 = 32;
+/// Longest sleep; sockets wake it earlier.
+const MAX_SLEEP: Duration = Duration::from_millis(500);
+
+/// Whether the worker shall go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Continue {
+    /// Go on.
+    Yes,
+    /// Stop after the current batch.
+    Stop,
+}
+
+impl<Io: PacketIo> Worker<Io> {
+    /// A worker; all memory it will need is taken here.
+    pub fn new(io: Io, parts: WorkerParts) -> Self {
+        let batch = parts.batch.max(1);
+        Self {
+            io,
+            parts,
+            frames: Vec::with_capacity(batch),
+            prepared: Vec::with_capacity(batch),
+            outer_id: 0,
+            next_tick: Millis(0),
+        }
+    }
+
+    /// The packet I/O.
+    pub fn io(&mut self) -> &mut Io {
+        &mut self.io
+    }
+
+    /// Works until `control` says stop. `clock` is read once per round.
+    pub fn run(&mut self, clock: impl Fn() -> Duration, control: impl Fn() -> Continue) {
+        let mut idle = 0;
+        while control() == Continue::Yes {
+            let start = clock();
+            let packets = self.round(Millis(start.as_millis() as u64));
+            if packets > 0 {
+                idle = 0;
+                let busy = clock().saturating_sub(start);
+                self.parts.counters.busy_nanos.add(busy.as_nanos() as u64);
+                continue;
+            }
+            idle += 1;
+            if idle > IDLE_ROUNDS && self.parts.idle == Idle::Sleep {
+                self.parts.counters.sleeps.add(1);
+                self.io.wait(MAX_SLEEP);
+                idle = 0;
+            }
+        }
+    }
+
+    /// One batch from each side. Says how many packets there were.
+    pub fn round(&mut self, now: Millis) -> usize {
+        let packets = self.batch(Side::Trunk, now) + self.batch(Side::Uplink, now);
+        self.io.flush();
+        if now.0 >= self.next_tick.0 {
+            self.next_tick = Millis(now.0 + TICK);
+            self.io.tick();
+        }
+        packets
+    }
+
+    fn batch(&mut self, side: Side, now: Millis) -> usize {
+        let count = self.io.receive(side, &mut self.frames, self.parts.batch);
+        if count == 0 {
+            return 0;
+        }
+        let parts = &mut self.parts;
+        parts.counters.batches.add(1);
+        let pipeline = Pipeline {
+            snapshot: parts.snapshots.load(),
+            flows: &parts.flows,
+            spread: &parts.spread,
+            counters: &parts.counters,
+            now,
+        };
+        for frame in &mut self.frames {
+            let (buffer, extent) = self.io.open(frame);
+            let mut packet = Packet::new(buffer, extent);
+            count_rx(&parts.counters, side, &pipeline, packet.bytes());
+            self.prepared.push(pipeline.prepare(side, &mut packet));
+            let extent = packet.extent();
+            self.io.set_extent(frame, extent);
+        }
+        self.prepared.iter().fold(0, |touched, (_, hash)| touched ^ parts.flows.prefetch(*hash));
+        for (mut frame, (prepared, hash)) in self.frames.drain(..).zip(self.prepared.drain(..)) {
+            self.outer_id = self.outer_id.wrapping_add(1);
+            let (buffer, extent) = self.io.open(&mut frame);
+            let mut packet = Packet::new(buffer, extent);
+            let verdict = pipeline.finish(&prepared, hash, &mut packet, self.outer_id);
+            if let Verdict::Drop { vif, reason } = verdict {
+                parts.drops.record(now, vif, reason, packet.bytes());
+            }
+            let extent = packet.extent();
+            self.io.set_extent(&mut frame, extent);
+            carry_out(&mut self.io, &parts.counters, side, frame, verdict, extent.len);
+        }
+        count
+    }
+}
+
+/// Length of the VLAN tag that the trunk adds to a vif's frame.
+const TAG: usize = 4;
+
+fn count_rx(counters: &WorkerCounters, side: Side, pipeline: &Pipeline<'_>, frame: &[u8]) {
+    match side {
+        Side::Uplink => counters.uplink().rx.count(frame.len()),
+        Side::Trunk => {
+            let vlan = crate::packet::u16_at(frame, 14).and_then(|tci| VifSlot::new(tci & 0x0fff));
+            let vif = vlan.filter(|slot| pipeline.snapshot.vif(*slot).is_some());
+            let port = vif.map_or(counters.trunk(), |slot| counters.vif(slot));
+            port.rx.count(frame.len().saturating_sub(TAG));
+        }
+    }
+}
+
+fn carry_out<Io: PacketIo>(
+    io: &mut Io,
+    counters: &WorkerCounters,
+    from: Side,
+    frame: Io::Frame,
+    verdict: Verdict,
+    len: usize,
+) {
+    let (side, vif) = match verdict {
+        Verdict::ToVif(slot) => (Side::Trunk, Some(slot)),
+        Verdict::ToTunnel(_) => (Side::Uplink, None),
+        Verdict::Answer(slot) => {
+            counters.consumed.add(1);
+            counters.generated.add(1);
+            (Side::Trunk, Some(slot))
+        }
+        Verdict::Consumed => {
+            counters.consumed.add(1);
+            return io.recycle(frame);
+        }
+        Verdict::Drop { vif, reason } => {
+            let port = match (vif, from) {
+                (Some(slot), _) => counters.vif(slot),
+                (None, Side::Trunk) => counters.trunk(),
+                (None, Side::Uplink) => counters.uplink(),
+            };
+            port.drop(reason);
+            return io.recycle(frame);
+        }
+    };
+    let port = vif.map_or(counters.uplink(), |slot| counters.vif(slot));
+    match io.send(side, frame) {
+        Ok(()) => port.tx.count(if side == Side::Trunk { len.saturating_sub(TAG) } else { len }),
+        Err(frame) => {
+            port.drop(DropReason::TxRingFull);
+            io.recycle(frame);
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! A node in memory: the real compiler, pipeline and worker over [`MemoryIo`].
+//!
+//! Every step checks the two conservation laws and reports every counter that has moved.
+
+#![allow(dead_code, reason = "each test binary uses a part of the node")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::expect_used,
+    reason = "a test stops where it goes wrong"
+)]
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use ahash::RandomState;
+use dataplane::compile::Compiler;
+use dataplane::counters::{PortCounters, WorkerCounters};
+use dataplane::desired::{
+    Desired, Hop, HopTarget, Link, Node as NodeSettings, OuterOptions, Reach, Route, RouteTarget, Service,
+    ServicePort, Transport, Underlay, Uplink, Vif, Vrf,
+};
+use dataplane::drop::DropReason;
+use dataplane::droplog::DropLog;
+use dataplane::ids::Mac;
+use dataplane::io::Side;
+use dataplane::memory::MemoryIo;
+use dataplane::publish::Publisher;
+use dataplane::worker::{Idle, Worker, WorkerParts};
+use encap::Label;
+use flow_table::{FlowTable, Millis, TableConfig, Timeouts};
+
+/// Our Ethernet address on the underlay.
+pub(crate) const UPLINK_MAC: Mac = Mac([2, 0, 0, 0, 1, 1]);
+/// The next hop's Ethernet address on the underlay.
+pub(crate) const PEER_MAC: Mac = Mac([2, 0, 0, 0, 1, 2]);
+
+/// Bytes from hexadecimal text; white space does not count.
+pub(crate) fn hex(text: &str) -> Vec<u8> {
+    let digits: Vec<u8> = text.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
+    digits.chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
+}
+
+/// Names of counters and by how much they have moved.
+pub(crate) type Moved = BTreeMap<String, u64>;
+
+/// What came out of one step.
+#[derive(Debug, Default)]
+pub(crate) struct Output {
+    pub(crate) trunk: Vec<Vec<u8>>,
+    pub(crate) uplink: Vec<Vec<u8>>,
+    pub(crate) moved: Moved,
+}
+
+impl Output {
+    /// Asserts that exactly these counters have moved.
+    #[track_caller]
+    pub(crate) fn assert_moved(&self, expected: &[(&str, u64)]) {
+        let expected: Moved = expected.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect();
+        assert_eq!(self.moved, expected);
+    }
+}
+
+/// A desired state without vifs, on `tunnel_address` with a resolved way to each of `peers`.
+pub(crate) fn desired(tunnel_address: &str, peers: &[&str]) -> Desired {
+    Desired {
+        node: NodeSettings {
+            tunnel_address: tunnel_address.parse().unwrap(),
+            udp_port: 6635,
+            legacy_udp_port: Some(51234),
+            outer: OuterOptions::default(),
+            explicit_null_vrf: None,
+        },
+        vrfs: Vec::new(),
+        vifs: Vec::new(),
+        routes: Vec::new(),
+        services: Vec::new(),
+        underlay: Underlay {
+            uplink: Some(Uplink { mac: UPLINK_MAC, mtu: 1600, vlan: None, link: Link::Up }),
+            tunnels: peers.iter().map(|peer| (peer.parse().unwrap(), Reach::Via(PEER_MAC))).collect(),
+        },
+    }
+}
+
+pub(crate) fn vrf(name: &str) -> Vrf {
+    Vrf { name: name.into(), label: None }
+}
+
+pub(crate) fn vif(name: &str, vrf: &str, addresses: &[&str], mac: &str, label: u32) -> Vif {
+    Vif {
+        name: name.into(),
+        vrf: vrf.into(),
+        addresses: addresses.iter().map(|address| address.parse().unwrap()).collect(),
+        mac: mac.parse().unwrap(),
+        gateway_v4: Vif::DEFAULT_GATEWAY_V4,
+        gateway_v6: Vif::DEFAULT_GATEWAY_V6,
+        label: Label::new(label).unwrap(),
+        mtu: 1500,
+        link: Link::Up,
+    }
+}
+
+pub(crate) fn to_tunnel(node: &str, label: u32) -> Hop {
+    Hop {
+        to: HopTarget::Tunnel { node: node.parse().unwrap(), label: Label::new(label).unwrap() },
+        weight: 1,
+    }
+}
+
+pub(crate) fn to_vif(name: &str) -> Hop {
+    Hop { to: HopTarget::Vif(name.into()), weight: 1 }
+}
+
+pub(crate) fn route(vrf: &str, prefix: &str, hops: Vec<Hop>) -> Route {
+    Route { vrf: vrf.into(), prefix: prefix.parse().unwrap(), target: RouteTarget::Hops(hops) }
+}
+
+pub(crate) fn service(
+    vrf: &str,
+    address: &str,
+    ports: &[(Transport, u16, u16)],
+    backends: Vec<Hop>,
+) -> Service {
+    let port = |(protocol, port, target_port): &(Transport, u16, u16)| ServicePort {
+        protocol: *protocol,
+        port: *port,
+        target_port: *target_port,
+    };
+    let address: IpAddr = address.parse().unwrap();
+    Service { vrf: vrf.into(), address, ports: ports.iter().map(port).collect(), backends }
+}
+
+/// A node in memory.
+pub(crate) struct Node {
+    compiler: Compiler,
+    publisher: Publisher,
+    worker: Worker<MemoryIo>,
+    counters: Arc<WorkerCounters>,
+    pub(crate) flows: Arc<FlowTable>,
+    pub(crate) now: u64,
+}
+
+impl Node {
+    pub(crate) fn new(desired: &Desired) -> Self {
+        Self::with_flows(desired, 1000, 1000)
+    }
+
+    pub(crate) fn with_flows(desired: &Desired, max_pairs: u32, max_per_owner: u32) -> Self {
+        let mut compiler = Compiler::default();
+        let publisher = Publisher::new(compiler.compile(desired).unwrap());
+        let counters = Arc::new(WorkerCounters::new());
+        let config =
+            TableConfig { max_pairs, max_per_owner, max_owners: 4095, timeouts: Timeouts::default() };
+        let flows = Arc::new(FlowTable::new(config, [1, 2, 3, 4]));
+        let parts = WorkerParts {
+            snapshots: publisher.subscribe(),
+            flows: Arc::clone(&flows),
+            spread: RandomState::with_seeds(5, 6, 7, 8),
+            counters: Arc::clone(&counters),
+            drops: Arc::new(DropLog::new(16)),
+            batch: 64,
+            idle: Idle::Sleep,
+        };
+        let worker = Worker::new(MemoryIo::new(256, 128), parts);
+        Self { compiler, publisher, worker, counters, flows, now: 1000 }
+    }
+
+    /// Publishes another desired state.
+    pub(crate) fn publish(&mut self, desired: &Desired) {
+        self.publisher.publish(self.compiler.compile(desired).unwrap());
+    }
+
+    /// Runs one frame through the node.
+    pub(crate) fn step(&mut self, side: Side, frame: &[u8]) -> Output {
+        self.batch(side, &[frame])
+    }
+
+    /// Runs a batch through the node.
+    pub(crate) fn batch(&mut self, side: Side, frames: &[&[u8]]) -> Output {
+        let before = self.readings();
+        for frame in frames {
+            assert!(self.worker.io().inject(side, frame), "no buffer for a frame");
+        }
+        let processed = self.worker.round(Millis(self.now));
+        assert_eq!(processed, frames.len());
+        let output = Output {
+            trunk: self.worker.io().sent(Side::Trunk),
+            uplink: self.worker.io().sent(Side::Uplink),
+            moved: moved(&before, &self.readings()),
+        };
+        assert!(self.worker.io().is_conserved(), "a frame was lost");
+        self.assert_accounts();
+        let statistics = self.flows.statistics();
+        assert_eq!(
+            statistics.created,
+            statistics.live + statistics.expired + statistics.evicted + statistics.purged,
+            "flow pairs do not add up"
+        );
+        output
+    }
+
+    /// Invariant 4: rx + generated = tx + consumed + sum(drops).
+    fn assert_accounts(&self) {
+        let totals = self.counters.all_ports();
+        assert_eq!(
+            totals.rx.packets + self.counters.generated.get(),
+            totals.tx.packets + self.counters.consumed.get() + totals.dropped(),
+            "packets do not add up"
+        );
+    }
+
+    fn readings(&self) -> Moved {
+        let mut readings = Moved::new();
+        let snapshot = self.publisher.current();
+        let mut port = |name: &str, port: &PortCounters| {
+            readings.insert(format!("{name}.rx"), port.rx.packets.get());
+            readings.insert(format!("{name}.tx"), port.tx.packets.get());
+            for reason in DropReason::ALL {
+                readings.insert(format!("{name}.{}", reason.name()), port.drops(*reason));
+            }
+        };
+        port("uplink", self.counters.uplink());
+        port("trunk", self.counters.trunk());
+        for vif in snapshot.vifs() {
+            port(vif.name.as_str(), self.counters.vif(vif.slot));
+        }
+        let worker = [
+            ("generated", &self.counters.generated),
+            ("consumed", &self.counters.consumed),
+            ("hits", &self.counters.flow_hits),
+            ("misses", &self.counters.flow_misses),
+            ("revalidations", &self.counters.flow_revalidations),
+        ];
+        readings.extend(worker.map(|(name, counter)| (name.to_owned(), counter.get())));
+        readings.insert("pairs".to_owned(), self.flows.statistics().created);
+        readings
+    }
+}
+
+fn moved(before: &Moved, after: &Moved) -> Moved {
+    after
+        .iter()
+        .map(|(name, now)| (name.clone(), now - before.get(name).copied().unwrap_or_default()))
+        .filter(|(_, by)| *by > 0)
+        .collect()
+}
