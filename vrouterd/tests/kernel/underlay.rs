@@ -210,6 +210,10 @@ fn a_next_hop_object_that_changes_is_followed() {
         bench.ip("route add 172.31.0.0/16 nhid 1");
         let mut running = Running::start("vxk-up", "172.30.0.1", &["172.31.0.1"]).await;
         running.reach("172.31.0.1", Reach::NoRoute).await;
+        // Other events (carrier, IPv6 addresses) would have the route asked for again as well.
+        let mut facts = running.watch.facts();
+        let quiet = Duration::from_secs(3);
+        while tokio::time::timeout(quiet, facts.changed()).await.is_ok() {}
         bench.ip("nexthop replace id 1 via 172.30.0.254 dev vxk-up");
         running.reach("172.31.0.1", Reach::Via(PEER)).await;
     });
