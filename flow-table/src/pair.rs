@@ -291,3 +291,6 @@ impl Pair {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::fixtures::{START, UDP, action, assert_law, config, find, plain, table, translated};
-use crate::{FlowTable, InsertError, Millis, NewPair, Output, TableConfig};
+use crate::{Context, FlowTable, InsertError, Millis, NewPair, Output, TableConfig};
 
 const RUN: Duration = Duration::from_millis(250);
 
@@ -52,6 +52,33 @@ fn of_two_that_insert_the_same_pair_one_wins_and_the_other_gets_it() {
     }
     assert_eq!(wins.load(Ordering::Relaxed), 6000);
     assert_eq!((table.statistics().created, table.statistics().purged), (6000, 6000));
+    assert_law(&table);
+}
+
+#[test]
+fn of_two_that_want_the_same_answers_one_wins() {
+    let table = table(64);
+    let start = Barrier::new(2);
+    let wins = AtomicU64::new(0);
+    let worker = |flow: u32| {
+        for n in 0..3000 {
+            let mut new = translated(UDP, n % 50);
+            new.forward.key.context = Context(flow);
+            start.wait();
+            let made = table.insert(&new, START);
+            match &made {
+                Ok(_) => _ = wins.fetch_add(1, Ordering::Relaxed),
+                Err(error) => assert_eq!(*error, InsertError::ReverseTaken),
+            }
+            start.wait();
+            assert!(made.is_err() || made.is_ok_and(|hit| table.remove(hit.pair)));
+        }
+    };
+    thread::scope(|scope| {
+        scope.spawn(|| worker(1));
+        scope.spawn(|| worker(2));
+    });
+    assert_eq!(wins.load(Ordering::Relaxed), 3000);
     assert_law(&table);
 }
 

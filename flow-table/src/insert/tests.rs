@@ -101,7 +101,7 @@ fn an_owner_out_of_range_may_have_nothing() {
 
 #[test]
 fn full_buckets_refuse_with_their_own_error_and_leave_nothing() {
-    // Two buckets are the candidates of every key, so the pair that does not fit is the eighth.
+    // There are two buckets, so both are the candidates of every key; one of their places is left.
     let table = table(4);
     assert_eq!(table.index.bytes(), 2 * 64);
     let hash = table.hash(&key(UDP, 0));
