@@ -174,7 +174,11 @@ fn register_programs(registry: &mut Registry, source: &dyn ViewSource) {
         let labels = ProgramOutcome { program: view.program, outcome: view.outcome };
         packets.get_or_create(&labels).inc_by(view.packets);
     }
-    registry.register("program_packets", "Frames seen by the BPF programs, by what happened to them", packets);
+    registry.register(
+        "program_packets",
+        "Frames seen by the BPF programs, by what happened to them",
+        packets,
+    );
 }
 
 fn register_workers(registry: &mut Registry, workers: &[WorkerView]) {

@@ -23,7 +23,7 @@ use flow_table::Millis;
 use crate::state::{ControlState, NodeState};
 use crate::view::{
     DropView, FlowFilter, FlowsView, Health, LabelView, NextHopView, NodeView, ProgramView, RouteView,
-    ServiceView, State, TunnelView, VifView, ViewSource, VrfView, WorkerView,
+    ServiceView, State, TunnelView, ViewSource, VifView, VrfView, WorkerView,
 };
 
 /// What one view is made of.

@@ -31,7 +31,8 @@ impl Hops {
         let mut routes = BTreeMap::<Hop, u64>::new();
         for vrf in snapshot.vrfs() {
             for (prefix, next_hop) in vrf.routes() {
-                let mut hops: Vec<_> = members(vrf, prefix, next_hop).into_iter().map(|(hop, _)| hop).collect();
+                let mut hops: Vec<_> =
+                    members(vrf, prefix, next_hop).into_iter().map(|(hop, _)| hop).collect();
                 hops.sort_unstable();
                 hops.dedup();
                 hops.into_iter().for_each(|hop| *routes.entry(hop).or_default() += 1);
