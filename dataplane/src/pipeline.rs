@@ -189,6 +189,23 @@ pub(crate) fn vrf_context(vrf: VrfId) -> Context {
     Context(VRF_CONTEXT | u32::from(vrf.0))
 }
 
+/// Whose packets the flow keys of a context are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ContextOwner {
+    /// Packets from this vif, and those that other nodes send to its label.
+    Vif(VifId),
+    /// Packets that other nodes send to the label of this VRF.
+    Vrf(VrfId),
+}
+
+/// Reads the context of a flow key.
+pub fn context_owner(Context(context): Context) -> ContextOwner {
+    match context & VRF_CONTEXT {
+        0 => ContextOwner::Vif(VifId(context)),
+        _ => ContextOwner::Vrf(VrfId(context as u16)),
+    }
+}
+
 const VRF_CONTEXT: u32 = 1 << 31;
 
 impl Pipeline<'_> {
@@ -469,17 +486,14 @@ impl Pipeline<'_> {
 
     /// Where the first packet of a flow came in, read back from its key.
     fn ingress_of(&self, forward: &FlowKey, source: Source) -> Option<Ingress> {
-        let Context(context) = forward.context;
-        let vif = self.snapshot.vif_by_id(VifId(context)).map(|vif| vif.slot);
-        match source {
-            Source::Vif | Source::Any => vif.map(Ingress::Vif),
-            Source::Tunnel(peer) => {
-                let target = match context & VRF_CONTEXT {
-                    0 => LabelTarget::Vif(vif?),
-                    _ => LabelTarget::Vrf(VrfId(context as u16)),
-                };
-                Some(Ingress::Fabric { target, peer: TunnelId(peer) })
-            }
+        let target = match context_owner(forward.context) {
+            ContextOwner::Vif(id) => LabelTarget::Vif(self.snapshot.vif_by_id(id)?.slot),
+            ContextOwner::Vrf(vrf) => LabelTarget::Vrf(vrf),
+        };
+        match (source, target) {
+            (Source::Tunnel(peer), target) => Some(Ingress::Fabric { target, peer: TunnelId(peer) }),
+            (Source::Vif | Source::Any, LabelTarget::Vif(slot)) => Some(Ingress::Vif(slot)),
+            (Source::Vif | Source::Any, LabelTarget::Vrf(_)) => None,
         }
     }
 }
