@@ -1,0 +1,166 @@
+//! Routes, services and their members: linear scans over the desired state.
+
+use std::net::IpAddr;
+
+use dataplane::desired::{Desired, Hop, HopTarget, Link, RouteTarget, Vif};
+use dataplane::drop::DropReason;
+use dataplane::ids::{VifName, VrfName};
+use ipnet::IpNet;
+
+use crate::packet::Tuple;
+
+/// The end of a way.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Exit {
+    /// A vif of this node.
+    Vif(VifName),
+    /// A label on another node.
+    Tunnel(IpAddr, u32),
+}
+
+/// A member that may carry a flow, and what the destination becomes if it is a local backend.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Choice {
+    /// The member.
+    pub exit: Exit,
+    /// New destination address and port.
+    pub translate: Option<(IpAddr, u16)>,
+}
+
+enum Found<'a> {
+    Target(&'a RouteTarget),
+    Own(&'a Vif),
+    Service,
+}
+
+/// Whether members on other nodes may be taken.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// All members.
+    Any,
+    /// Vifs of this node only.
+    Local,
+}
+
+/// Every member that may carry a new flow with this tuple from this VRF.
+///
+/// # Errors
+/// Why there is none.
+pub fn resolve(desired: &Desired, vrf: &VrfName, tuple: &Tuple, scope: Scope) -> Result<Vec<Choice>, DropReason> {
+    let mut vrf = vrf;
+    for _ in 0..4 {
+        match longest_match(desired, vrf, tuple.dst).ok_or(DropReason::NoRoute)? {
+            Found::Own(vif) => return Ok(vec![Choice { exit: Exit::Vif(vif.name.clone()), translate: None }]),
+            Found::Service => return serve(desired, vrf, tuple, scope),
+            Found::Target(RouteTarget::Discard) => return Err(DropReason::DiscardRoute),
+            Found::Target(RouteTarget::Vrf(next)) => vrf = next,
+            Found::Target(RouteTarget::Hops(hops)) => {
+                let up: Vec<&Hop> = hops.iter().filter(|hop| hop_is_up(desired, hop)).collect();
+                let members = if up.is_empty() { hops.iter().collect() } else { up };
+                let exits = members.into_iter().map(exit).filter(|exit| in_scope(exit, scope));
+                let choices: Vec<_> = exits.map(|exit| Choice { exit, translate: None }).collect();
+                return if choices.is_empty() { Err(DropReason::TunnelLoop) } else { Ok(choices) };
+            }
+        }
+    }
+    Err(DropReason::RouteLoop)
+}
+
+fn longest_match<'a>(desired: &'a Desired, vrf: &VrfName, dst: IpAddr) -> Option<Found<'a>> {
+    let mut best: Option<(u8, u8, Found<'a>)> = None;
+    let mut offer = |prefix: IpNet, rank: u8, found: Found<'a>| {
+        let better = best.as_ref().is_none_or(|(len, old, _)| (prefix.prefix_len(), rank) >= (*len, *old));
+        if prefix.contains(&dst) && better {
+            best = Some((prefix.prefix_len(), rank, found));
+        }
+    };
+    for route in desired.routes.iter().filter(|route| route.vrf == *vrf) {
+        offer(route.prefix, 0, Found::Target(&route.target));
+    }
+    for vif in desired.vifs.iter().filter(|vif| vif.vrf == *vrf) {
+        vif.addresses.iter().for_each(|address| offer(IpNet::from(*address), 1, Found::Own(vif)));
+    }
+    for service in desired.services.iter().filter(|service| service.vrf == *vrf) {
+        offer(IpNet::from(service.address), 2, Found::Service);
+    }
+    best.map(|(_, _, found)| found)
+}
+
+/// Whether a VRF has a route to an address at all, wherever it leads.
+pub fn has_route(desired: &Desired, vrf: &VrfName, dst: IpAddr) -> bool {
+    longest_match(desired, vrf, dst).is_some()
+}
+
+fn serve(desired: &Desired, vrf: &VrfName, tuple: &Tuple, scope: Scope) -> Result<Vec<Choice>, DropReason> {
+    let (target_port, backends) =
+        mapped(desired, vrf, tuple).ok_or(DropReason::ServicePortUnmapped)?;
+    let up = backends.iter().filter(|hop| hop_is_up(desired, hop));
+    let choice = |hop: &Hop| {
+        let exit = exit(hop);
+        let translate = match &exit {
+            Exit::Vif(name) => {
+                let address = first_address(vif(desired, name)?, tuple.dst)?;
+                Some((address, target_port))
+            }
+            Exit::Tunnel(..) => None,
+        };
+        in_scope(&exit, scope).then_some(Choice { exit, translate })
+    };
+    let choices: Vec<_> = up.filter_map(choice).collect();
+    if choices.is_empty() { Err(DropReason::ServiceNoBackend) } else { Ok(choices) }
+}
+
+/// Target port and backends of a service port; of several services at one address the last counts.
+pub fn mapped<'a>(desired: &'a Desired, vrf: &VrfName, tuple: &Tuple) -> Option<(u16, &'a [Hop])> {
+    let services = desired.services.iter().rev();
+    let mut here = services.filter(|service| service.vrf == *vrf && service.address == tuple.dst);
+    here.find_map(|service| {
+        let port = service
+            .ports
+            .iter()
+            .rev()
+            .find(|port| port.protocol.number() == tuple.protocol && port.port == tuple.dport)?;
+        Some((port.target_port, service.backends.as_slice()))
+    })
+}
+
+/// Whether any port of the service at an address has this vif behind it, and it is up.
+pub fn serves(desired: &Desired, vrf: &VrfName, address: IpAddr, vif: &VifName) -> bool {
+    let services = desired.services.iter();
+    services
+        .filter(|service| service.vrf == *vrf && service.address == address && !service.ports.is_empty())
+        .any(|service| leads_to(desired, &service.backends, vif))
+}
+
+/// Whether a vif is among the backends, and up.
+pub fn leads_to(desired: &Desired, backends: &[Hop], vif: &VifName) -> bool {
+    backends.iter().any(|hop| exit(hop) == Exit::Vif(vif.clone()) && hop_is_up(desired, hop))
+}
+
+/// The first address of a vif that is of the same family as another.
+pub fn first_address(vif: &Vif, like: IpAddr) -> Option<IpAddr> {
+    vif.addresses.iter().copied().find(|address| address.is_ipv4() == like.is_ipv4())
+}
+
+/// A vif by its name.
+pub fn vif<'a>(desired: &'a Desired, name: &VifName) -> Option<&'a Vif> {
+    desired.vifs.iter().find(|vif| vif.name == *name)
+}
+
+fn exit(hop: &Hop) -> Exit {
+    match &hop.to {
+        HopTarget::Vif(name) => Exit::Vif(name.clone()),
+        HopTarget::Tunnel { node, label } => Exit::Tunnel(*node, label.get()),
+    }
+}
+
+fn in_scope(exit: &Exit, scope: Scope) -> bool {
+    scope == Scope::Any || matches!(exit, Exit::Vif(_))
+}
+
+fn hop_is_up(desired: &Desired, hop: &Hop) -> bool {
+    match &hop.to {
+        HopTarget::Vif(name) => vif(desired, name).is_some_and(|vif| vif.link == Link::Up),
+        HopTarget::Tunnel { .. } => true,
+    }
+}

@@ -1,0 +1,195 @@
+//! The model and the real router side by side: the same frames, changes and moments for both.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use dataplane::desired::Desired;
+
+use crate::masked::{Wire, wire};
+use crate::node::{Node, Observed, SeenPair};
+use crate::pairs::Pair;
+use crate::router::{Outcome, Router, Side, State};
+
+/// Pairs that one vif may have, small enough to be met.
+pub const PAIRS_PER_VIF: u32 = 12;
+
+/// Both routers.
+#[derive(Debug)]
+pub struct Lockstep {
+    /// The model.
+    pub model: Router,
+    node: Node,
+    entropy: BTreeMap<(Side, Vec<u8>), u16>,
+}
+
+/// What was sent for a frame.
+pub type Sent = Vec<(Side, Vec<u8>)>;
+
+impl Lockstep {
+    /// Both with a first desired state.
+    ///
+    /// # Errors
+    /// The desired state contradicts itself.
+    pub fn new(desired: &Desired) -> Result<Self, String> {
+        let node = Node::new(desired, PAIRS_PER_VIF).map_err(|error| error.to_string())?;
+        let mut model = Router {
+            desired: desired.clone(),
+            ids: node.ids(),
+            state: State::default(),
+            now: 1000,
+            generation: 0,
+            pairs_per_vif: PAIRS_PER_VIF as usize,
+        };
+        model.configure(desired, node.ids());
+        Ok(Self { model, node, entropy: BTreeMap::new() })
+    }
+
+    /// Gives both another desired state.
+    ///
+    /// # Errors
+    /// The real router refuses it, or gives an identity a second time.
+    pub fn configure(&mut self, desired: &Desired) -> Result<(), String> {
+        self.node.configure(desired).map_err(|error| error.to_string())?;
+        let (old, new) = (&self.model.ids, self.node.ids());
+        for vif in &new.vifs {
+            let twice = |other: &&crate::router::VifIds| other.id == vif.id || other.slot == vif.slot;
+            if let Some(before) = old.vifs.iter().find(twice).filter(|before| *before != vif) {
+                return Err(format!("{vif:?} has a number of {before:?}"));
+            }
+        }
+        self.entropy.clear();
+        self.model.configure(desired, new);
+        Ok(())
+    }
+
+    /// Lets time pass for both.
+    pub fn advance(&mut self, millis: u64) {
+        self.model.now += millis;
+    }
+
+    /// Sweeps the flow table and judges what has gone by how long it was idle.
+    ///
+    /// # Errors
+    /// A pair went too early or stays too long.
+    pub fn sweep(&mut self) -> Result<(), String> {
+        self.node.sweep(self.model.now);
+        let left = self.node.pairs(self.model.now);
+        let now = self.model.now;
+        let mut wrong = None;
+        self.model.state.pairs.retain(|pair| {
+            let stays = left.contains(&seen(pair));
+            let idle = now - pair.last;
+            let (least, most) = idle_bounds(pair);
+            if stays && idle > most || !stays && idle <= least {
+                wrong = Some(format!("after {idle} ms (bounds {least}..={most}) pair stays = {stays}: {pair:#?}"));
+            }
+            stays
+        });
+        wrong.map_or(Ok(()), Err)
+    }
+
+    /// Gives both a frame.
+    ///
+    /// # Errors
+    /// What the real router did is not among what the model calls right; the text shows all of it.
+    pub fn step(&mut self, side: Side, frame: &[u8]) -> Result<Sent, String> {
+        let observed = self.node.step(side, frame, self.model.now)?;
+        if observed.sent.len() > 1 {
+            return Err(format!("one frame gave {}", observed.sent.len()));
+        }
+        let mut masked = None;
+        if let Some((to, sent)) = observed.sent.first() {
+            let Wire { frame: bytes, entropy } = wire(*to, sent)?;
+            self.check_entropy(side, frame, entropy)?;
+            masked = Some((*to, bytes));
+        }
+        let hint = observed.sent.first().map(|(_, sent)| sent.as_slice());
+        let outcomes = self.model.step(side, frame, hint);
+        let pairs = self.node.pairs(self.model.now);
+        let right = outcomes.iter().find(|outcome| agrees(outcome, &observed, masked.as_ref(), &pairs));
+        match right {
+            Some(outcome) => self.model.commit(outcome),
+            None => return Err(report(side, frame, &observed, &pairs, &outcomes, &self.model.state)),
+        }
+        Ok(observed.sent)
+    }
+
+    /// Whether every count was on a port that exists.
+    pub fn has_strange_counts(&self) -> bool {
+        self.node.has_strange_counts()
+    }
+
+    /// RFC 7510 section 3: packets of one flow have one source port.
+    fn check_entropy(&mut self, side: Side, frame: &[u8], entropy: Option<u16>) -> Result<(), String> {
+        let Some(port) = entropy else { return Ok(()) };
+        let known = *self.entropy.entry((side, frame.to_vec())).or_insert(port);
+        if known == port { Ok(()) } else { Err(format!("entropy port {known} has become {port}")) }
+    }
+}
+
+fn seen(pair: &Pair) -> SeenPair {
+    SeenPair { plan: pair.plan, packets: pair.packets, bytes: pair.bytes }
+}
+
+fn agrees(outcome: &Outcome, observed: &Observed, masked: Option<&(Side, Vec<u8>)>, pairs: &[SeenPair]) -> bool {
+    let emitted = outcome.emitted.as_ref().map(|emitted| (emitted.side, &emitted.frame));
+    emitted == masked.map(|(side, frame)| (*side, frame))
+        && outcome.moved == observed.moved
+        && sorted(&outcome.state) == pairs
+}
+
+fn sorted(state: &State) -> Vec<SeenPair> {
+    let mut pairs: Vec<_> = state.pairs.iter().map(seen).collect();
+    pairs.sort_unstable();
+    pairs
+}
+
+/// Idle milliseconds before which a pair must stay, and after which it must go. The TCP state machine has a
+/// model of its own beside the flow table; here it is enough that only FIN and RST shorten a life.
+fn idle_bounds(pair: &Pair) -> (u64, u64) {
+    const SECOND: u64 = 1000;
+    match pair.plan.forward.key.tuple.protocol {
+        6 if pair.flags & 0b101 != 0 => (10 * SECOND, 124 * 60 * SECOND),
+        6 => (240 * SECOND, 124 * 60 * SECOND),
+        1 | 58 => (60 * SECOND, 60 * SECOND),
+        _ => (300 * SECOND, 300 * SECOND),
+    }
+}
+
+fn report(
+    side: Side,
+    frame: &[u8],
+    observed: &Observed,
+    pairs: &[SeenPair],
+    outcomes: &[Outcome],
+    before: &State,
+) -> String {
+    let mut text = format!("the pipeline differs from the model\n{side:?} in:  {}\n", hex(frame));
+    let _ = writeln!(text, "real moved: {:?}", observed.moved);
+    for (to, sent) in &observed.sent {
+        let masked = wire(*to, sent).map_or_else(|error| error, |wire| hex(&wire.frame));
+        let _ = writeln!(text, "real out:   {to:?} {masked}");
+    }
+    for outcome in outcomes {
+        let _ = writeln!(text, "right moved: {:?}", outcome.moved);
+        if let Some(emitted) = &outcome.emitted {
+            let _ = writeln!(text, "right out:  {:?} {}", emitted.side, hex(&emitted.frame));
+        }
+        if sorted(&outcome.state) != pairs {
+            let only = |these: &[SeenPair], those: &[SeenPair]| -> Vec<SeenPair> {
+                these.iter().filter(|pair| !those.contains(pair)).copied().collect()
+            };
+            let right = sorted(&outcome.state);
+            let _ = writeln!(text, "pairs only real: {:#?}\npairs only right: {:#?}", only(pairs, &right), only(&right, pairs));
+        }
+    }
+    let _ = writeln!(text, "pairs before: {}", before.pairs.len());
+    text
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

@@ -1,0 +1,273 @@
+//! The real router in memory: compiler, worker, pipeline and flow table over queues of frames.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use ahash::RandomState;
+use dataplane::compile::{CompileError, Compiler};
+use dataplane::counters::{PortCounters, WorkerCounters};
+use dataplane::desired::Desired;
+use dataplane::drop::DropReason;
+use dataplane::droplog::DropLog;
+use dataplane::fib::ip_addr;
+use dataplane::ids::VifSlot;
+use dataplane::limiter::AnswerLimiter;
+use dataplane::memory::MemoryIo;
+use dataplane::pipeline::{ContextOwner, context_owner};
+use dataplane::publish::Publisher;
+use dataplane::worker::{Idle, Worker, WorkerParts};
+use flow_table::{Action, DirectionView, FlowTable, Millis, Output as Out, Source, TableConfig, Timeouts, Ttl};
+
+use crate::packet::Tuple;
+use crate::pairs::{Context, Half, Key, Origin, Output, Plan, Step};
+use crate::router::{Ids, Moved, Side, VifIds};
+
+/// Pairs there is room for.
+pub const PAIRS: u32 = 256;
+
+/// The real router.
+#[derive(Debug)]
+pub struct Node {
+    compiler: Compiler,
+    publisher: Publisher,
+    worker: Worker<MemoryIo>,
+    counters: Arc<WorkerCounters>,
+    flows: Arc<FlowTable>,
+    id_of_slot: BTreeMap<u16, u32>,
+    ports: BTreeMap<String, Option<VifSlot>>,
+    readings: Moved,
+}
+
+/// What came of one frame.
+#[derive(Clone, Debug)]
+pub struct Observed {
+    /// What was sent.
+    pub sent: Vec<(Side, Vec<u8>)>,
+    /// What was counted.
+    pub moved: Moved,
+}
+
+/// A pair as the flow table shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SeenPair {
+    /// Keys, actions, owner.
+    pub plan: Plan,
+    /// Packets of both directions.
+    pub packets: [u64; 2],
+    /// Bytes of both directions.
+    pub bytes: [u64; 2],
+}
+
+impl Node {
+    /// A node with a first desired state; `pairs_per_vif` bounds the flows of one vif.
+    ///
+    /// # Errors
+    /// The desired state contradicts itself.
+    pub fn new(desired: &Desired, pairs_per_vif: u32) -> Result<Self, CompileError> {
+        let mut compiler = Compiler::default();
+        let publisher = Publisher::new(compiler.compile(desired)?);
+        let counters = Arc::new(WorkerCounters::new());
+        let config = TableConfig {
+            max_pairs: PAIRS,
+            max_per_owner: pairs_per_vif,
+            max_owners: 4095,
+            timeouts: Timeouts::default(),
+        };
+        let flows = Arc::new(FlowTable::new(config, [1, 2, 3, 4]));
+        let parts = WorkerParts {
+            snapshots: publisher.subscribe(),
+            flows: Arc::clone(&flows),
+            spread: RandomState::with_seeds(5, 6, 7, 8),
+            counters: Arc::clone(&counters),
+            drops: Arc::new(DropLog::new(1)),
+            limiter: Arc::new(AnswerLimiter::new()),
+            batch: 4,
+            idle: Idle::Sleep,
+        };
+        let worker = Worker::new(MemoryIo::new(8, 4), parts);
+        let ports = BTreeMap::from([("uplink".to_owned(), None), ("trunk".to_owned(), None)]);
+        let readings = Moved::new();
+        let mut node =
+            Self { compiler, publisher, worker, counters, flows, id_of_slot: BTreeMap::new(), ports, readings };
+        node.learn();
+        Ok(node)
+    }
+
+    /// Publishes another desired state.
+    ///
+    /// # Errors
+    /// The desired state contradicts itself.
+    pub fn configure(&mut self, desired: &Desired) -> Result<(), CompileError> {
+        self.publisher.publish(self.compiler.compile(desired)?);
+        self.learn();
+        Ok(())
+    }
+
+    fn learn(&mut self) {
+        for vif in self.publisher.current().vifs() {
+            self.id_of_slot.insert(vif.slot.get(), vif.id.0);
+            self.ports.insert(vif.name.to_string(), Some(vif.slot));
+        }
+        self.readings = self.read();
+    }
+
+    /// The numbers it has given.
+    pub fn ids(&self) -> Ids {
+        let snapshot = self.publisher.current();
+        let vif = |vif: &dataplane::snapshot::Vif| VifIds {
+            name: vif.name.clone(),
+            id: vif.id.0,
+            slot: vif.slot.get(),
+        };
+        Ids {
+            vifs: snapshot.vifs().map(vif).collect(),
+            vrfs: snapshot.vrfs().map(|vrf| (vrf.name.clone(), vrf.id.0)).collect(),
+        }
+    }
+
+    /// Runs one frame through the node.
+    ///
+    /// # Errors
+    /// A conservation law is broken.
+    pub fn step(&mut self, side: Side, frame: &[u8], now: u64) -> Result<Observed, String> {
+        let io_side = |side| match side {
+            Side::Trunk => dataplane::io::Side::Trunk,
+            Side::Uplink => dataplane::io::Side::Uplink,
+        };
+        if !self.worker.io().inject(io_side(side), frame) {
+            return Err(format!("no room for a frame of {} bytes", frame.len()));
+        }
+        let processed = self.worker.round(Millis(now));
+        let mut sent = Vec::new();
+        for side in [Side::Trunk, Side::Uplink] {
+            sent.extend(self.worker.io().sent(io_side(side)).into_iter().map(|frame| (side, frame)));
+        }
+        let readings = self.read();
+        let before = core::mem::replace(&mut self.readings, readings);
+        let moved = self.readings.iter().filter_map(|(name, now)| {
+            let by = now - before.get(name).copied().unwrap_or_default();
+            (by > 0).then(|| (name.clone(), by))
+        });
+        let moved = moved.collect();
+        if processed != 1 || !self.worker.io().is_conserved() {
+            return Err(format!("{processed} frames processed, or one lost"));
+        }
+        self.check_accounts()?;
+        Ok(Observed { sent, moved })
+    }
+
+    /// The laws: rx + generated = tx + consumed + drops; pairs made = pairs live and gone.
+    fn check_accounts(&self) -> Result<(), String> {
+        let sum = |end: &str| -> u64 {
+            self.readings.iter().filter(|(name, _)| name.ends_with(end)).map(|(_, count)| count).sum()
+        };
+        let get = |name: &str| self.readings.get(name).copied().unwrap_or_default();
+        let drops: u64 = DropReason::ALL.iter().map(|reason| sum(&format!(".{}", reason.name()))).sum();
+        let (taken, left) = (sum(".rx") + get("generated"), sum(".tx") + get("consumed") + drops);
+        if taken != left {
+            return Err(format!("packets do not add up: {taken} taken, {left} left"));
+        }
+        let table = self.flows.statistics();
+        if table.created != table.live + table.expired + table.evicted + table.purged {
+            return Err(format!("flow pairs do not add up: {table:?}"));
+        }
+        Ok(())
+    }
+
+    /// Adds the counters of every port there could be, and says whether others than the known ones have moved.
+    pub fn has_strange_counts(&self) -> bool {
+        let all = self.counters.all_ports();
+        let known: u64 = self.readings.iter().filter(|(name, _)| name.ends_with(".rx")).map(|(_, count)| count).sum();
+        all.rx.packets != known
+    }
+
+    /// Removes idle pairs.
+    pub fn sweep(&mut self, now: u64) {
+        self.flows.sweep(Millis(now), PAIRS as usize);
+    }
+
+    fn read(&self) -> Moved {
+        let mut readings = Moved::new();
+        for (name, slot) in &self.ports {
+            let port = match slot {
+                Some(slot) => self.counters.vif(*slot),
+                None if name == "uplink" => self.counters.uplink(),
+                None => self.counters.trunk(),
+            };
+            read_port(&mut readings, name, port);
+        }
+        let own = [
+            ("generated", &self.counters.generated),
+            ("consumed", &self.counters.consumed),
+            ("suppressed", &self.counters.answers_suppressed),
+            ("hits", &self.counters.flow_hits),
+            ("misses", &self.counters.flow_misses),
+        ];
+        readings.extend(own.map(|(name, counter)| (name.to_owned(), counter.get())));
+        readings.insert("pairs".to_owned(), self.flows.statistics().created);
+        readings
+    }
+
+    /// All pairs, in order.
+    pub fn pairs(&self, now: u64) -> Vec<SeenPair> {
+        let views = self.flows.view(Millis(now), 0, PAIRS as usize, |_| true);
+        let pair = |view: &flow_table::FlowView| SeenPair {
+            plan: Plan { forward: self.half(&view.forward), reverse: self.half(&view.reverse), owner: view.owner },
+            packets: [view.forward.packets, view.reverse.packets],
+            bytes: [view.forward.bytes, view.reverse.bytes],
+        };
+        let mut pairs: Vec<_> = views.iter().map(pair).collect();
+        pairs.sort_unstable();
+        pairs
+    }
+
+    fn half(&self, view: &DirectionView) -> Half {
+        let snapshot = self.publisher.current();
+        let node = |index: u16| snapshot.tunnels()[usize::from(index)].address;
+        let Action { output, ttl, source, .. } = view.action;
+        let tuple = view.key.tuple;
+        Half {
+            key: Key {
+                context: match context_owner(view.key.context) {
+                    ContextOwner::Vif(id) => Context::Vif(id.0),
+                    ContextOwner::Vrf(vrf) => Context::Vrf(vrf.0),
+                },
+                tuple: Tuple {
+                    src: ip_addr(tuple.family, tuple.src),
+                    dst: ip_addr(tuple.family, tuple.dst),
+                    protocol: tuple.protocol,
+                    sport: tuple.sport,
+                    dport: tuple.dport,
+                },
+            },
+            output: match output {
+                Out::Vif { slot } => Output::Vif(self.id_of_slot.get(&slot).copied().unwrap_or_default()),
+                Out::Tunnel { tunnel, label } => Output::Tunnel(node(tunnel), label),
+                Out::Drop { .. } => Output::Vif(0),
+            },
+            origin: match source {
+                Source::Any | Source::Vif => Origin::Vif,
+                Source::Tunnel(index) => Origin::Node(node(index)),
+            },
+            step: match ttl {
+                Ttl::Keep => Step::Delivered,
+                Ttl::Decrement => Step::Routed,
+            },
+        }
+    }
+}
+
+fn read_port(readings: &mut Moved, name: &str, port: &PortCounters) {
+    let mut insert = |what: &str, count: u64| {
+        if count > 0 {
+            readings.insert(format!("{name}.{what}"), count);
+        }
+    };
+    insert("rx", port.rx.packets.get());
+    insert("rx_bytes", port.rx.bytes.get());
+    insert("tx", port.tx.packets.get());
+    insert("tx_bytes", port.tx.bytes.get());
+    for reason in DropReason::ALL {
+        insert(reason.name(), port.drops(*reason));
+    }
+}

@@ -1,0 +1,230 @@
+//! What an IP packet says, read with etherparse where it reads what the RFCs say.
+
+use std::net::IpAddr;
+
+use dataplane::drop::DropReason;
+use etherparse::{Ipv4HeaderSlice, Ipv6HeaderSlice, TcpHeaderSlice};
+
+use crate::bytes::{checksum, u16_at};
+
+/// Addresses, protocol and ports; an ICMP echo has its identifier in both ports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Tuple {
+    /// Source.
+    pub src: IpAddr,
+    /// Destination.
+    pub dst: IpAddr,
+    /// Protocol number.
+    pub protocol: u8,
+    /// Source port.
+    pub sport: u16,
+    /// Destination port.
+    pub dport: u16,
+}
+
+impl Tuple {
+    /// The tuple of an answer.
+    pub fn reversed(self) -> Tuple {
+        Tuple { src: self.dst, dst: self.src, sport: self.dport, dport: self.sport, ..self }
+    }
+}
+
+/// What the transport is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// TCP.
+    Tcp {
+        /// Flags.
+        flags: u8,
+        /// Sequence number.
+        seq: u32,
+        /// Acknowledgement number.
+        ack: u32,
+        /// Bytes behind the header.
+        payload: u32,
+    },
+    /// UDP.
+    Udp,
+    /// SCTP.
+    Sctp,
+    /// ICMP echo request of the packet's family.
+    EchoRequest,
+    /// ICMP echo reply.
+    EchoReply,
+    /// ICMP error.
+    Error,
+    /// ICMP redirect or source quench.
+    Refused,
+    /// IPv6 neighbour solicitation.
+    Solicitation,
+    /// Other ICMP.
+    Icmp,
+    /// Another protocol.
+    Other,
+    /// A later fragment.
+    Later,
+}
+
+/// A packet that was found to be in order.
+#[derive(Clone, Debug)]
+pub struct Packet {
+    /// From its first to its last byte, without padding.
+    pub bytes: Vec<u8>,
+    /// Who, where, how.
+    pub tuple: Tuple,
+    /// Transport.
+    pub kind: Kind,
+    /// Offset of the transport header.
+    pub l4: usize,
+    /// TTL or hop limit.
+    pub ttl: u8,
+    /// TOS byte or traffic class.
+    pub tos: u8,
+}
+
+/// Place in the datagram.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Whole,
+    First,
+    Later,
+}
+
+/// Reads a packet of IP version 4 or 6 with padding behind it.
+///
+/// # Errors
+/// The reason to drop it for.
+pub fn parse(version: u8, bytes: &[u8]) -> Result<Packet, DropReason> {
+    if version == 4 { parse_v4(bytes) } else { parse_v6(bytes) }
+}
+
+fn parse_v4(bytes: &[u8]) -> Result<Packet, DropReason> {
+    let header = Ipv4HeaderSlice::from_slice(bytes).map_err(|_| DropReason::MalformedIpv4)?;
+    let (header_len, len) = (header.slice().len(), usize::from(header.total_len()));
+    if len < header_len || len > bytes.len() {
+        return Err(DropReason::MalformedIpv4);
+    }
+    if checksum(&[header.slice()]) != 0 {
+        return Err(DropReason::Ipv4Checksum);
+    }
+    check_options(header.options())?;
+    let part = match (header.fragments_offset().value(), header.more_fragments()) {
+        (0, false) => Part::Whole,
+        (0, true) => Part::First,
+        _ => Part::Later,
+    };
+    let (src, dst) = (header.source_addr().into(), header.destination_addr().into());
+    let tuple = Tuple { src, dst, protocol: header.protocol().0, sport: 0, dport: 0 };
+    let (ttl, tos) = (header.ttl(), bytes[1]);
+    transport(Packet { bytes: bytes[..len].to_vec(), tuple, kind: Kind::Later, l4: header_len, ttl, tos }, part)
+}
+
+fn check_options(options: &[u8]) -> Result<(), DropReason> {
+    let mut at = 0;
+    while at < options.len() {
+        match options[at] {
+            0 => return Ok(()),
+            1 => at += 1,
+            131 | 137 => return Err(DropReason::SourceRoute),
+            _ => {
+                let len = usize::from(*options.get(at + 1).unwrap_or(&0));
+                if len < 2 || at + len > options.len() {
+                    return Err(DropReason::MalformedIpv4);
+                }
+                at += len;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn parse_v6(bytes: &[u8]) -> Result<Packet, DropReason> {
+    let header = Ipv6HeaderSlice::from_slice(bytes).map_err(|_| DropReason::MalformedIpv6)?;
+    let len = 40 + usize::from(header.payload_length());
+    if len == 40 || len > bytes.len() {
+        return Err(DropReason::MalformedIpv6);
+    }
+    let bytes = &bytes[..len];
+    let (mut next, mut l4, mut part) = (header.next_header().0, 40, Part::Whole);
+    let mut extensions = 0;
+    while matches!(next, 0 | 43 | 44 | 60) && part != Part::Later {
+        let extension = bytes.get(l4..l4 + 8).ok_or(DropReason::MalformedIpv6)?;
+        if next == 43 && extension[2] == 0 {
+            return Err(DropReason::SourceRoute);
+        }
+        extensions += 1;
+        if next == 44 {
+            part = match (extension[2], extension[3]) {
+                (0, 0..=7) if extension[3] & 1 == 0 => Part::Whole,
+                (0, 0..=7) => Part::First,
+                _ => Part::Later,
+            };
+            l4 += 8;
+        } else {
+            l4 += 8 + 8 * usize::from(extension[1]);
+        }
+        next = extension[0];
+        if extensions == 8 && part != Part::Later {
+            return Err(DropReason::MalformedIpv6);
+        }
+    }
+    if part != Part::Later && l4 > len {
+        return Err(DropReason::MalformedIpv6);
+    }
+    let (src, dst) = (header.source_addr().into(), header.destination_addr().into());
+    let tuple = Tuple { src, dst, protocol: next, sport: 0, dport: 0 };
+    let (ttl, tos) = (header.hop_limit(), bytes[0] << 4 | bytes[1] >> 4);
+    transport(Packet { bytes: bytes.to_vec(), tuple, kind: Kind::Later, l4, ttl, tos }, part)
+}
+
+fn transport(mut packet: Packet, part: Part) -> Result<Packet, DropReason> {
+    if part == Part::Later {
+        return Ok(packet);
+    }
+    let segment = packet.bytes.get(packet.l4..).unwrap_or_default();
+    packet.kind = kind(packet.tuple, segment, part).ok_or(DropReason::MalformedL4)?;
+    let (sport, dport) = match packet.kind {
+        Kind::Tcp { .. } | Kind::Udp | Kind::Sctp => (u16_at(segment, 0), u16_at(segment, 2)),
+        Kind::EchoRequest | Kind::EchoReply => (u16_at(segment, 4), u16_at(segment, 4)),
+        _ => (None, None),
+    };
+    packet.tuple.sport = sport.unwrap_or(0);
+    packet.tuple.dport = dport.unwrap_or(0);
+    Ok(packet)
+}
+
+fn kind(tuple: Tuple, segment: &[u8], part: Part) -> Option<Kind> {
+    match (tuple.protocol, tuple.src.is_ipv4()) {
+        (6, _) => {
+            let tcp = TcpHeaderSlice::from_slice(segment).ok()?;
+            Some(Kind::Tcp {
+                flags: segment[13],
+                seq: tcp.sequence_number(),
+                ack: tcp.acknowledgment_number(),
+                payload: (segment.len() - tcp.slice().len()) as u32,
+            })
+        }
+        (17, _) => {
+            let len = usize::from(u16_at(segment, 4)?);
+            let fits = part == Part::First || len <= segment.len();
+            (segment.len() >= 8 && len >= 8 && fits).then_some(Kind::Udp)
+        }
+        (132, _) => (segment.len() >= 12).then_some(Kind::Sctp),
+        (1, true) | (58, false) => (segment.len() >= 8).then(|| icmp(tuple.protocol, segment[0])),
+        // ICMP is of one family each; elsewhere its number is that of a protocol nobody speaks.
+        _ => Some(Kind::Other),
+    }
+}
+
+/// What an ICMP (protocol 1) or ICMPv6 (58) type is.
+pub fn icmp(protocol: u8, kind: u8) -> Kind {
+    match (protocol, kind) {
+        (1, 8) | (58, 128) => Kind::EchoRequest,
+        (1, 0) | (58, 129) => Kind::EchoReply,
+        (1, 3 | 11 | 12) => Kind::Error,
+        (1, 4 | 5) | (58, 137) => Kind::Refused,
+        (58, 135) => Kind::Solicitation,
+        (58, 0..=127) => Kind::Error,
+        _ => Kind::Icmp,
+    }
+}

@@ -1,0 +1,195 @@
+//! What a new flow may look like: every pair that would be right.
+
+use std::net::IpAddr;
+
+use dataplane::desired::Link;
+use dataplane::drop::DropReason;
+use dataplane::ids::{VifName, VrfName};
+
+use crate::fib::{self, Choice, Exit, Scope};
+use crate::packet::Tuple;
+use crate::pairs::{Context, Half, Key, Origin, Output, Plan, Step};
+use crate::router::Router;
+
+/// Where a packet came in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ingress {
+    /// From a pod.
+    Vif(VifName),
+    /// From a node, to the label of a vif.
+    VifLabel(VifName, IpAddr),
+    /// From a node, to the label of a VRF.
+    VrfLabel(VrfName, IpAddr),
+}
+
+impl Ingress {
+    /// The vif that sent it or that its label names.
+    pub fn vif(&self) -> Option<&VifName> {
+        match self {
+            Ingress::Vif(name) | Ingress::VifLabel(name, _) => Some(name),
+            Ingress::VrfLabel(..) => None,
+        }
+    }
+
+    /// What a key of its packets begins with.
+    pub fn origin(&self) -> Origin {
+        match self {
+            Ingress::Vif(_) => Origin::Vif,
+            Ingress::VifLabel(_, node) | Ingress::VrfLabel(_, node) => Origin::Node(*node),
+        }
+    }
+}
+
+/// Every plan for a flow that begins with this tuple. With `keep`, an existing pair: what of it is
+/// still possible must stay.
+///
+/// # Errors
+/// Why there is none.
+pub fn plans(router: &Router, ingress: &Ingress, tuple: Tuple, keep: Option<&Plan>) -> Result<Vec<Plan>, DropReason> {
+    refuse_martians(&tuple)?;
+    match ingress {
+        Ingress::Vif(name) => from_vif(router, name, tuple, keep),
+        Ingress::VifLabel(name, node) => {
+            let vif = fib::vif(&router.desired, name).ok_or(DropReason::InvalidLabel)?;
+            let choice = labelled(router, name, &tuple)?;
+            from_fabric(router, (ingress, *node), &vif.vrf, (tuple, vec![choice]), keep)
+        }
+        Ingress::VrfLabel(vrf, node) => {
+            let choices = fib::resolve(&router.desired, vrf, &tuple, Scope::Local)?;
+            let choices = kept(router, choices, keep.map(|plan| plan.forward.output));
+            from_fabric(router, (ingress, *node), vrf, (tuple, choices), keep)
+        }
+    }
+}
+
+fn from_vif(router: &Router, name: &VifName, tuple: Tuple, keep: Option<&Plan>) -> Result<Vec<Plan>, DropReason> {
+    let vif = fib::vif(&router.desired, name).ok_or(DropReason::UnknownVif)?;
+    if !vif.addresses.contains(&tuple.src) {
+        return Err(DropReason::SpoofedSource);
+    }
+    let own = router.ids.vif(name).ok_or(DropReason::UnknownVif)?;
+    let choices = fib::resolve(&router.desired, &vif.vrf, &tuple, Scope::Any)?;
+    let choices = kept(router, choices, keep.map(|plan| plan.forward.output));
+    let plan = |choice: Choice| {
+        let mut answer = translated(tuple, &choice);
+        if choice.translate.is_some() && choice.exit == Exit::Vif(name.clone()) {
+            // A pod that reaches itself sees the service as its client.
+            answer.src = tuple.dst;
+            let kept = keep.map(|plan| plan.reverse.key.tuple).filter(|kept| kept.dst == answer.src);
+            answer.sport = kept.map_or(answer.sport, |kept| kept.dport);
+        }
+        let output = router.output(&choice.exit)?;
+        let (context, origin, step) = match output {
+            Output::Vif(id) => (Context::Vif(id), Origin::Vif, Step::Routed),
+            Output::Tunnel(node, _) => (Context::Vif(own.id), Origin::Node(node), Step::Delivered),
+        };
+        let key = Key { context: Context::Vif(own.id), tuple };
+        let back = Key { context, tuple: answer.reversed() };
+        Some(Plan {
+            forward: Half { key, output, origin: Origin::Vif, step: Step::Routed },
+            reverse: Half { key: back, output: Output::Vif(own.id), origin, step },
+            owner: own.slot,
+        })
+    };
+    Ok(choices.into_iter().filter_map(plan).collect())
+}
+
+fn from_fabric(
+    router: &Router,
+    (ingress, node): (&Ingress, IpAddr),
+    vrf: &VrfName,
+    (tuple, choices): (Tuple, Vec<Choice>),
+    keep: Option<&Plan>,
+) -> Result<Vec<Plan>, DropReason> {
+    let backs = ways_back(router, vrf, node, &tuple, keep.map(|plan| plan.reverse.output));
+    if backs.is_empty() {
+        return Err(DropReason::TunnelSourceMismatch);
+    }
+    let context = router.context(ingress).ok_or(DropReason::InvalidLabel)?;
+    let mut plans = Vec::new();
+    for choice in &choices {
+        let Exit::Vif(name) = &choice.exit else { continue };
+        let Some(pod) = router.ids.vif(name) else { continue };
+        let answer = Key { context: Context::Vif(pod.id), tuple: translated(tuple, choice).reversed() };
+        let forward = Half {
+            key: Key { context, tuple },
+            output: Output::Vif(pod.id),
+            origin: Origin::Node(node),
+            step: Step::Delivered,
+        };
+        plans.extend(backs.iter().map(|back| Plan {
+            forward,
+            reverse: Half { key: answer, output: *back, origin: Origin::Vif, step: Step::Routed },
+            owner: pod.slot,
+        }));
+    }
+    Ok(plans)
+}
+
+/// Where answers to a packet from `node` may go: only back to it (RFC 7510 section 3).
+pub fn ways_back(router: &Router, vrf: &VrfName, node: IpAddr, tuple: &Tuple, keep: Option<Output>) -> Vec<Output> {
+    let choices = fib::resolve(&router.desired, vrf, &tuple.reversed(), Scope::Any).unwrap_or_default();
+    let behind = |choice: &Choice| matches!(choice.exit, Exit::Tunnel(of, _) if of == node);
+    let behind: Vec<_> = choices.into_iter().filter(behind).collect();
+    kept(router, behind, keep).iter().filter_map(|choice| router.output(&choice.exit)).collect()
+}
+
+/// The label of a vif names the pod; the destination must be it or a service it serves.
+fn labelled(router: &Router, name: &VifName, tuple: &Tuple) -> Result<Choice, DropReason> {
+    let desired = &router.desired;
+    let vif = fib::vif(desired, name).ok_or(DropReason::InvalidLabel)?;
+    let exit = Exit::Vif(name.clone());
+    if vif.addresses.contains(&tuple.dst) {
+        return Ok(Choice { exit, translate: None });
+    }
+    if vif.link != Link::Up {
+        return Err(DropReason::VifDown);
+    }
+    if !fib::serves(desired, &vif.vrf, tuple.dst, name) {
+        return Err(DropReason::LabelDestinationMismatch);
+    }
+    let (port, _) = fib::mapped(desired, &vif.vrf, tuple)
+        .filter(|(_, backends)| fib::leads_to(desired, backends, name))
+        .ok_or(DropReason::ServicePortUnmapped)?;
+    let address = fib::first_address(vif, tuple.dst).ok_or(DropReason::ServicePortUnmapped)?;
+    Ok(Choice { exit, translate: Some((address, port)) })
+}
+
+/// A flow stays with its member while that is there.
+fn kept(router: &Router, choices: Vec<Choice>, keep: Option<Output>) -> Vec<Choice> {
+    let stays = |choice: &&Choice| keep.is_some() && router.output(&choice.exit) == keep;
+    match choices.iter().find(stays) {
+        Some(choice) => vec![choice.clone()],
+        None => choices,
+    }
+}
+
+fn translated(tuple: Tuple, choice: &Choice) -> Tuple {
+    let (dst, dport) = choice.translate.unwrap_or((tuple.dst, tuple.dport));
+    Tuple { dst, dport, ..tuple }
+}
+
+/// Addresses that no packet on a wire may have (RFC 1122 section 3.2.1.3, RFC 4291 section 2.5).
+///
+/// # Errors
+/// [`DropReason::MartianAddress`], or [`DropReason::MulticastUnsupported`].
+pub fn refuse_martians(tuple: &Tuple) -> Result<(), DropReason> {
+    let never = |address: IpAddr| match address {
+        IpAddr::V4(v4) => {
+            let first = v4.octets()[0];
+            first == 0 || v4.is_loopback() || first >= 240 && !v4.is_broadcast()
+        }
+        IpAddr::V6(v6) => v6.is_unspecified() || v6.is_loopback(),
+    };
+    let many = |address: IpAddr| match address {
+        IpAddr::V4(v4) => v4.is_multicast() || v4.is_broadcast(),
+        IpAddr::V6(v6) => v6.is_multicast(),
+    };
+    if tuple.src == tuple.dst || never(tuple.src) || many(tuple.src) || never(tuple.dst) {
+        Err(DropReason::MartianAddress)
+    } else if many(tuple.dst) {
+        Err(DropReason::MulticastUnsupported)
+    } else {
+        Ok(())
+    }
+}

@@ -1,0 +1,293 @@
+//! One case: a configuration and what happens to it.
+
+use std::net::IpAddr;
+
+use dataplane::desired::Desired;
+use model_router::bytes::{octets, put, u16_at};
+use model_router::lockstep::Lockstep;
+use model_router::packet::{self, Kind, Packet, Tuple};
+use model_router::router::{Side, VifIds};
+
+use crate::dice::Dice;
+use crate::traffic;
+use crate::world::{self, PEER_MAC, REMOTE, SERVICES, UPLINK_MAC, ip, peers};
+
+/// What may happen. The bytes choose the details.
+#[derive(Clone, Debug)]
+pub(crate) enum Op {
+    FromVif([u8; 20]),
+    FromFabric([u8; 20]),
+    Reply([u8; 12]),
+    IcmpError([u8; 12]),
+    Neighbour([u8; 8]),
+    Mutate([u8; 8]),
+    Repeat(u8),
+    Change([u8; 12]),
+    Advance(u8),
+    Sweep,
+}
+
+/// Frames remembered to be repeated or answered.
+const REMEMBERED: usize = 24;
+
+pub(crate) struct Session {
+    both: Lockstep,
+    injected: Vec<(Side, Vec<u8>)>,
+    sent: Vec<(Side, Vec<u8>)>,
+}
+
+impl Session {
+    pub(crate) fn new(bytes: &[u8]) -> Result<Self, String> {
+        Ok(Self { both: Lockstep::new(&world::build(bytes))?, injected: Vec::new(), sent: Vec::new() })
+    }
+
+    pub(crate) fn run(&mut self, op: &Op) -> Result<(), String> {
+        let frame = match op {
+            Op::FromVif(bytes) => self.from_vif(&mut Dice(bytes)),
+            Op::FromFabric(bytes) => self.from_fabric(&mut Dice(bytes)),
+            Op::Reply(bytes) => self.reply(&mut Dice(bytes)),
+            Op::IcmpError(bytes) => self.icmp_error(&mut Dice(bytes)),
+            Op::Neighbour(bytes) => self.neighbour(&mut Dice(bytes)),
+            Op::Mutate(bytes) => self.mutate(&mut Dice(bytes)),
+            Op::Repeat(which) => self.injected.get(usize::from(*which) % self.injected.len().max(1)).cloned(),
+            Op::Change(bytes) => return self.change(&mut Dice(bytes)),
+            Op::Advance(by) => {
+                let millis = [1, 10, 400, 5_000, 11_000, 61_000, 241_000, 301_000, 7_500_000];
+                self.both.advance(millis[usize::from(*by) % millis.len()]);
+                None
+            }
+            Op::Sweep => return self.both.sweep(),
+        };
+        let Some((side, frame)) = frame else { return Ok(()) };
+        let sent = self.both.step(side, &frame)?;
+        remember(&mut self.injected, (side, frame));
+        sent.into_iter().for_each(|sent| remember(&mut self.sent, sent));
+        Ok(())
+    }
+
+    pub(crate) fn finish(&self) -> Result<(), String> {
+        if self.both.has_strange_counts() { Err("a port that does not exist has counted".to_owned()) } else { Ok(()) }
+    }
+
+    fn desired(&self) -> &Desired {
+        &self.both.model.desired
+    }
+
+    fn change(&mut self, dice: &mut Dice<'_>) -> Result<(), String> {
+        let mut desired = self.desired().clone();
+        world::change(&mut desired, dice);
+        self.both.configure(&desired)
+    }
+
+    fn pick_vif(&self, dice: &mut Dice<'_>) -> (VifIds, [u8; 6], Vec<IpAddr>) {
+        let vif = dice.pick(&self.desired().vifs);
+        let ids = self.both.model.ids.vif(&vif.name).cloned().unwrap();
+        (ids, vif.mac.0, vif.addresses)
+    }
+
+    fn destination(&self, like: IpAddr, dice: &mut Dice<'_>) -> IpAddr {
+        let pool: Vec<IpAddr> = match dice.roll(8) {
+            0..=2 => SERVICES.map(ip).to_vec(),
+            3 | 4 => REMOTE.map(ip).to_vec(),
+            5 => self.desired().vifs.iter().flat_map(|vif| vif.addresses.clone()).collect(),
+            6 => ["169.254.1.1", "fe80::1", "10.0.0.9"].map(ip).to_vec(),
+            _ => ["127.0.0.1", "255.255.255.255", "224.0.0.1", "ff02::2", "::1", "8.8.8.8", "fd99::1"].map(ip).to_vec(),
+        };
+        let pool: Vec<_> = pool.into_iter().filter(|address| address.is_ipv4() == like.is_ipv4()).collect();
+        if pool.is_empty() { like } else { dice.pick(&pool) }
+    }
+
+    fn from_vif(&self, dice: &mut Dice<'_>) -> Option<(Side, Vec<u8>)> {
+        let (ids, mac, addresses) = self.pick_vif(dice);
+        let src = match dice.roll(10) {
+            9 => dice.pick(&[ip("10.0.0.77"), ip("127.0.0.1"), ip("fd00::77"), ip("10.0.0.2")]),
+            _ => dice.pick(&addresses),
+        };
+        let packet = traffic::packet(src, self.destination(src, dice), dice);
+        Some((Side::Trunk, traffic::tagged(ids.slot, mac, traffic::ethertype(&packet), &packet)))
+    }
+
+    fn from_fabric(&self, dice: &mut Dice<'_>) -> Option<(Side, Vec<u8>)> {
+        let vif = dice.pick(&self.desired().vifs);
+        let label = match dice.roll(12) {
+            0..=7 => vif.label.get(),
+            8 => 500,
+            9 => 501,
+            10 => dice.pick(&[0, 2, 1, 3, 7]),
+            _ => 0xff_fff,
+        };
+        let src = ip(dice.pick(&REMOTE));
+        let own: Vec<_> =
+            vif.addresses.iter().copied().filter(|address| address.is_ipv4() == src.is_ipv4()).collect();
+        let dst = if dice.roll(2) == 0 && !own.is_empty() { dice.pick(&own) } else { self.destination(src, dice) };
+        let packet = traffic::packet(src, dst, dice);
+        let peer = dice.roll(4);
+        Some((Side::Uplink, self.encapsulate(label, &packet, peer, dice)))
+    }
+
+    /// An MPLS-over-UDP frame from a node; the fourth is a stranger.
+    fn encapsulate(&self, label: u32, packet: &[u8], peer: usize, dice: &mut Dice<'_>) -> Vec<u8> {
+        let own = self.desired().node.tunnel_address;
+        let stranger = ip(if own.is_ipv4() { "172.30.0.9" } else { "fd0f::9" });
+        let src = peers(self.desired()).get(peer).copied().unwrap_or(stranger);
+        let port = dice.pick(&[6635u16, 6635, 6635, 51234, 6636]);
+        let ttl = dice.pick(&[63, 63, 63, 1, 0]);
+        let bottom = (label << 12 | 0x100 | ttl).to_be_bytes();
+        let padding = (0xf_ffffu32 << 12 | 64).to_be_bytes();
+        let entropy = [(7u32 << 12).to_be_bytes(), (0x1234u32 << 12 | 0x100).to_be_bytes()];
+        let above = (label << 12 | 64).to_be_bytes();
+        let stack = match dice.roll(8) {
+            5 => [&padding[..], &bottom].concat(),
+            6 => [&above[..], entropy.as_flattened()].concat(),
+            7 => [above, bottom].concat(),
+            _ => bottom.to_vec(),
+        };
+        let length = (8 + stack.len() + packet.len()) as u16;
+        let ports = [[0xc0, dice.byte()], port.to_be_bytes(), length.to_be_bytes(), [0, 0]];
+        let mut datagram = [ports.as_flattened(), &stack, packet].concat();
+        traffic::seal(src, own, 17, &mut datagram, dice.roll(2) == 0);
+        let header = outer(src, own, &datagram, dice);
+        let ethertype = traffic::ethertype(&header).to_be_bytes();
+        [&UPLINK_MAC.0[..], &PEER_MAC.0, &ethertype, &header, &datagram].concat()
+    }
+
+    /// The last packet that left, and where it went.
+    fn received(&self, dice: &mut Dice<'_>) -> Option<(Side, Vec<u8>, Packet)> {
+        let (side, frame) = self.sent.get(dice.roll(self.sent.len()))?.clone();
+        let at = match side {
+            Side::Trunk => 18,
+            Side::Uplink => {
+                let tag = if u16_at(&frame, 12) == Some(0x8100) { 18 } else { 14 };
+                tag + if frame[tag] >> 4 == 4 { 32 } else { 52 }
+            }
+        };
+        let inner = frame.get(at..)?;
+        let packet = packet::parse(inner.first()? >> 4, inner).ok()?;
+        Some((side, frame, packet))
+    }
+
+    /// Sends a packet from where another has gone to.
+    fn send_from(&self, side: Side, got: &[u8], packet: &[u8], dice: &mut Dice<'_>) -> Option<(Side, Vec<u8>)> {
+        if side == Side::Trunk {
+            let slot = u16_at(got, 14)?;
+            return Some((side, traffic::tagged(slot, got[..6].try_into().ok()?, traffic::ethertype(packet), packet)));
+        }
+        let tag = if u16_at(got, 12) == Some(0x8100) { 18 } else { 14 };
+        let at = tag + if got[tag] >> 4 == 4 { 16 } else { 24 };
+        let peer = peers(self.desired()).iter().position(|peer| got[at..].starts_with(&octets(*peer)));
+        let dst = packet::parse(packet.first()? >> 4, packet).ok()?.tuple.dst;
+        let owners: Vec<_> = self.desired().vifs.iter().filter(|vif| vif.addresses.contains(&dst)).collect();
+        let label = match owners.get(dice.roll(owners.len())) {
+            Some(vif) => vif.label.get(),
+            None => dice.pick(&self.desired().vifs).label.get(),
+        };
+        let peer = if dice.roll(8) == 7 { dice.roll(4) } else { peer.unwrap_or(3) };
+        Some((side, self.encapsulate(label, packet, peer, dice)))
+    }
+
+    fn reply(&self, dice: &mut Dice<'_>) -> Option<(Side, Vec<u8>)> {
+        let (side, got, packet) = self.received(dice)?;
+        let kind = match packet.kind {
+            Kind::Tcp { .. } => 1 + dice.roll(3),
+            Kind::Udp => 4,
+            Kind::Sctp => 7,
+            Kind::EchoRequest => 9,
+            Kind::EchoReply => 8,
+            _ => 11,
+        };
+        let answer = traffic::transport(packet.tuple.reversed(), kind, dice);
+        self.send_from(side, &got, &answer, dice)
+    }
+
+    fn icmp_error(&self, dice: &mut Dice<'_>) -> Option<(Side, Vec<u8>)> {
+        let (side, got, packet) = self.received(dice)?;
+        let Tuple { src, dst, .. } = packet.tuple.reversed();
+        let v4 = src.is_ipv4();
+        let kind = if v4 { dice.pick(&[[3, 3], [3, 4], [11, 0], [5, 0]]) } else { dice.pick(&[[1, 4], [2, 0], [3, 0], [137, 0]]) };
+        let most = dice.pick(&[28, 48, 200, 548]);
+        let quote = &packet.bytes[..packet.bytes.len().min(most)];
+        let router = ip(if v4 { "10.1.0.1" } else { "fd01::99" });
+        let from = if dice.roll(4) == 3 { router } else { src };
+        let to = if dice.roll(8) == 7 { self.destination(dst, dice) } else { dst };
+        let mut message = [&kind[..], &[0, 0, 0, 0, 5, 0], quote].concat();
+        let protocol = if v4 { 1 } else { 58 };
+        if dice.roll(8) != 7 {
+            traffic::seal(from, to, protocol, &mut message, false);
+        }
+        let error = traffic::ip(from, to, protocol, &message, dice);
+        self.send_from(side, &got, &error, dice)
+    }
+
+    fn neighbour(&self, dice: &mut Dice<'_>) -> Option<(Side, Vec<u8>)> {
+        let (ids, mac, addresses) = self.pick_vif(dice);
+        let own = |v4: bool| addresses.iter().copied().find(|address| address.is_ipv4() == v4);
+        if dice.roll(2) == 0 {
+            let sender = dice.pick(&[own(true)?, own(true)?, ip("0.0.0.0"), ip("10.0.0.99")]);
+            let target = self.destination(sender, dice);
+            let target = if dice.roll(4) == 3 { sender } else { target };
+            let head = [0, 1, 8, 0, 6, dice.pick(&[4, 4, 4, 0]), 0, dice.pick(&[1, 1, 1, 2, 3])];
+            let body = [&head, &mac[..], &octets(sender), &[0; 6], &octets(target)].concat();
+            return Some((Side::Trunk, traffic::tagged(ids.slot, mac, 0x0806, &body)));
+        }
+        let sender = dice.pick(&[own(false)?, own(false)?, ip("::"), ip("fe80::7"), ip("fd00::99")]);
+        let target = dice.pick(&[self.destination(sender, dice), own(false)?, ip("fe80::1")]);
+        let mut message = [&[135, 0, 0, 0, 0, 0, 0, 0], &octets(target)[..]].concat();
+        if dice.roll(4) != 3 {
+            message.extend([1, 1]);
+            message.extend(mac);
+        }
+        traffic::seal(sender, target, 58, &mut message, false);
+        let mut packet = traffic::ip(sender, target, 58, &message, &mut Dice(&[]));
+        put(&mut packet, 7, &[dice.pick(&[255, 255, 255, 64])]);
+        Some((Side::Trunk, traffic::tagged(ids.slot, mac, 0x86dd, &packet)))
+    }
+
+    /// A frame from before, damaged; half of the time with the IPv4 checksums made right again.
+    fn mutate(&self, dice: &mut Dice<'_>) -> Option<(Side, Vec<u8>)> {
+        let (side, mut frame) = self.injected.get(dice.roll(self.injected.len()))?.clone();
+        let (kind, high, low, value) = (dice.roll(4), dice.byte(), dice.byte(), dice.byte());
+        let at = usize::from(u16::from_be_bytes([high, low])) % frame.len().clamp(1, 120);
+        match kind {
+            0 => frame.truncate(at),
+            1 => frame.extend(vec![value; usize::from(high) % 40]),
+            _ => put(&mut frame, at, &[value]),
+        }
+        if dice.roll(2) == 0 {
+            repair(&mut frame, 18);
+            repair(&mut frame, 14);
+            repair(&mut frame, 46);
+        }
+        Some((side, frame))
+    }
+}
+
+/// Makes the checksum of an IPv4 header right, if there is one here.
+fn repair(frame: &mut [u8], at: usize) {
+    let Some(packet) = frame.get_mut(at..) else { return };
+    let header = packet.first().map_or(0, |first| usize::from(first & 15) * 4);
+    if packet.first().is_some_and(|first| first >> 4 == 4) && header >= 20 && header <= packet.len() {
+        put(packet, 10, &[0, 0]);
+        let sum = model_router::bytes::checksum(&[&packet[..header]]);
+        put(packet, 10, &sum.to_be_bytes());
+    }
+}
+
+fn outer(src: IpAddr, dst: IpAddr, datagram: &[u8], dice: &mut Dice<'_>) -> Vec<u8> {
+    let tos = dice.pick(&[0, 0, 0, 1, 2, 3]);
+    let packet = traffic::ip(src, dst, 17, datagram, &mut Dice(&[]));
+    let mut header = packet[..packet.len() - datagram.len()].to_vec();
+    if src.is_ipv4() {
+        header[1] = tos;
+    } else {
+        header[1] = tos << 4;
+    }
+    repair(&mut header, 0);
+    header
+}
+
+fn remember(list: &mut Vec<(Side, Vec<u8>)>, frame: (Side, Vec<u8>)) {
+    list.push(frame);
+    if list.len() > REMEMBERED {
+        list.remove(0);
+    }
+}
