@@ -84,7 +84,7 @@ fn parse_v4(bytes: &[u8]) -> Result<Ip, DropReason> {
         _ => Fragment::Later,
     };
     let segment = bytes.get(header_len..len).unwrap_or_default();
-    let transport = transport(fixed[9], segment, fragment)?;
+    let transport = transport((Family::V4, fixed[9]), segment, fragment)?;
     let [src, dst] = [12, 16].map(|at| Addr::from_v4(array_at(&fixed, at).unwrap_or_default()));
     Ok(Ip {
         tuple: Tuple {
@@ -136,7 +136,7 @@ fn parse_v6(bytes: &[u8]) -> Result<Ip, DropReason> {
     let packet = bytes.get(..len).unwrap_or_default();
     let chain = walk_extensions(packet, fixed[6])?;
     let segment = packet.get(chain.offset..).unwrap_or_default();
-    let transport = transport(chain.protocol, segment, chain.fragment)?;
+    let transport = transport((Family::V6, chain.protocol), segment, chain.fragment)?;
     let [src, dst] = [8, 24].map(|at| Addr::from_v6(array_at(&fixed, at).unwrap_or_default()));
     Ok(Ip {
         tuple: Tuple {
@@ -157,8 +157,15 @@ fn parse_v6(bytes: &[u8]) -> Result<Ip, DropReason> {
     })
 }
 
-fn transport(protocol: u8, segment: &[u8], fragment: Fragment) -> Result<Transport, DropReason> {
+fn transport(
+    (family, protocol): (Family, u8),
+    segment: &[u8],
+    fragment: Fragment,
+) -> Result<Transport, DropReason> {
     match fragment {
+        Fragment::Whole | Fragment::First if l4::is_foreign(family, protocol) => {
+            Ok(Transport { l4: L4::Other, sport: 0, dport: 0 })
+        }
         Fragment::Whole => l4::parse(protocol, segment, l4::Extent::Whole),
         Fragment::First => l4::parse(protocol, segment, l4::Extent::FirstFragment),
         Fragment::Later => Ok(Transport { l4: L4::Absent, sport: 0, dport: 0 }),

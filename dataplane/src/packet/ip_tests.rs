@@ -104,3 +104,16 @@ fn ipv6_extensions_are_walked_in_bounded_time() {
     jumbo[4..6].fill(0);
     assert_eq!(Ip::parse(Family::V6, &jumbo), Err(DropReason::MalformedIpv6));
 }
+
+#[test]
+fn icmp_of_the_other_family_is_no_icmp() {
+    let mut bytes = udp4();
+    bytes[9] = 58;
+    bytes[20] = 135;
+    fix_checksum(&mut bytes);
+    assert_eq!(Ip::parse(Family::V4, &bytes).map(|ip| ip.l4), Ok(L4::Other));
+    let mut bytes = udp6();
+    bytes[6] = 1;
+    bytes[40] = 8;
+    assert_eq!(Ip::parse(Family::V6, &bytes).map(|ip| ip.l4), Ok(L4::Other));
+}
