@@ -295,14 +295,20 @@ impl Pipeline<'_> {
 
     fn echo(&self, flow: &Flow, packet: &mut Packet<'_>) -> Result<Verdict, Halt> {
         let Ingress::Vif(slot) = flow.ingress else { return Err(DropReason::NotForUs.into()) };
-        let ip = echo::reply(packet, &flow.ip);
+        // Before the reply is made of it: a message about a request that goes no further quotes the request.
         let exit = egress::open(self.snapshot, Output::Vif { slot: slot.get() }, packet.len())?;
+        let ip = echo::reply(packet, &flow.ip);
         Ok(Verdict::Answer(exit.leave(packet, &ip, FlowHash(0), 0)?))
     }
 
     /// An ICMP error goes where the answers of the flow go that it speaks of.
     fn relay_error(&self, flow: &Flow, packet: &mut Packet<'_>, outer_id: u16) -> Result<Way, Halt> {
         let quote = Quote::parse(packet.bytes(), &flow.ip).ok_or(DropReason::MalformedL4)?;
+        // RFC 792: an error goes to the source of the packet it quotes. To any other destination it
+        // would slip past the routes, which nobody asks about it.
+        if quote.tuple.src != flow.ip.tuple.dst {
+            return Err(DropReason::IcmpErrorUnmatched.into());
+        }
         let key = FlowKey { context: flow.key.context, tuple: quote.tuple.reversed() };
         let hash = self.flows.hash(&key);
         let known = self.flows.lookup(hash, &key).filter(|hit| self.is_current(&hit.action));
