@@ -82,7 +82,8 @@ fn ip(packet: &[u8]) -> Result<Outer<'_>, DropReason> {
                 return Err(DropReason::TunnelFragment);
             }
             let four = |at: usize| IpAddr::from([fixed[at], fixed[at + 1], fixed[at + 2], fixed[at + 3]]);
-            let outer = Outer { src: four(12), dst: four(16), ecn: fixed[1] & 3, payload: &packet[header..len] };
+            let outer =
+                Outer { src: four(12), dst: four(16), ecn: fixed[1] & 3, payload: &packet[header..len] };
             if fixed[9] == 17 { Ok(outer) } else { Err(DropReason::NotForUs) }
         }
         Some(6) => {

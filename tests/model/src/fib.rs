@@ -46,11 +46,18 @@ pub enum Scope {
 ///
 /// # Errors
 /// Why there is none.
-pub fn resolve(desired: &Desired, vrf: &VrfName, tuple: &Tuple, scope: Scope) -> Result<Vec<Choice>, DropReason> {
+pub fn resolve(
+    desired: &Desired,
+    vrf: &VrfName,
+    tuple: &Tuple,
+    scope: Scope,
+) -> Result<Vec<Choice>, DropReason> {
     let mut vrf = vrf;
     for _ in 0..4 {
         match longest_match(desired, vrf, tuple.dst).ok_or(DropReason::NoRoute)? {
-            Found::Own(vif) => return Ok(vec![Choice { exit: Exit::Vif(vif.name.clone()), translate: None }]),
+            Found::Own(vif) => {
+                return Ok(vec![Choice { exit: Exit::Vif(vif.name.clone()), translate: None }]);
+            }
             Found::Service => return serve(desired, vrf, tuple, scope),
             Found::Target(RouteTarget::Discard) => return Err(DropReason::DiscardRoute),
             Found::Target(RouteTarget::Vrf(next)) => vrf = next,
@@ -92,8 +99,7 @@ pub fn has_route(desired: &Desired, vrf: &VrfName, dst: IpAddr) -> bool {
 }
 
 fn serve(desired: &Desired, vrf: &VrfName, tuple: &Tuple, scope: Scope) -> Result<Vec<Choice>, DropReason> {
-    let (target_port, backends) =
-        mapped(desired, vrf, tuple).ok_or(DropReason::ServicePortUnmapped)?;
+    let (target_port, backends) = mapped(desired, vrf, tuple).ok_or(DropReason::ServicePortUnmapped)?;
     let up = backends.iter().filter(|hop| hop_is_up(desired, hop));
     let choice = |hop: &Hop| {
         let exit = exit(hop);

@@ -11,7 +11,7 @@ use crate::pairs::Pair;
 use crate::router::{Outcome, Router, Side, State};
 
 /// Pairs that one vif may have, small enough to be met.
-pub const PAIRS_PER_VIF: u32 = 12;
+pub const PAIRS_PER_VIF: u32 = 6;
 
 /// Both routers.
 #[derive(Debug)]
@@ -20,6 +20,7 @@ pub struct Lockstep {
     pub model: Router,
     node: Node,
     entropy: BTreeMap<(Side, Vec<u8>), u16>,
+    reached: BTreeMap<String, u64>,
 }
 
 /// What was sent for a frame.
@@ -41,7 +42,7 @@ impl Lockstep {
             pairs_per_vif: PAIRS_PER_VIF as usize,
         };
         model.configure(desired, node.ids());
-        Ok(Self { model, node, entropy: BTreeMap::new() })
+        Ok(Self { model, node, entropy: BTreeMap::new(), reached: BTreeMap::new() })
     }
 
     /// Gives both another desired state.
@@ -81,7 +82,9 @@ impl Lockstep {
             let idle = now - pair.last;
             let (least, most) = idle_bounds(pair);
             if stays && idle > most || !stays && idle <= least {
-                wrong = Some(format!("after {idle} ms (bounds {least}..={most}) pair stays = {stays}: {pair:#?}"));
+                wrong = Some(format!(
+                    "after {idle} ms (bounds {least}..={most}) pair stays = {stays}: {pair:#?}"
+                ));
             }
             stays
         });
@@ -108,7 +111,10 @@ impl Lockstep {
         let pairs = self.node.pairs(self.model.now);
         let right = outcomes.iter().find(|outcome| agrees(outcome, &observed, masked.as_ref(), &pairs));
         match right {
-            Some(outcome) => self.model.commit(outcome),
+            Some(outcome) => {
+                self.note(&outcomes, outcome);
+                self.model.commit(outcome);
+            }
             None => return Err(report(side, frame, &observed, &pairs, &outcomes, &self.model.state)),
         }
         Ok(observed.sent)
@@ -117,6 +123,44 @@ impl Lockstep {
     /// Whether every count was on a port that exists.
     pub fn has_strange_counts(&self) -> bool {
         self.node.has_strange_counts()
+    }
+
+    /// What the frames have come to so far: counters without their port, and a few things that no counter tells.
+    pub fn reached(&self) -> &BTreeMap<String, u64> {
+        &self.reached
+    }
+
+    fn note(&mut self, outcomes: &[Outcome], chosen: &Outcome) {
+        let mut reach = |what: &str| *self.reached.entry(what.to_owned()).or_default() += 1;
+        for name in chosen.moved.keys() {
+            reach(name.rsplit('.').next().unwrap_or(name));
+        }
+        if outcomes.len() > 1 {
+            reach("a choice");
+        }
+        let (before, after) = (&self.model.state.pairs, &chosen.state.pairs);
+        if after.iter().filter(|pair| !before.contains(pair)).any(|pair| pair.packets[1] > 0) {
+            reach("an answer");
+        }
+        let plans = |pairs: &[Pair]| pairs.iter().map(|pair| pair.plan).collect::<Vec<_>>();
+        let (before, after) = (plans(before), plans(after));
+        if before.iter().any(|plan| !after.contains(plan)) {
+            reach("a pair derived anew");
+        }
+        for plan in after.iter().filter(|plan| !before.contains(plan)) {
+            let (forward, answer) = (plan.forward.key.tuple, plan.reverse.key.tuple);
+            if answer != forward.reversed() {
+                reach(if answer.dst == forward.dst { "a pod at its own service" } else { "a translation" });
+            }
+            if answer.dst == forward.dst && answer.dport != forward.sport {
+                reach("another source port");
+            }
+        }
+        let icmp_error = chosen.emitted.is_some()
+            && chosen.moved.keys().all(|name| name.contains(".rx") || name.contains(".tx"));
+        if icmp_error {
+            reach("an ICMP error relayed");
+        }
     }
 
     /// RFC 7510 section 3: packets of one flow have one source port.
@@ -131,7 +175,12 @@ fn seen(pair: &Pair) -> SeenPair {
     SeenPair { plan: pair.plan, packets: pair.packets, bytes: pair.bytes }
 }
 
-fn agrees(outcome: &Outcome, observed: &Observed, masked: Option<&(Side, Vec<u8>)>, pairs: &[SeenPair]) -> bool {
+fn agrees(
+    outcome: &Outcome,
+    observed: &Observed,
+    masked: Option<&(Side, Vec<u8>)>,
+    pairs: &[SeenPair],
+) -> bool {
     let emitted = outcome.emitted.as_ref().map(|emitted| (emitted.side, &emitted.frame));
     emitted == masked.map(|(side, frame)| (*side, frame))
         && outcome.moved == observed.moved
@@ -180,15 +229,21 @@ fn report(
                 these.iter().filter(|pair| !those.contains(pair)).copied().collect()
             };
             let right = sorted(&outcome.state);
-            let _ = writeln!(text, "pairs only real: {:#?}\npairs only right: {:#?}", only(pairs, &right), only(&right, pairs));
+            let _ = writeln!(
+                text,
+                "pairs only real: {:#?}\npairs only right: {:#?}",
+                only(pairs, &right),
+                only(&right, pairs)
+            );
         }
     }
     let _ = writeln!(text, "pairs before: {}", before.pairs.len());
     text
 }
 
+/// The first bytes as text, enough for every header there can be.
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
+    bytes.iter().take(200).fold(String::new(), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
         text
     })

@@ -1,6 +1,6 @@
 //! The real router in memory: compiler, worker, pipeline and flow table over queues of frames.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use ahash::RandomState;
@@ -16,7 +16,9 @@ use dataplane::memory::MemoryIo;
 use dataplane::pipeline::{ContextOwner, context_owner};
 use dataplane::publish::Publisher;
 use dataplane::worker::{Idle, Worker, WorkerParts};
-use flow_table::{Action, DirectionView, FlowTable, Millis, Output as Out, Source, TableConfig, Timeouts, Ttl};
+use flow_table::{
+    Action, DirectionView, FlowTable, Millis, Output as Out, Source, TableConfig, Timeouts, Ttl,
+};
 
 use crate::packet::Tuple;
 use crate::pairs::{Context, Half, Key, Origin, Output, Plan, Step};
@@ -34,7 +36,7 @@ pub struct Node {
     counters: Arc<WorkerCounters>,
     flows: Arc<FlowTable>,
     id_of_slot: BTreeMap<u16, u32>,
-    ports: BTreeMap<String, Option<VifSlot>>,
+    ports: BTreeSet<(String, Option<VifSlot>)>,
     readings: Moved,
 }
 
@@ -85,10 +87,18 @@ impl Node {
             idle: Idle::Sleep,
         };
         let worker = Worker::new(MemoryIo::new(8, 4), parts);
-        let ports = BTreeMap::from([("uplink".to_owned(), None), ("trunk".to_owned(), None)]);
+        let ports = BTreeSet::from([("uplink".to_owned(), None), ("trunk".to_owned(), None)]);
         let readings = Moved::new();
-        let mut node =
-            Self { compiler, publisher, worker, counters, flows, id_of_slot: BTreeMap::new(), ports, readings };
+        let mut node = Self {
+            compiler,
+            publisher,
+            worker,
+            counters,
+            flows,
+            id_of_slot: BTreeMap::new(),
+            ports,
+            readings,
+        };
         node.learn();
         Ok(node)
     }
@@ -106,7 +116,7 @@ impl Node {
     fn learn(&mut self) {
         for vif in self.publisher.current().vifs() {
             self.id_of_slot.insert(vif.slot.get(), vif.id.0);
-            self.ports.insert(vif.name.to_string(), Some(vif.slot));
+            self.ports.insert((vif.name.to_string(), Some(vif.slot)));
         }
         self.readings = self.read();
     }
@@ -177,7 +187,8 @@ impl Node {
     /// Adds the counters of every port there could be, and says whether others than the known ones have moved.
     pub fn has_strange_counts(&self) -> bool {
         let all = self.counters.all_ports();
-        let known: u64 = self.readings.iter().filter(|(name, _)| name.ends_with(".rx")).map(|(_, count)| count).sum();
+        let known: u64 =
+            self.readings.iter().filter(|(name, _)| name.ends_with(".rx")).map(|(_, count)| count).sum();
         all.rx.packets != known
     }
 
@@ -212,7 +223,11 @@ impl Node {
     pub fn pairs(&self, now: u64) -> Vec<SeenPair> {
         let views = self.flows.view(Millis(now), 0, PAIRS as usize, |_| true);
         let pair = |view: &flow_table::FlowView| SeenPair {
-            plan: Plan { forward: self.half(&view.forward), reverse: self.half(&view.reverse), owner: view.owner },
+            plan: Plan {
+                forward: self.half(&view.forward),
+                reverse: self.half(&view.reverse),
+                owner: view.owner,
+            },
             packets: [view.forward.packets, view.reverse.packets],
             bytes: [view.forward.bytes, view.reverse.bytes],
         };
@@ -260,7 +275,7 @@ impl Node {
 fn read_port(readings: &mut Moved, name: &str, port: &PortCounters) {
     let mut insert = |what: &str, count: u64| {
         if count > 0 {
-            readings.insert(format!("{name}.{what}"), count);
+            *readings.entry(format!("{name}.{what}")).or_default() += count;
         }
     };
     insert("rx", port.rx.packets.get());

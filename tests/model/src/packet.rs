@@ -116,7 +116,10 @@ fn parse_v4(bytes: &[u8]) -> Result<Packet, DropReason> {
     let (src, dst) = (header.source_addr().into(), header.destination_addr().into());
     let tuple = Tuple { src, dst, protocol: header.protocol().0, sport: 0, dport: 0 };
     let (ttl, tos) = (header.ttl(), bytes[1]);
-    transport(Packet { bytes: bytes[..len].to_vec(), tuple, kind: Kind::Later, l4: header_len, ttl, tos }, part)
+    transport(
+        Packet { bytes: bytes[..len].to_vec(), tuple, kind: Kind::Later, l4: header_len, ttl, tos },
+        part,
+    )
 }
 
 fn check_options(options: &[u8]) -> Result<(), DropReason> {

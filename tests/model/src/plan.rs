@@ -45,7 +45,12 @@ impl Ingress {
 ///
 /// # Errors
 /// Why there is none.
-pub fn plans(router: &Router, ingress: &Ingress, tuple: Tuple, keep: Option<&Plan>) -> Result<Vec<Plan>, DropReason> {
+pub fn plans(
+    router: &Router,
+    ingress: &Ingress,
+    tuple: Tuple,
+    keep: Option<&Plan>,
+) -> Result<Vec<Plan>, DropReason> {
     refuse_martians(&tuple)?;
     match ingress {
         Ingress::Vif(name) => from_vif(router, name, tuple, keep),
@@ -62,7 +67,12 @@ pub fn plans(router: &Router, ingress: &Ingress, tuple: Tuple, keep: Option<&Pla
     }
 }
 
-fn from_vif(router: &Router, name: &VifName, tuple: Tuple, keep: Option<&Plan>) -> Result<Vec<Plan>, DropReason> {
+fn from_vif(
+    router: &Router,
+    name: &VifName,
+    tuple: Tuple,
+    keep: Option<&Plan>,
+) -> Result<Vec<Plan>, DropReason> {
     let vif = fib::vif(&router.desired, name).ok_or(DropReason::UnknownVif)?;
     if !vif.addresses.contains(&tuple.src) {
         return Err(DropReason::SpoofedSource);
@@ -127,7 +137,13 @@ fn from_fabric(
 }
 
 /// Where answers to a packet from `node` may go: only back to it (RFC 7510 section 3).
-pub fn ways_back(router: &Router, vrf: &VrfName, node: IpAddr, tuple: &Tuple, keep: Option<Output>) -> Vec<Output> {
+pub fn ways_back(
+    router: &Router,
+    vrf: &VrfName,
+    node: IpAddr,
+    tuple: &Tuple,
+    keep: Option<Output>,
+) -> Vec<Output> {
     let choices = fib::resolve(&router.desired, vrf, &tuple.reversed(), Scope::Any).unwrap_or_default();
     let behind = |choice: &Choice| matches!(choice.exit, Exit::Tunnel(of, _) if of == node);
     let behind: Vec<_> = choices.into_iter().filter(behind).collect();

@@ -76,7 +76,8 @@ fn translate_quote(error: &Packet, bytes: &mut [u8], quote: &Quote, to: Tuple) {
     put_addresses(&mut bytes[quote.at..], to.src, to.dst);
     if to.src.is_ipv4() {
         let field = u16_at(old, 10).unwrap_or(0);
-        let [before, after] = [&old[..header], &bytes[quote.at..quote.l4]].map(|header| right(header, 10, &[]));
+        let [before, after] =
+            [&old[..header], &bytes[quote.at..quote.l4]].map(|header| right(header, 10, &[]));
         put(bytes, quote.at + 10, &keep_error(field, before, after).to_be_bytes());
     }
     if matches!(to.protocol, 6 | 17 | 132) {

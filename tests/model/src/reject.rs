@@ -43,8 +43,12 @@ pub fn message(router: &Router, ingress: &Ingress, packet: &Packet, halt: Halt) 
         (Halt::Drop(DropReason::TtlExceeded), false) => (3, 0, 0),
         (Halt::Drop(DropReason::NoRoute), true) => (3, 0, 0),
         (Halt::Drop(DropReason::NoRoute), false) => (1, 0, 0),
-        (Halt::Drop(DropReason::NoNeighbour | DropReason::VifDown | DropReason::UplinkDown), true) => (3, 1, 0),
-        (Halt::Drop(DropReason::NoNeighbour | DropReason::VifDown | DropReason::UplinkDown), false) => (1, 3, 0),
+        (Halt::Drop(DropReason::NoNeighbour | DropReason::VifDown | DropReason::UplinkDown), true) => {
+            (3, 1, 0)
+        }
+        (Halt::Drop(DropReason::NoNeighbour | DropReason::VifDown | DropReason::UplinkDown), false) => {
+            (1, 3, 0)
+        }
         (Halt::Drop(DropReason::ServiceNoBackend | DropReason::ServicePortUnmapped), _) => {
             if let Kind::Tcp { .. } = packet.kind {
                 return Some(reset(packet.tuple, packet.kind));

@@ -195,7 +195,9 @@ impl Router {
     /// The namespace of keys of packets that come in somewhere.
     pub fn context(&self, ingress: &Ingress) -> Option<Context> {
         match ingress {
-            Ingress::Vif(name) | Ingress::VifLabel(name, _) => self.ids.vif(name).map(|vif| Context::Vif(vif.id)),
+            Ingress::Vif(name) | Ingress::VifLabel(name, _) => {
+                self.ids.vif(name).map(|vif| Context::Vif(vif.id))
+            }
             Ingress::VrfLabel(vrf, _) => {
                 self.ids.vrfs.iter().find(|(name, _)| name == vrf).map(|(_, id)| Context::Vrf(*id))
             }
@@ -210,7 +212,12 @@ impl Router {
         let content = found.and_then(|vif| Ok((vif, trunk::content(vif, frame)?)));
         let (vif, reply) = match content {
             Ok((vif, Content::Ip(packet))) => {
-                return self.finish(&Arrival { ingress: Ingress::Vif(vif.name.clone()), port }, &packet, draft, seen);
+                return self.finish(
+                    &Arrival { ingress: Ingress::Vif(vif.name.clone()), port },
+                    &packet,
+                    draft,
+                    seen,
+                );
             }
             Ok((vif, Content::Arp(body))) => (vif, neighbour::arp(self, vif, body)),
             Ok((vif, Content::Solicitation(packet))) => (vif, neighbour::solicitation(self, vif, &packet)),
@@ -290,7 +297,10 @@ impl Router {
             return vec![(draft, Err(DropReason::FragmentUnsupported.into()))];
         }
         let decided = self.decide(at, packet, draft, seen);
-        decided.into_iter().map(|(draft, action)| (draft, action.and_then(|action| self.carry_out(at, packet, action)))).collect()
+        decided
+            .into_iter()
+            .map(|(draft, action)| (draft, action.and_then(|action| self.carry_out(at, packet, action))))
+            .collect()
     }
 
     fn carry_out(&self, at: &Arrival, packet: &Packet, action: Action) -> Result<End, Halt> {
@@ -305,7 +315,13 @@ impl Router {
         Ok(End::Sent(way::leave(self, action.output, &bytes).ok_or(DropReason::VifDown)?))
     }
 
-    fn decide(&self, at: &Arrival, packet: &Packet, mut draft: Draft, seen: Option<&[u8]>) -> Decided<Action> {
+    fn decide(
+        &self,
+        at: &Arrival,
+        packet: &Packet,
+        mut draft: Draft,
+        seen: Option<&[u8]>,
+    ) -> Decided<Action> {
         let Some(context) = self.context(&at.ingress) else {
             return vec![(draft, Err(DropReason::InvalidLabel.into()))];
         };
@@ -454,9 +470,9 @@ impl Router {
             // A change has come since the pair was found right. Until its next packet, errors about
             // it may get lost: they are no reason to derive a flow again.
             ends.push(unmatched());
-            let anew = self
-                .ingress_of(&pair.plan.forward)
-                .and_then(|ingress| plan::plans(self, &ingress, pair.plan.forward.key.tuple, Some(&pair.plan)).ok());
+            let anew = self.ingress_of(&pair.plan.forward).and_then(|ingress| {
+                plan::plans(self, &ingress, pair.plan.forward.key.tuple, Some(&pair.plan)).ok()
+            });
             plans.retain(|old| anew.as_ref().is_some_and(|anew| anew.iter().any(|new| same_path(new, old))));
         }
         for plan in plans {
@@ -485,7 +501,8 @@ impl Router {
             return Err(DropReason::TunnelSourceMismatch.into());
         }
         if let Ingress::Vif(name) = &at.ingress {
-            let own = fib::vif(&self.desired, name).is_some_and(|vif| vif.addresses.contains(&error.tuple.src));
+            let own =
+                fib::vif(&self.desired, name).is_some_and(|vif| vif.addresses.contains(&error.tuple.src));
             if !own {
                 return Err(DropReason::SpoofedSource.into());
             }

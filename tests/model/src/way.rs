@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use dataplane::desired::{Link, Reach};
 use dataplane::drop::DropReason;
 use dataplane::ids::Mac;
-use encap::{DscpMode, DontFragment};
+use encap::{DontFragment, DscpMode};
 
 use crate::bytes::octets;
 use crate::fib;
@@ -68,7 +68,9 @@ pub fn check(router: &Router, output: Output, len: usize) -> Result<(), Halt> {
             if up.is_none() {
                 return Err(DropReason::UplinkDown.into());
             }
-            if !matches!(underlay.tunnels.get(&node), Some(Reach::Via(_))) || !router.state.endpoints.contains(&node) {
+            if !matches!(underlay.tunnels.get(&node), Some(Reach::Via(_)))
+                || !router.state.endpoints.contains(&node)
+            {
                 return Err(DropReason::NoNeighbour.into());
             }
             inner_mtu(router)
@@ -102,7 +104,12 @@ pub fn leave(router: &Router, output: Output, packet: &[u8]) -> Option<Emitted> 
             };
             let outer = outer(router, node, tos, packet.len() + 12);
             let ethernet = header(*mac, uplink.mac, uplink.vlan, &outer);
-            let udp = [[0, 0], router.desired.node.udp_port.to_be_bytes(), (packet.len() as u16 + 12).to_be_bytes(), [0, 0]];
+            let udp = [
+                [0, 0],
+                router.desired.node.udp_port.to_be_bytes(),
+                (packet.len() as u16 + 12).to_be_bytes(),
+                [0, 0],
+            ];
             let entry = (label << 12 | 1 << 8 | u32::from(ttl)).to_be_bytes();
             let frame = [&ethernet[..], &outer, udp.as_flattened(), &entry, packet].concat();
             Some(Emitted { side: Side::Uplink, port: "uplink".to_owned(), frame })
@@ -116,7 +123,11 @@ fn header(dst: Mac, src: Mac, vlan: Option<u16>, packet: &[u8]) -> Vec<u8> {
         header.extend([0x81, 0x00]);
         header.extend(vlan.to_be_bytes());
     }
-    header.extend(if packet.first().is_some_and(|byte| byte >> 4 == 4) { [0x08, 0x00] } else { [0x86, 0xdd] });
+    header.extend(if packet.first().is_some_and(|byte| byte >> 4 == 4) {
+        [0x08, 0x00]
+    } else {
+        [0x86, 0xdd]
+    });
     header
 }
 

@@ -1,9 +1,12 @@
 //! One case: a configuration and what happens to it.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use dataplane::desired::Desired;
+use dataplane::desired::{Desired, Vif};
+use dataplane::ids::{Mac, VrfName};
 use model_router::bytes::{octets, put, u16_at};
+use model_router::fib::{self, Exit, Scope};
 use model_router::lockstep::Lockstep;
 use model_router::packet::{self, Kind, Packet, Tuple};
 use model_router::router::{Side, VifIds};
@@ -22,6 +25,7 @@ pub(crate) enum Op {
     Neighbour([u8; 8]),
     Mutate([u8; 8]),
     Repeat(u8),
+    Burst(u8),
     Change([u8; 12]),
     Advance(u8),
     Sweep,
@@ -50,6 +54,7 @@ impl Session {
             Op::Neighbour(bytes) => self.neighbour(&mut Dice(bytes)),
             Op::Mutate(bytes) => self.mutate(&mut Dice(bytes)),
             Op::Repeat(which) => self.injected.get(usize::from(*which) % self.injected.len().max(1)).cloned(),
+            Op::Burst(which) => return self.burst(usize::from(*which)),
             Op::Change(bytes) => return self.change(&mut Dice(bytes)),
             Op::Advance(by) => {
                 let millis = [1, 10, 400, 5_000, 11_000, 61_000, 241_000, 301_000, 7_500_000];
@@ -65,8 +70,24 @@ impl Session {
         Ok(())
     }
 
+    /// One frame more often than the vrouter answers at once.
+    fn burst(&mut self, which: usize) -> Result<(), String> {
+        let Some((side, frame)) = self.injected.get(which % self.injected.len().max(1)).cloned() else {
+            return Ok(());
+        };
+        (0..52).try_for_each(|_| self.both.step(side, &frame).map(drop))
+    }
+
     pub(crate) fn finish(&self) -> Result<(), String> {
-        if self.both.has_strange_counts() { Err("a port that does not exist has counted".to_owned()) } else { Ok(()) }
+        if self.both.has_strange_counts() {
+            Err("a port that does not exist has counted".to_owned())
+        } else {
+            Ok(())
+        }
+    }
+
+    pub(crate) fn reached(&self) -> &BTreeMap<String, u64> {
+        self.both.reached()
     }
 
     fn desired(&self) -> &Desired {
@@ -79,32 +100,40 @@ impl Session {
         self.both.configure(&desired)
     }
 
-    fn pick_vif(&self, dice: &mut Dice<'_>) -> (VifIds, [u8; 6], Vec<IpAddr>) {
+    fn pick_vif(&self, dice: &mut Dice<'_>) -> (VifIds, Vif) {
         let vif = dice.pick(&self.desired().vifs);
         let ids = self.both.model.ids.vif(&vif.name).cloned().unwrap();
-        (ids, vif.mac.0, vif.addresses)
+        (ids, vif)
     }
 
-    fn destination(&self, like: IpAddr, dice: &mut Dice<'_>) -> IpAddr {
-        let pool: Vec<IpAddr> = match dice.roll(8) {
-            0..=2 => SERVICES.map(ip).to_vec(),
-            3 | 4 => REMOTE.map(ip).to_vec(),
-            5 => self.desired().vifs.iter().flat_map(|vif| vif.addresses.clone()).collect(),
-            6 => ["169.254.1.1", "fe80::1", "10.0.0.9"].map(ip).to_vec(),
-            _ => ["127.0.0.1", "255.255.255.255", "224.0.0.1", "ff02::2", "::1", "8.8.8.8", "fd99::1"].map(ip).to_vec(),
+    /// An address that a packet may be sent to from a VRF, mostly one that is there.
+    fn destination(&self, vrf: &VrfName, like: IpAddr, dice: &mut Dice<'_>) -> IpAddr {
+        let vifs = self.desired().vifs.iter();
+        let services = self.desired().services.iter();
+        let pool: Vec<IpAddr> = match dice.roll(16) {
+            0..=5 => services.filter(|service| service.vrf == *vrf).map(|service| service.address).collect(),
+            6..=8 => REMOTE.map(ip).to_vec(),
+            9..=11 => vifs.filter(|vif| vif.vrf == *vrf).flat_map(|vif| vif.addresses.clone()).collect(),
+            12 => SERVICES.map(ip).to_vec(),
+            13 => self.desired().vifs.iter().flat_map(|vif| vif.addresses.clone()).collect(),
+            14 => ["169.254.1.1", "fe80::1", "10.0.0.9"].map(ip).to_vec(),
+            _ => ["127.0.0.1", "255.255.255.255", "224.0.0.1", "ff02::2", "::1", "8.8.8.8", "fd99::1"]
+                .map(ip)
+                .to_vec(),
         };
-        let pool: Vec<_> = pool.into_iter().filter(|address| address.is_ipv4() == like.is_ipv4()).collect();
+        let fits = |address: &IpAddr| address.is_ipv4() == like.is_ipv4() && *address != like;
+        let pool: Vec<_> = pool.into_iter().filter(fits).collect();
         if pool.is_empty() { like } else { dice.pick(&pool) }
     }
 
     fn from_vif(&self, dice: &mut Dice<'_>) -> Option<(Side, Vec<u8>)> {
-        let (ids, mac, addresses) = self.pick_vif(dice);
+        let (ids, vif) = self.pick_vif(dice);
         let src = match dice.roll(10) {
             9 => dice.pick(&[ip("10.0.0.77"), ip("127.0.0.1"), ip("fd00::77"), ip("10.0.0.2")]),
-            _ => dice.pick(&addresses),
+            _ => dice.pick(&vif.addresses),
         };
-        let packet = traffic::packet(src, self.destination(src, dice), dice);
-        Some((Side::Trunk, traffic::tagged(ids.slot, mac, traffic::ethertype(&packet), &packet)))
+        let packet = traffic::packet(src, self.destination(&vif.vrf, src, dice), dice);
+        Some((Side::Trunk, traffic::tagged(ids.slot, vif.mac.0, traffic::ethertype(&packet), &packet)))
     }
 
     fn from_fabric(&self, dice: &mut Dice<'_>) -> Option<(Side, Vec<u8>)> {
@@ -119,9 +148,19 @@ impl Session {
         let src = ip(dice.pick(&REMOTE));
         let own: Vec<_> =
             vif.addresses.iter().copied().filter(|address| address.is_ipv4() == src.is_ipv4()).collect();
-        let dst = if dice.roll(2) == 0 && !own.is_empty() { dice.pick(&own) } else { self.destination(src, dice) };
+        let dst = if dice.roll(2) == 0 && !own.is_empty() {
+            dice.pick(&own)
+        } else {
+            self.destination(&vif.vrf, src, dice)
+        };
         let packet = traffic::packet(src, dst, dice);
-        let peer = dice.roll(4);
+        let question = Tuple { src: dst, dst: src, protocol: 17, sport: 80, dport: 80 };
+        let behind = fib::resolve(self.desired(), &vif.vrf, &question, Scope::Any).unwrap_or_default();
+        let node = behind.iter().find_map(|choice| match choice.exit {
+            Exit::Tunnel(node, _) => peers(self.desired()).iter().position(|peer| *peer == node),
+            Exit::Vif(_) => None,
+        });
+        let peer = if dice.roll(6) == 5 { dice.roll(4) } else { node.unwrap_or(0) };
         Some((Side::Uplink, self.encapsulate(label, &packet, peer, dice)))
     }
 
@@ -130,13 +169,13 @@ impl Session {
         let own = self.desired().node.tunnel_address;
         let stranger = ip(if own.is_ipv4() { "172.30.0.9" } else { "fd0f::9" });
         let src = peers(self.desired()).get(peer).copied().unwrap_or(stranger);
-        let port = dice.pick(&[6635u16, 6635, 6635, 51234, 6636]);
-        let ttl = dice.pick(&[63, 63, 63, 1, 0]);
+        let port = dice.pick(&[6635u16, 6635, 6635, 6635, 6635, 6635, 51234, 6636]);
+        let ttl = dice.pick(&[63, 63, 63, 63, 63, 63, 63, 63, 1, 0]);
         let bottom = (label << 12 | 0x100 | ttl).to_be_bytes();
         let padding = (0xf_ffffu32 << 12 | 64).to_be_bytes();
         let entropy = [(7u32 << 12).to_be_bytes(), (0x1234u32 << 12 | 0x100).to_be_bytes()];
         let above = (label << 12 | 64).to_be_bytes();
-        let stack = match dice.roll(8) {
+        let stack = match dice.roll(16) {
             5 => [&padding[..], &bottom].concat(),
             6 => [&above[..], entropy.as_flattened()].concat(),
             7 => [above, bottom].concat(),
@@ -153,7 +192,8 @@ impl Session {
 
     /// The last packet that left, and where it went.
     fn received(&self, dice: &mut Dice<'_>) -> Option<(Side, Vec<u8>, Packet)> {
-        let (side, frame) = self.sent.get(dice.roll(self.sent.len()))?.clone();
+        let back = dice.pick(&[0, 0, 0, 1, 2, 3, 5, 8, 13]);
+        let (side, frame) = self.sent.iter().rev().nth(back % self.sent.len().max(1))?.clone();
         let at = match side {
             Side::Trunk => 18,
             Side::Uplink => {
@@ -167,10 +207,19 @@ impl Session {
     }
 
     /// Sends a packet from where another has gone to.
-    fn send_from(&self, side: Side, got: &[u8], packet: &[u8], dice: &mut Dice<'_>) -> Option<(Side, Vec<u8>)> {
+    fn send_from(
+        &self,
+        side: Side,
+        got: &[u8],
+        packet: &[u8],
+        dice: &mut Dice<'_>,
+    ) -> Option<(Side, Vec<u8>)> {
         if side == Side::Trunk {
             let slot = u16_at(got, 14)?;
-            return Some((side, traffic::tagged(slot, got[..6].try_into().ok()?, traffic::ethertype(packet), packet)));
+            return Some((
+                side,
+                traffic::tagged(slot, got[..6].try_into().ok()?, traffic::ethertype(packet), packet),
+            ));
         }
         let tag = if u16_at(got, 12) == Some(0x8100) { 18 } else { 14 };
         let at = tag + if got[tag] >> 4 == 4 { 16 } else { 24 };
@@ -203,12 +252,17 @@ impl Session {
         let (side, got, packet) = self.received(dice)?;
         let Tuple { src, dst, .. } = packet.tuple.reversed();
         let v4 = src.is_ipv4();
-        let kind = if v4 { dice.pick(&[[3, 3], [3, 4], [11, 0], [5, 0]]) } else { dice.pick(&[[1, 4], [2, 0], [3, 0], [137, 0]]) };
+        let kind = if v4 {
+            dice.pick(&[[3, 3], [3, 3], [3, 4], [3, 4], [11, 0], [11, 0], [5, 0]])
+        } else {
+            dice.pick(&[[1, 4], [1, 4], [2, 0], [2, 0], [3, 0], [3, 0], [137, 0]])
+        };
         let most = dice.pick(&[28, 48, 200, 548]);
         let quote = &packet.bytes[..packet.bytes.len().min(most)];
         let router = ip(if v4 { "10.1.0.1" } else { "fd01::99" });
         let from = if dice.roll(4) == 3 { router } else { src };
-        let to = if dice.roll(8) == 7 { self.destination(dst, dice) } else { dst };
+        let stray = REMOTE.map(ip).into_iter().find(|address| address.is_ipv4() == v4).unwrap_or(dst);
+        let to = if dice.roll(8) == 7 { stray } else { dst };
         let mut message = [&kind[..], &[0, 0, 0, 0, 5, 0], quote].concat();
         let protocol = if v4 { 1 } else { 58 };
         if dice.roll(8) != 7 {
@@ -219,18 +273,19 @@ impl Session {
     }
 
     fn neighbour(&self, dice: &mut Dice<'_>) -> Option<(Side, Vec<u8>)> {
-        let (ids, mac, addresses) = self.pick_vif(dice);
+        let (ids, Vif { mac: Mac(mac), addresses, vrf, .. }) = self.pick_vif(dice);
         let own = |v4: bool| addresses.iter().copied().find(|address| address.is_ipv4() == v4);
         if dice.roll(2) == 0 {
             let sender = dice.pick(&[own(true)?, own(true)?, ip("0.0.0.0"), ip("10.0.0.99")]);
-            let target = self.destination(sender, dice);
+            let target = self.destination(&vrf, sender, dice);
             let target = if dice.roll(4) == 3 { sender } else { target };
             let head = [0, 1, 8, 0, 6, dice.pick(&[4, 4, 4, 0]), 0, dice.pick(&[1, 1, 1, 2, 3])];
             let body = [&head, &mac[..], &octets(sender), &[0; 6], &octets(target)].concat();
             return Some((Side::Trunk, traffic::tagged(ids.slot, mac, 0x0806, &body)));
         }
         let sender = dice.pick(&[own(false)?, own(false)?, ip("::"), ip("fe80::7"), ip("fd00::99")]);
-        let target = dice.pick(&[self.destination(sender, dice), own(false)?, ip("fe80::1")]);
+        let elsewhere = self.destination(&vrf, sender, dice);
+        let target = dice.pick(&[elsewhere, own(false)?, ip("fe80::1")]);
         let mut message = [&[135, 0, 0, 0, 0, 0, 0, 0], &octets(target)[..]].concat();
         if dice.roll(4) != 3 {
             message.extend([1, 1]);

@@ -8,13 +8,23 @@ use model_router::packet::Tuple;
 use crate::dice::Dice;
 
 const PORTS: [u16; 8] = [80, 53, 1000, 1001, 8080, 5353, 99, 0];
+const OPTIONS: [&[u8]; 5] = [&[], &[1, 1, 1, 0], &[7, 4, 4, 0], &[131, 3, 4, 0], &[7, 9, 4, 0]];
 const SIZES: [usize; 8] = [0, 1, 8, 37, 40, 560, 1240, 1460];
 
 /// An IP packet of some kind between two addresses of one family.
 pub(crate) fn packet(src: IpAddr, dst: IpAddr, dice: &mut Dice<'_>) -> Vec<u8> {
-    let (sport, dport) = (dice.pick(&PORTS), dice.pick(&PORTS));
-    let tuple = Tuple { src, dst, protocol: 17, sport, dport };
-    transport(tuple, dice.roll(12), dice)
+    let sport = dice.pick(&PORTS);
+    // Most packets are for a port that services have.
+    let (kind, dport) = match dice.roll(8) {
+        0 => (0, 80),
+        1 => (2, 80),
+        2 => (4, 53),
+        3 => (6, 53),
+        4 => (5, 80),
+        5 => (7, 99),
+        _ => (dice.roll(12), dice.pick(&PORTS)),
+    };
+    transport(Tuple { src, dst, protocol: 17, sport, dport }, kind, dice)
 }
 
 /// A packet with these ports; `kind` is the transport: 0..=3 TCP, 4..=6 UDP, 7 SCTP, 8 and 9 echo, then others.
@@ -38,7 +48,10 @@ pub(crate) fn transport(tuple: Tuple, kind: usize, dice: &mut Dice<'_>) -> Vec<u
             (icmp, [&[code, 0, 0, 0][..], &sport.to_be_bytes(), &[0, 1], &payload].concat())
         }
         // The other family's ICMP, and a protocol without ports.
-        10 => (v4_icmp + v6_icmp - icmp, [&[dice.pick(&[8, 128, 135, 3]), 0, 0, 0, 0, 7, 0, 1], &payload[..]].concat()),
+        10 => (
+            v4_icmp + v6_icmp - icmp,
+            [&[dice.pick(&[8, 128, 135, 3]), 0, 0, 0, 0, 7, 0, 1], &payload[..]].concat(),
+        ),
         _ => (47, payload.clone()),
     };
     if dice.roll(8) != 7 {
@@ -84,24 +97,23 @@ pub(crate) fn seal(src: IpAddr, dst: IpAddr, protocol: u8, segment: &mut [u8], w
 
 /// An IP header in front: some TTL, TOS, DF, and now and then options or an extension header.
 pub(crate) fn ip(src: IpAddr, dst: IpAddr, protocol: u8, payload: &[u8], dice: &mut Dice<'_>) -> Vec<u8> {
-    let ttl = dice.pick(&[64, 64, 64, 64, 2, 1, 0, 255]);
+    let ttl = dice.pick(&[64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 2, 255, 255, 1, 0]);
     let tos = dice.pick(&[0, 0, 0xb8, 1, 2, 3]);
     let addresses = [octets(src), octets(dst)].concat();
     if src.is_ipv6() {
-        let extension: &[u8] = dice.pick(&[&[][..], &[], &[], &[protocol, 0, 1, 4, 0, 0, 0, 0], &[protocol, 0, 0, 0, 0, 0, 0, 1]]);
-        let next = match extension {
-            [] => protocol,
-            [_, _, 1, ..] => 60,
-            _ => 44,
-        };
+        let destination_options = vec![protocol, 0, 1, 4, 0, 0, 0, 0];
+        let atomic_fragment = vec![protocol, 0, 0, 0, 0, 0, 0, 1];
+        let none = (protocol, Vec::new());
+        let (next, extension) =
+            dice.pick(&[none.clone(), none.clone(), none, (60, destination_options), (44, atomic_fragment)]);
         let [high, low] = ((payload.len() + extension.len()) as u16).to_be_bytes();
         let fixed = [0x60 | tos >> 4, tos << 4, 0, 0, high, low, next, ttl];
-        return [&fixed, &addresses[..], extension, payload].concat();
+        return [&fixed, &addresses[..], &extension, payload].concat();
     }
-    let options: &[u8] = dice.pick(&[&[][..], &[], &[], &[], &[1, 1, 1, 0], &[7, 4, 4, 0], &[131, 3, 4, 0], &[7, 9, 4, 0]]);
+    let options: &[u8] = OPTIONS[dice.roll(32).saturating_sub(32 - OPTIONS.len())];
     let words = 5 + options.len() / 4;
     let [high, low] = ((4 * words + payload.len()) as u16).to_be_bytes();
-    let flags = dice.pick(&[0, 0x40, 0x40, 0x40, 0x20]);
+    let flags = dice.pick(&[0, 0, 0x40, 0x40, 0x40, 0x40, 0x40, 0x40, 0x40, 0x40, 0x20]);
     let fixed = [0x40 | words as u8, tos, high, low, 0, 9, flags, 0, ttl, protocol, 0, 0];
     let mut header = [&fixed, &addresses[..], options].concat();
     let sum = checksum(&[&header]);

@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 
 use dataplane::desired::{
-    Desired, Hop, HopTarget, Link, MssClamp, Node, OuterOptions, Reach, Route, RouteTarget, Service, ServicePort,
-    Transport, Underlay, Uplink, Vif, Vrf,
+    Desired, Hop, HopTarget, Link, MssClamp, Node, OuterOptions, Reach, Route, RouteTarget, Service,
+    ServicePort, Transport, Underlay, Uplink, Vif, Vrf,
 };
 use dataplane::ids::{Mac, VifName, VrfName};
 use encap::{DontFragment, DscpMode, Label, Udp6Checksum};
@@ -70,13 +70,26 @@ pub(crate) fn build(bytes: &[u8]) -> Desired {
     for _ in 0..3 + dice.roll(4) {
         add_vif(&mut desired, dice);
     }
-    for _ in 0..2 + dice.roll(5) {
+    for n in 0..2 {
+        let vrf: VrfName = VRFS[n].into();
+        for prefix in &PREFIXES[..2] {
+            let target = RouteTarget::Hops(vec![tunnel_hop(&desired, dice)]);
+            desired.routes.push(Route { vrf: vrf.clone(), prefix: prefix.parse().unwrap(), target });
+        }
+    }
+    for _ in 0..1 + dice.roll(5) {
         add_route(&mut desired, dice);
     }
-    for _ in 0..1 + dice.roll(3) {
+    for _ in 0..2 + dice.roll(3) {
         add_service(&mut desired, dice);
     }
     desired
+}
+
+/// Most things happen in the first VRF, some in the second, so that things meet.
+fn some_vrf(desired: &Desired, dice: &mut Dice<'_>) -> VrfName {
+    let row = dice.pick(&[0, 0, 0, 1, 1, 2]);
+    desired.vrfs[row % desired.vrfs.len()].name.clone()
 }
 
 fn node(v6: bool, dice: &mut Dice<'_>) -> Node {
@@ -108,7 +121,7 @@ pub(crate) fn set_reach(desired: &mut Desired, peer: IpAddr, state: usize) {
 pub(crate) fn add_vif(desired: &mut Desired, dice: &mut Dice<'_>) {
     let taken = |name: &VifName| desired.vifs.iter().any(|vif| vif.name == *name);
     let Some(number) = (0..6u8).find(|n| !taken(&format!("v{n}").as_str().into())) else { return };
-    let vrf = dice.pick(&desired.vrfs).name;
+    let vrf = some_vrf(desired, dice);
     let used: Vec<IpAddr> =
         desired.vifs.iter().filter(|vif| vif.vrf == vrf).flat_map(|vif| vif.addresses.clone()).collect();
     let pool = |prefix: &str| {
@@ -159,7 +172,7 @@ fn vif_hop(desired: &Desired, dice: &mut Dice<'_>, fits: impl Fn(&Vif) -> bool) 
 
 /// Adds a route of any kind, or replaces the one with its prefix.
 pub(crate) fn add_route(desired: &mut Desired, dice: &mut Dice<'_>) {
-    let vrf: VrfName = dice.pick(&desired.vrfs).name;
+    let vrf = some_vrf(desired, dice);
     let prefix = dice.pick(&PREFIXES).parse().unwrap();
     let mut hops = Vec::new();
     let target = match dice.roll(8) {
@@ -183,7 +196,7 @@ pub(crate) fn add_route(desired: &mut Desired, dice: &mut Dice<'_>) {
 
 /// Adds a service, or replaces the one with its address.
 pub(crate) fn add_service(desired: &mut Desired, dice: &mut Dice<'_>) {
-    let vrf: VrfName = dice.pick(&desired.vrfs).name;
+    let vrf = some_vrf(desired, dice);
     let address = ip(dice.pick(&SERVICES));
     let port = |protocol, port, target_port| ServicePort { protocol, port, target_port };
     let ports = vec![
@@ -193,7 +206,7 @@ pub(crate) fn add_service(desired: &mut Desired, dice: &mut Dice<'_>) {
         port(Transport::Sctp, 99, 99),
     ];
     let mut service = Service { vrf: vrf.clone(), address, ports, backends: Vec::new() };
-    for _ in 0..dice.roll(4) {
+    for _ in 0..dice.pick(&[1, 2, 3, 4, 0]) {
         add_backend(desired, &mut service, dice);
     }
     desired.services.retain(|other| other.vrf != vrf || other.address != address);
@@ -203,7 +216,8 @@ pub(crate) fn add_service(desired: &mut Desired, dice: &mut Dice<'_>) {
 /// Adds a backend: a vif of the service's VRF with an address of its family, or a label on another node.
 pub(crate) fn add_backend(desired: &Desired, service: &mut Service, dice: &mut Dice<'_>) {
     let v4 = service.address.is_ipv4();
-    let fits = |vif: &Vif| vif.vrf == service.vrf && vif.addresses.iter().any(|address| address.is_ipv4() == v4);
+    let fits =
+        |vif: &Vif| vif.vrf == service.vrf && vif.addresses.iter().any(|address| address.is_ipv4() == v4);
     let hop = if dice.roll(3) == 2 { Some(tunnel_hop(desired, dice)) } else { vif_hop(desired, dice, fits) };
     if let Some(hop) = hop.filter(|hop| service.backends.iter().all(|other| other.to != hop.to)) {
         service.backends.push(hop);
@@ -212,7 +226,7 @@ pub(crate) fn add_backend(desired: &Desired, service: &mut Service, dice: &mut D
 
 /// Changes one thing.
 pub(crate) fn change(desired: &mut Desired, dice: &mut Dice<'_>) {
-    let which = dice.roll(9);
+    let which = dice.roll(12);
     let row = usize::from(dice.byte());
     let toggle = |link: &Link| if *link == Link::Up { Link::Down("test".to_owned()) } else { Link::Up };
     match which {
@@ -221,7 +235,7 @@ pub(crate) fn change(desired: &mut Desired, dice: &mut Dice<'_>) {
         2 => add_route(desired, dice),
         3 if !desired.routes.is_empty() => drop(desired.routes.remove(row % desired.routes.len())),
         4 => add_service(desired, dice),
-        5 if !desired.services.is_empty() => {
+        5 | 9 | 10 if !desired.services.is_empty() => {
             let at = row % desired.services.len();
             let mut service = desired.services.remove(at);
             if dice.roll(2) == 0 {
