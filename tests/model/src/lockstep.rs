@@ -8,7 +8,7 @@ use dataplane::desired::Desired;
 use crate::masked::{Wire, wire};
 use crate::node::{Node, Observed, SeenPair};
 use crate::pairs::Pair;
-use crate::router::{Outcome, Router, Side, State};
+use crate::router::{Moved, Outcome, Router, Side, State};
 
 /// Pairs that one vif may have, small enough to be met.
 pub const PAIRS_PER_VIF: u32 = 6;
@@ -21,6 +21,7 @@ pub struct Lockstep {
     node: Node,
     entropy: BTreeMap<(Side, Vec<u8>), u16>,
     reached: BTreeMap<String, u64>,
+    last_moved: Moved,
 }
 
 /// What was sent for a frame.
@@ -42,7 +43,7 @@ impl Lockstep {
             pairs_per_vif: PAIRS_PER_VIF as usize,
         };
         model.configure(desired, node.ids());
-        Ok(Self { model, node, entropy: BTreeMap::new(), reached: BTreeMap::new() })
+        Ok(Self { model, node, entropy: BTreeMap::new(), reached: BTreeMap::new(), last_moved: Moved::new() })
     }
 
     /// Gives both another desired state.
@@ -113,6 +114,7 @@ impl Lockstep {
         match right {
             Some(outcome) => {
                 self.note(&outcomes, outcome);
+                self.last_moved.clone_from(&outcome.moved);
                 self.model.commit(outcome);
             }
             None => return Err(report(side, frame, &observed, &pairs, &outcomes, &self.model.state)),
@@ -123,6 +125,11 @@ impl Lockstep {
     /// Whether every count was on a port that exists.
     pub fn has_strange_counts(&self) -> bool {
         self.node.has_strange_counts()
+    }
+
+    /// What the last frame has moved.
+    pub fn last_moved(&self) -> &Moved {
+        &self.last_moved
     }
 
     /// What the frames have come to so far: counters without their port, and a few things that no counter tells.

@@ -1,0 +1,211 @@
+//! A corpus of hostile packets with what each must come to.
+//!
+//! `hostile/packets.txt` has one packet a line: the row of the project's list of hostile input, a name, the side,
+//! the counter, the frame. `hostile/good.txt` has good frames, of which every beginning is tried too. Each goes
+//! through the real pipeline and the model at once.
+//!
+//! Rows of the list that have no line here, or whose outcome is not yet that of the list:
+//!
+//! | row | what | where or why |
+//! |---|---|---|
+//! | 7 | multi-buffer chains | tests of `af-xdp` |
+//! | 10 | ARP flood | pending: answers to ARP and neighbour solicitations are not rate-limited |
+//! | 19 | fragments of a flow | pending: a later fragment is `fragment_unsupported` |
+//! | 20 | tiny fragment at offset 1 | pending: `fragment_unsupported`; the tiny first fragment is here |
+//! | 21, 22, 23 | overlap, ping of death, many ids | pending, with reassembly |
+//! | 25 | larger than the way out, DF clear | pending: answered like DF set, not fragmented |
+//! | 26 | fragmentation needed from the underlay | pending |
+//! | 28 | overlapping IPv6 fragments | pending; the atomic fragment is here |
+//! | 30 | UDP over IPv6 with checksum 0 | pending: forwarded |
+//! | 31 | router and neighbour advertisements | pending: forwarded as unicast; solicitations are here |
+//! | 34 | SYN+FIN, null, Xmas to a service | pending: a flow is made |
+//! | 35 to 38, 41, 43, 44, 45 | translation | `against_the_pipeline`, fuzz target `nat_there_and_back` |
+//! | 46 | wrong checksum inside a quote | pending: translated, and still wrong |
+//! | 49 | blind RST and SYN | tests of `flow-table` |
+//! | 62 | label used again too soon | pending: labels come from the configuration |
+//! | 64 to 74 | flow table and hashing | tests of `flow-table`; the limit of a vif is in `against_the_pipeline` |
+//! | 75 to 89 | devices, process, operator | tests of `af-xdp`, `xdp-prog`, `vrouterd` |
+
+use std::fmt::Write as _;
+
+use dataplane::desired::{
+    Desired, Hop, HopTarget, Link, MssClamp, Node, OuterOptions, Reach, Route, RouteTarget, Service,
+    ServicePort, Transport, Underlay, Uplink, Vif, Vrf,
+};
+use dataplane::ids::Mac;
+use encap::Label;
+use model_router::bytes::{checksum, put, u16_at};
+use model_router::lockstep::Lockstep;
+use model_router::router::Side;
+
+fn label(value: u32) -> Label {
+    Label::new(value).unwrap()
+}
+
+fn vif(name: &str, number: u8) -> Vif {
+    Vif {
+        name: name.into(),
+        vrf: "blue".into(),
+        addresses: vec![
+            format!("10.0.0.{number}").parse().unwrap(),
+            format!("fd00::{number}").parse().unwrap(),
+        ],
+        mac: Mac([2, 0, 0, 0, 0, number]),
+        gateway_v4: Vif::DEFAULT_GATEWAY_V4,
+        gateway_v6: Vif::DEFAULT_GATEWAY_V6,
+        label: label(16 + u32::from(number)),
+        mtu: 1500,
+        link: Link::Up,
+    }
+}
+
+fn via(node: &str) -> RouteTarget {
+    let to = HopTarget::Tunnel { node: node.parse().unwrap(), label: label(40) };
+    RouteTarget::Hops(vec![Hop { to, weight: 1 }])
+}
+
+fn route(vrf: &str, prefix: &str, target: RouteTarget) -> Route {
+    Route { vrf: vrf.into(), prefix: prefix.parse().unwrap(), target }
+}
+
+/// Two pods in one VRF, clients behind another node, one of them in another VRF; two services, one without backends.
+fn desired() -> Desired {
+    let service = |address: &str, backends| Service {
+        vrf: "blue".into(),
+        address: address.parse().unwrap(),
+        ports: vec![ServicePort { protocol: Transport::Tcp, port: 80, target_port: 8080 }],
+        backends,
+    };
+    let peers =
+        ["172.30.0.2", "172.30.0.3"].map(|peer| (peer.parse().unwrap(), Reach::Via(Mac([2, 0, 0, 0, 1, 2]))));
+    Desired {
+        node: Node {
+            tunnel_address: "172.30.0.1".parse().unwrap(),
+            udp_port: 6635,
+            legacy_udp_port: None,
+            outer: OuterOptions::default(),
+            mss_clamp: MssClamp::On,
+            explicit_null_vrf: None,
+        },
+        vrfs: vec![
+            Vrf { name: "blue".into(), label: Some(label(500)) },
+            Vrf { name: "red".into(), label: None },
+        ],
+        vifs: vec![vif("pod", 1), vif("other", 2)],
+        routes: vec![
+            route("blue", "10.9.0.0/16", via("172.30.0.2")),
+            route("blue", "10.10.0.0/16", via("172.30.0.3")),
+            route("blue", "fd09::/64", via("172.30.0.2")),
+            route("red", "10.8.0.0/16", via("172.30.0.2")),
+        ],
+        services: vec![
+            service("10.96.0.1", vec![Hop { to: HopTarget::Vif("other".into()), weight: 1 }]),
+            service("10.96.0.2", Vec::new()),
+        ],
+        underlay: Underlay {
+            uplink: Some(Uplink { mac: Mac([2, 0, 0, 0, 1, 1]), mtu: 1400, vlan: None, link: Link::Up }),
+            tunnels: peers.into(),
+        },
+    }
+}
+
+fn bytes(text: &str) -> Vec<u8> {
+    assert!(text.len().is_multiple_of(2), "odd number of digits: {text}");
+    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
+}
+
+fn side(text: &str) -> Side {
+    match text {
+        "trunk" => Side::Trunk,
+        "uplink" => Side::Uplink,
+        other => panic!("{other} is no side"),
+    }
+}
+
+fn fields<const N: usize>(file: &str) -> Vec<[String; N]> {
+    let lines = file.lines().filter(|line| !line.starts_with('#'));
+    let row = |line: &str| {
+        let fields: Vec<_> = line.split('|').map(|field| field.trim().to_owned()).collect();
+        fields.try_into().unwrap_or_else(|_| panic!("not {N} fields: {line}"))
+    };
+    lines.map(row).collect()
+}
+
+/// What a frame comes to: the drop counter that has moved, or "sent".
+fn verdict(both: &mut Lockstep, side: Side, frame: &[u8]) -> Result<String, String> {
+    let sent = both.step(side, frame)?;
+    let moved = both.last_moved();
+    let is_traffic = |name: &str| name.contains(".rx") || name.contains(".tx") || !name.contains('.');
+    let mut drops = moved.iter().filter(|(name, _)| !is_traffic(name));
+    match (drops.next(), drops.next()) {
+        (Some((name, 1)), None) => Ok(name.clone()),
+        (None, None) if sent.len() == 1 => Ok("sent".to_owned()),
+        _ => Err(format!("{} sent, moved {moved:?}", sent.len())),
+    }
+}
+
+#[test]
+fn every_hostile_packet_has_its_counter() {
+    let mut wrong = String::new();
+    let rows = fields::<5>(include_str!("../../hostile/packets.txt"));
+    assert!(rows.len() > 150, "the corpus has shrunk");
+    for [row, name, from, counter, frame] in rows {
+        let mut both = Lockstep::new(&desired()).unwrap();
+        let pairs = both.model.state.pairs.len();
+        match verdict(&mut both, side(&from), &bytes(&frame)) {
+            Ok(seen) if seen == counter => {}
+            Ok(seen) => writeln!(wrong, "{row} {name}: {seen}, not {counter}").unwrap(),
+            Err(error) => writeln!(wrong, "{row} {name}: {error}").unwrap(),
+        }
+        // What is dropped for its form or its source makes no flow. What a good flow meets on its way out
+        // (TTL, size) may.
+        let made = both.model.state.pairs.len() - pairs;
+        let may = ["sent", "pod.ttl_exceeded", "pod.frame_too_big"].contains(&counter.as_str());
+        if made > 0 && !may {
+            writeln!(wrong, "{row} {name}: made a flow").unwrap();
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+#[test]
+fn no_beginning_of_a_good_frame_is_good() {
+    for [name, from, frame] in fields::<3>(include_str!("../../hostile/good.txt")) {
+        let (side, frame) = (side(&from), bytes(&frame));
+        let mut both = Lockstep::new(&desired()).unwrap();
+        assert_eq!(verdict(&mut both, side, &frame).as_deref(), Ok("sent"), "{name}");
+        for len in 0..frame.len() {
+            let mut both = Lockstep::new(&desired()).unwrap();
+            let seen = verdict(&mut both, side, &frame[..len]);
+            let seen = seen.unwrap_or_else(|error| panic!("{name}, {len} bytes: {error}"));
+            assert!(seen.contains(".malformed_"), "{name}, {len} bytes: {seen}");
+        }
+    }
+}
+
+/// The same with a total length that agrees: now the transport header alone can say what is missing.
+#[test]
+fn a_transport_header_cut_short_is_malformed_whatever_the_ip_header_says() {
+    for [name, from, frame] in fields::<3>(include_str!("../../hostile/good.txt")) {
+        let frame = bytes(&frame);
+        if side(&from) == Side::Uplink || u16_at(&frame, 16) == Some(0x0806) {
+            continue;
+        }
+        let header = if frame[18] >> 4 == 4 { usize::from(frame[18] & 15) * 4 } else { 40 };
+        for len in header + 1..frame.len() - 18 {
+            let mut cut = frame[..18 + len].to_vec();
+            if cut[18] >> 4 == 4 {
+                put(&mut cut, 20, &(len as u16).to_be_bytes());
+                put(&mut cut, 28, &[0, 0]);
+                let sum = checksum(&[&cut[18..18 + header]]);
+                put(&mut cut, 28, &sum.to_be_bytes());
+            } else {
+                put(&mut cut, 22, &(len as u16 - 40).to_be_bytes());
+            }
+            let mut both = Lockstep::new(&desired()).unwrap();
+            let seen = verdict(&mut both, Side::Trunk, &cut);
+            let seen = seen.unwrap_or_else(|error| panic!("{name}, {len} bytes: {error}"));
+            assert!(seen.starts_with("pod.malformed_"), "{name}, {len} bytes: {seen}");
+        }
+    }
+}
