@@ -7,6 +7,8 @@
 //! PROPTEST_RNG_SEED=<seed> MODEL_CASES=<cases> cargo test -p model-router --test against_the_pipeline
 //! ```
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops where it goes wrong")]
+
 mod dice;
 mod session;
 mod traffic;

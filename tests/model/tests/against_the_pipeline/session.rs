@@ -47,8 +47,8 @@ impl Session {
 
     pub(crate) fn run(&mut self, op: &Op) -> Result<(), String> {
         let frame = match op {
-            Op::FromVif(bytes) => self.from_vif(&mut Dice(bytes)),
-            Op::FromFabric(bytes) => self.from_fabric(&mut Dice(bytes)),
+            Op::FromVif(bytes) => self.frame_of_vif(&mut Dice(bytes)),
+            Op::FromFabric(bytes) => self.frame_of_node(&mut Dice(bytes)),
             Op::Reply(bytes) => self.reply(&mut Dice(bytes)),
             Op::IcmpError(bytes) => self.icmp_error(&mut Dice(bytes)),
             Op::Neighbour(bytes) => self.neighbour(&mut Dice(bytes)),
@@ -126,7 +126,7 @@ impl Session {
         if pool.is_empty() { like } else { dice.pick(&pool) }
     }
 
-    fn from_vif(&self, dice: &mut Dice<'_>) -> Option<(Side, Vec<u8>)> {
+    fn frame_of_vif(&self, dice: &mut Dice<'_>) -> Option<(Side, Vec<u8>)> {
         let (ids, vif) = self.pick_vif(dice);
         let src = match dice.roll(10) {
             9 => dice.pick(&[ip("10.0.0.77"), ip("127.0.0.1"), ip("fd00::77"), ip("10.0.0.2")]),
@@ -136,7 +136,7 @@ impl Session {
         Some((Side::Trunk, traffic::tagged(ids.slot, vif.mac.0, traffic::ethertype(&packet), &packet)))
     }
 
-    fn from_fabric(&self, dice: &mut Dice<'_>) -> Option<(Side, Vec<u8>)> {
+    fn frame_of_node(&self, dice: &mut Dice<'_>) -> Option<(Side, Vec<u8>)> {
         let vif = dice.pick(&self.desired().vifs);
         let label = match dice.roll(12) {
             0..=7 => vif.label.get(),

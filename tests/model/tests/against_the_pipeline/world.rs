@@ -70,8 +70,8 @@ pub(crate) fn build(bytes: &[u8]) -> Desired {
     for _ in 0..3 + dice.roll(4) {
         add_vif(&mut desired, dice);
     }
-    for n in 0..2 {
-        let vrf: VrfName = VRFS[n].into();
+    for vrf in &VRFS[..2] {
+        let vrf = VrfName::from(*vrf);
         for prefix in &PREFIXES[..2] {
             let target = RouteTarget::Hops(vec![tunnel_hop(&desired, dice)]);
             desired.routes.push(Route { vrf: vrf.clone(), prefix: prefix.parse().unwrap(), target });

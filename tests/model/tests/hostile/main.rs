@@ -26,6 +26,8 @@
 //! | 64 to 74 | flow table and hashing | tests of `flow-table`; the limit of a vif is in `against_the_pipeline` |
 //! | 75 to 89 | devices, process, operator | tests of `af-xdp`, `xdp-prog`, `vrouterd` |
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops where it goes wrong")]
+
 use std::fmt::Write as _;
 
 use dataplane::desired::{

@@ -1,0 +1,76 @@
+//! The configuration that the fuzz targets run on.
+
+use dataplane::desired::{
+    Desired, Hop, HopTarget, Link, MssClamp, Node, OuterOptions, Reach, Route, RouteTarget, Service, ServicePort,
+    Transport, Underlay, Uplink, Vif, Vrf,
+};
+use dataplane::ids::Mac;
+use encap::Label;
+
+fn vif(number: u8) -> Vif {
+    Vif {
+        name: format!("pod{number}").as_str().into(),
+        vrf: "blue".into(),
+        addresses: vec![[10, 0, 0, number].into(), [0xfd00, 0, 0, 0, 0, 0, 0, u16::from(number)].into()],
+        mac: Mac([2, 0, 0, 0, 0, number]),
+        gateway_v4: Vif::DEFAULT_GATEWAY_V4,
+        gateway_v6: Vif::DEFAULT_GATEWAY_V6,
+        label: Label::new(16 + u32::from(number)).unwrap_or(Label::MAX),
+        mtu: 1500,
+        link: Link::Up,
+    }
+}
+
+/// Three pods (slots 1 to 3, labels 17 to 19), clients 10.9.0.0/16 and fd09::/64 behind 172.30.0.2, and a service
+/// at 10.96.0.1 and fd96::1 with pods 2 and 3, or pod 2 alone, behind it.
+pub fn desired(backends: &[u8]) -> Desired {
+    let tunnel = |label| HopTarget::Tunnel {
+        node: [172, 30, 0, 2].into(),
+        label: Label::new(label).unwrap_or(Label::MAX),
+    };
+    let route = |prefix: &str, target| Route {
+        vrf: "blue".into(),
+        prefix: prefix.parse().unwrap_or_else(|_| unreachable!("{prefix} is a prefix")),
+        target,
+    };
+    let hops = |to| RouteTarget::Hops(vec![Hop { to, weight: 1 }]);
+    let port = |protocol, port, target_port| ServicePort { protocol, port, target_port };
+    let service = |address| Service {
+        vrf: "blue".into(),
+        address,
+        ports: vec![
+            port(Transport::Tcp, 80, 8080),
+            port(Transport::Udp, 53, 5353),
+            port(Transport::Sctp, 99, 9999),
+        ],
+        backends: backends
+            .iter()
+            .map(|number| Hop { to: HopTarget::Vif(format!("pod{number}").as_str().into()), weight: 1 })
+            .collect(),
+    };
+    Desired {
+        node: Node {
+            tunnel_address: [172, 30, 0, 1].into(),
+            udp_port: 6635,
+            legacy_udp_port: Some(51234),
+            outer: OuterOptions::default(),
+            mss_clamp: MssClamp::On,
+            explicit_null_vrf: Some("blue".into()),
+        },
+        vrfs: vec![Vrf { name: "blue".into(), label: Label::new(500) }],
+        vifs: (1..=3).map(vif).collect(),
+        routes: vec![
+            route("10.9.0.0/16", hops(tunnel(40))),
+            route("fd09::/64", hops(tunnel(40))),
+            route("10.8.0.0/16", RouteTarget::Discard),
+        ],
+        services: vec![
+            service([10, 96, 0, 1].into()),
+            service([0xfd96, 0, 0, 0, 0, 0, 0, 1].into()),
+        ],
+        underlay: Underlay {
+            uplink: Some(Uplink { mac: Mac([2, 0, 0, 0, 1, 1]), mtu: 1400, vlan: None, link: Link::Up }),
+            tunnels: [([172, 30, 0, 2].into(), Reach::Via(Mac([2, 0, 0, 0, 1, 2])))].into(),
+        },
+    }
+}
