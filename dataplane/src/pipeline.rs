@@ -431,12 +431,13 @@ impl Pipeline<'_> {
 
     /// Derives a flow again that a snapshot has overtaken, or whose packet came from elsewhere.
     fn revalidate(&self, flow: &Flow, hash: FlowHash, hit: &Hit) -> Result<(Action, Rewrite), DropReason> {
-        let (Some((forward, reverse)), Some((old, _))) =
+        let (Some((forward, reverse)), Some((old, answers))) =
             (self.flows.keys(hit.pair), self.flows.actions(hit.pair))
         else {
             return self.admit(flow, None);
         };
-        let keep = target_of(old.output).map(|target| Keep { target, reverse });
+        let back = target_of(answers.output);
+        let keep = target_of(old.output).map(|target| Keep { target, reverse, back });
         if self.is_current(&hit.action) {
             return self.check_source(flow, hit, &reverse);
         }
