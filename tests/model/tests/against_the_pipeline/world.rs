@@ -194,6 +194,23 @@ pub(crate) fn add_route(desired: &mut Desired, dice: &mut Dice<'_>) {
     desired.routes.push(Route { vrf, prefix, target });
 }
 
+/// Adds a hop to a route that has hops, or takes one away.
+fn add_or_remove_hop(desired: &mut Desired, row: usize, dice: &mut Dice<'_>) {
+    let hop = tunnel_hop(desired, dice);
+    let with_hops = desired.routes.iter_mut().filter_map(|route| match &mut route.target {
+        RouteTarget::Hops(hops) => Some(hops),
+        RouteTarget::Vrf(_) | RouteTarget::Discard => None,
+    });
+    let mut lists: Vec<_> = with_hops.collect();
+    let count = lists.len().max(1);
+    let Some(hops) = lists.get_mut(row % count) else { return };
+    if hops.iter().all(|other| other.to != hop.to) {
+        hops.push(hop);
+    } else if hops.len() > 1 {
+        hops.retain(|other| other.to != hop.to);
+    }
+}
+
 /// Adds a service, or replaces the one with its address.
 pub(crate) fn add_service(desired: &mut Desired, dice: &mut Dice<'_>) {
     let vrf = some_vrf(desired, dice);
@@ -226,13 +243,14 @@ pub(crate) fn add_backend(desired: &Desired, service: &mut Service, dice: &mut D
 
 /// Changes one thing.
 pub(crate) fn change(desired: &mut Desired, dice: &mut Dice<'_>) {
-    let which = dice.roll(12);
+    let which = dice.roll(14);
     let row = usize::from(dice.byte());
     let toggle = |link: &Link| if *link == Link::Up { Link::Down("test".to_owned()) } else { Link::Up };
     match which {
         0 => add_vif(desired, dice),
         1 if desired.vifs.len() > 1 => remove_vif(desired, row % desired.vifs.len()),
         2 => add_route(desired, dice),
+        11..=13 => add_or_remove_hop(desired, row, dice),
         3 if !desired.routes.is_empty() => drop(desired.routes.remove(row % desired.routes.len())),
         4 => add_service(desired, dice),
         5 | 9 | 10 if !desired.services.is_empty() => {
