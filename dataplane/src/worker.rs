@@ -13,8 +13,9 @@ use crate::ids::VifSlot;
 use crate::io::{PacketIo, Side};
 use crate::limiter::AnswerLimiter;
 use crate::packet::Packet;
-use crate::pipeline::{Pipeline, Prepared, Verdict, Way};
+use crate::pipeline::Pipeline;
 use crate::publish::SnapshotCache;
+use crate::verdict::{Prepared, Verdict, Way};
 
 /// What a worker shares with the rest of the process.
 #[derive(Debug)]
