@@ -15,6 +15,8 @@ use flow_table::{FlowHash, FlowTable, Millis};
 use crate::counters::WorkerCounters;
 use crate::desired::MssClamp;
 use crate::drop::DropReason;
+use crate::droplog::DropLog;
+use crate::ids::VifSlot;
 use crate::io::Side;
 use crate::limiter::AnswerLimiter;
 use crate::packet::Packet;
@@ -38,6 +40,8 @@ pub struct Pipeline<'a> {
     pub counters: &'a WorkerCounters,
     /// How many answers each vif may cause.
     pub limiter: &'a AnswerLimiter,
+    /// Where dropped packets are left, as they were.
+    pub drops: &'a DropLog,
     /// The time of the batch.
     pub now: Millis,
 }
@@ -71,7 +75,7 @@ impl Pipeline<'_> {
             Prepared::NeighbourSolicitation { vif, ip } => neighbour::answer(self.snapshot, *vif, ip, packet),
             Prepared::Drop { reason, .. } => Err(*reason),
         };
-        answered.unwrap_or_else(|reason| Verdict::Drop { vif: prepared.vif(), reason })
+        answered.unwrap_or_else(|reason| self.dropped(prepared.vif(), reason, packet))
     }
 
     fn finish_flow(&self, flow: &Flow, hash: FlowHash, packet: &mut Packet<'_>, outer_id: u16) -> Verdict {
@@ -83,11 +87,17 @@ impl Pipeline<'_> {
         };
         outcome.unwrap_or_else(|halt| {
             let (vif, reason) = (flow.ingress.vif(), halt.reason());
+            let verdict = self.dropped(vif, reason, packet);
             match self.reject(flow, halt, hash, packet, outer_id) {
                 Some(answer) => Verdict::Reject { vif, reason, answer },
-                None => Verdict::Drop { vif, reason },
+                None => verdict,
             }
         })
+    }
+
+    fn dropped(&self, vif: Option<VifSlot>, reason: DropReason, packet: &Packet<'_>) -> Verdict {
+        self.drops.record(self.now, vif, reason, packet.bytes());
+        Verdict::Drop { vif, reason }
     }
 
     fn forward(
