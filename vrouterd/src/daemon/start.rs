@@ -151,7 +151,7 @@ async fn after_trunk(
         query,
         resolver,
         state,
-        vlan: uplink.vlan,
+        uplink,
     })
 }
 
