@@ -1,5 +1,6 @@
 //! Ids given to names, kept for as long as the names are configured.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
@@ -52,10 +53,9 @@ impl Ids {
             if endpoint.is_ipv4() != desired.node.tunnel_address.is_ipv4() {
                 return Err(CompileError::TunnelFamily(endpoint));
             }
-            if !self.tunnels.contains_key(&endpoint) {
-                let id =
-                    free.next().ok_or(CompileError::TooMany { what: "tunnel endpoints", most: 1 << 16 })?;
-                self.tunnels.insert(endpoint, id);
+            if let Entry::Vacant(entry) = self.tunnels.entry(endpoint) {
+                let full = CompileError::TooMany { what: "tunnel endpoints", most: 1 << 16 };
+                entry.insert(free.next().ok_or(full)?);
             }
         }
         Ok(())
