@@ -75,8 +75,9 @@ fn port_range(item: &Item<'_>) -> Result<RangeInclusive<u16>, Reported> {
         return scalar::port(item).map(|port| port..=port);
     };
     let remedy = "write a port like 53, or a range like \"5000-5100\" within 1 to 65535";
-    let parsed =
-        text.split_once('-').and_then(|(first, last)| Some(first.parse().ok()?..=last.parse().ok()?));
+    // A number may begin with `+` for Rust, not for us.
+    let number = |text: &str| text.parse::<u16>().ok().filter(|_| !text.starts_with('+'));
+    let parsed = text.split_once('-').and_then(|(first, last)| Some(number(first)?..=number(last)?));
     match parsed {
         Some(ports) if *ports.start() == 0 => {
             Err(item.wrong(format_args!("{} begins with port 0", quote(text)), remedy))

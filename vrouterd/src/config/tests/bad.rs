@@ -288,6 +288,11 @@ const NODE_KEYS: &[(&str, &str)] = &[
         "f:9:1: timeouts.ports[2]: ports of 60-70 are also in timeouts.ports[0]: list each port once for a protocol",
     ),
     (
+        "[timeouts]\nports = [{ protocol = \"sctp\", port = \"+5-9\", idle = 1 }]",
+        "f:6:38: timeouts.ports[0].port: \"+5-9\" is no range of ports: write a port like 53, or a range like \
+         \"5000-5100\" within 1 to 65535",
+    ),
+    (
         "[timeouts]\nports = [{ port = 70000 }]",
         "f:6:10: timeouts.ports[0]: the key `protocol` is missing: add protocol = \"udp\"\n\
          f:6:10: timeouts.ports[0]: the key `idle` is missing: add idle = 30\n\
