@@ -11,7 +11,7 @@ use dataplane::compile::{Compiler, tunnel_endpoints};
 use dataplane::ids::{VifName, VifSlot};
 use dataplane::publish::Publisher;
 use dataplane::worker::Idle;
-use flow_table::{FlowTable, Millis, TableConfig, Timeouts};
+use flow_table::{FlowTable, TableConfig};
 use tokio::sync::watch;
 use xdp_prog::{Fabric, FabricConfig, IfIndex, PortKind, TcPreference, Trunk, VlanId, XdpPreference};
 
@@ -241,21 +241,11 @@ fn xdp_preference(attach: Attach) -> XdpPreference {
 }
 
 fn table_config(config: &Config) -> TableConfig {
-    let wanted = &config.timeouts;
-    let millis = |time: std::time::Duration| Millis(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
-    let mut timeouts = Timeouts::default();
-    timeouts.tcp_opening = millis(wanted.tcp_opening);
-    timeouts.tcp_established = millis(wanted.tcp_established);
-    timeouts.tcp_closing = millis(wanted.tcp_closing);
-    timeouts.udp = millis(wanted.udp);
-    timeouts.icmp = millis(wanted.icmp);
-    timeouts.other = millis(wanted.other);
-    timeouts.dropped = millis(wanted.drop);
     TableConfig {
         max_pairs: config.engine.flows,
         max_per_owner: config.engine.flows_per_vif,
         max_owners: VifSlot::TABLE as u16,
-        timeouts,
+        timeouts: config.timeouts.clone(),
     }
 }
 
