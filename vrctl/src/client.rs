@@ -30,7 +30,7 @@ pub(crate) enum ClientError {
         /// What the kernel or the connection says.
         reason: String,
     },
-    /// There is no such page or thing.
+    /// There is no such page, and no daemon that says so.
     #[error("there is nothing at {url}; is it a vrouter daemon, and of the same version as vrctl?")]
     NotFound {
         /// What was asked.
@@ -159,7 +159,7 @@ fn failure(url: String, status: StatusCode, text: &str) -> ClientError {
     let document: Option<Value> = serde_json::from_str(text).ok();
     let detail = document.as_ref().and_then(|document| document.get("detail")).and_then(Value::as_str);
     match (status, detail) {
-        (StatusCode::NOT_FOUND, _) => ClientError::NotFound { url },
+        (StatusCode::NOT_FOUND, None) => ClientError::NotFound { url },
         (StatusCode::BAD_REQUEST, Some(detail)) => ClientError::Refused { detail: detail.to_owned() },
         (_, Some(detail)) => ClientError::Failed { url, status, detail: detail.to_owned() },
         (_, None) => {

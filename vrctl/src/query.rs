@@ -4,6 +4,38 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::cli::{Command, FlowCommand, FlowFilter, RouteCommand, VifCommand};
 
+/// What a name on the command line is the name of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Noun {
+    Vif,
+    Vrf,
+}
+
+impl Noun {
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Noun::Vif => "vif",
+            Noun::Vrf => "VRF",
+        }
+    }
+
+    /// The command that lists them.
+    pub(crate) fn lister(self) -> &'static str {
+        match self {
+            Noun::Vif => "vrctl vif list",
+            Noun::Vrf => "vrctl vrf",
+        }
+    }
+
+    /// Path and query of the document that lists them.
+    pub(crate) fn query(self) -> &'static str {
+        match self {
+            Noun::Vif => "/vifs?format=json",
+            Noun::Vrf => "/vrfs?format=json",
+        }
+    }
+}
+
 /// Everything but the unreserved characters of RFC 3986 section 2.3.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
@@ -31,6 +63,24 @@ impl Command {
             }
         }
         query
+    }
+
+    /// The names by which the answer is filtered.
+    pub(crate) fn filters(&self) -> Vec<(Noun, &str)> {
+        let (vif, vrf) = match self {
+            Command::Route(RouteCommand::List { vrf }) => (None, vrf.as_deref()),
+            Command::Flow(FlowCommand::List(filter)) => (filter.vif.as_deref(), filter.vrf.as_deref()),
+            Command::Vif(_)
+            | Command::Vrf
+            | Command::Nh
+            | Command::Label
+            | Command::Service
+            | Command::Drops { .. }
+            | Command::Worker
+            | Command::Tunnel
+            | Command::Stats => (None, None),
+        };
+        vif.map(|name| (Noun::Vif, name)).into_iter().chain(vrf.map(|name| (Noun::Vrf, name))).collect()
     }
 }
 

@@ -85,3 +85,34 @@ fn port(port: &Value) -> Result<String, Mismatch> {
     };
     Ok(format!("{name} {}", cell(port, "/count")?))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn troubles_without_a_name_and_none_at_all() {
+        let refused = json!({ "troubles": [{ "noun": "configuration", "reason": "line 3" }] });
+        let expected = "TROUBLE        NAME  REASON\nconfiguration  -     line 3\n";
+        assert_eq!(troubles(&refused).unwrap(), expected);
+        assert_eq!(troubles(&json!({ "troubles": [] })).unwrap(), "no trouble\n");
+    }
+
+    #[test]
+    fn drops_name_every_kind_of_port_and_none_at_all() {
+        let ports = json!([
+            { "port": "uplink", "count": 1 },
+            { "port": "vif", "vif": "a", "count": 2 },
+            { "port": "removed_vifs", "count": 3 },
+        ]);
+        let some = json!([{ "reason": "r", "count": 6, "meaning": "m", "ports": ports }]);
+        let expected = concat!(
+            "REASON  PACKETS  PORTS                              MEANING\n",
+            "r             6  uplink 1, vif a 2, removed vifs 3  m\n",
+        );
+        assert_eq!(drops(&some, false).unwrap(), expected);
+        let none = json!([{ "reason": "r", "count": 0, "meaning": "m", "ports": [] }]);
+        assert_eq!(drops(&none, false).unwrap(), "no packet has been dropped\n");
+    }
+}

@@ -101,6 +101,12 @@ fn other_answers_are_told_with_the_daemons_words_where_it_has_some() {
     );
     assert_eq!(vrctl(&url, &["tunnel"]), failed(1, &expected));
 
+    let url = answering("404 Not Found", "no such page");
+    let expected = format!(
+        "there is nothing at {url}/vif/a?format=json; is it a vrouter daemon, and of the same version as vrctl?"
+    );
+    assert_eq!(vrctl(&url, &["vif", "show", "a"]), failed(1, &expected));
+
     let url = answering("302 Found", "");
     let expected = format!(
         "{url}/tunnels?format=json answers 302 Found: is it a vrouter daemon? --url names another one"

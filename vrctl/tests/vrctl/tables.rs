@@ -99,6 +99,22 @@ fn names_reach_the_daemon_whatever_is_in_them() {
     }
 }
 
+#[test]
+fn a_filter_by_an_unknown_name_is_a_mistake_and_no_empty_list() {
+    let table: [(&[&str], &str); 3] = [
+        (&["route", "list", "--vrf", "bleu"], "VRF \"bleu\" on this node; `vrctl vrf` names"),
+        (&["flow", "list", "--vrf", "a&b", "--vif", "client"], "VRF \"a&b\" on this node; `vrctl vrf` names"),
+        (
+            &["flow", "list", "--vif", "clint", "-o", "json"],
+            "vif \"clint\" on this node; `vrctl vif list` names",
+        ),
+    ];
+    for (arguments, missing) in table {
+        let stderr = format!("vrctl: there is no {missing} those there are\n");
+        assert_eq!(vrctl(daemon(), arguments), Run { code: 2, stdout: String::new(), stderr });
+    }
+}
+
 const ROUTES: &str = "\
 VRF   PREFIX         ORIGIN    NH  WEIGHT  TO
 blue  10.0.1.2/32    vif        0       1  vif client
@@ -269,4 +285,13 @@ fn json_is_the_daemons_document() {
     }
     let vrfs = shown(&["vrf", "--output", "json"]);
     assert!(vrfs.starts_with("[\n  {\n    \"name\": \"blue\",\n"), "{vrfs}");
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_error() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_vrctl"));
+    let output = command.args(["--url", daemon(), "vif", "list"]).stdout(writer).output().unwrap();
+    assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]));
 }
