@@ -33,6 +33,7 @@ pub struct Lab {
 /// A node.
 #[derive(Debug)]
 pub struct Node {
+    name: String,
     daemon: Option<Daemon>,
     /// Where it is.
     pub namespace: Namespace,
@@ -163,6 +164,7 @@ impl Node {
     fn new(plan: &NodePlan, netns: &str, directory: &Path) -> Self {
         let file = |suffix: &str| directory.join(format!("{}{suffix}", plan.name));
         Self {
+            name: plan.name.clone(),
             daemon: None,
             namespace: Namespace::new(netns),
             config: file(".toml"),
@@ -206,6 +208,22 @@ impl Node {
             }
             self.get("/readyz").is_ok_and(|answer| answer.status == 200).then_some(())
         });
+    }
+
+    /// Sends three echo requests from the node itself.
+    ///
+    /// # Panics
+    /// When `ping` cannot be run.
+    pub fn ping(&self, to: &str) -> Pings {
+        Pings::send(&self.namespace, to)
+    }
+
+    /// Serves TCP on all addresses of the node.
+    ///
+    /// # Panics
+    /// When the port is taken.
+    pub fn serve_tcp(&self, port: u16) -> Server {
+        Server::tcp(&self.name, self.namespace.listen(&format!("[::]:{port}")))
     }
 
     /// The running daemon.
@@ -276,7 +294,7 @@ impl Pod {
     /// # Panics
     /// When `ping` cannot be run.
     pub fn ping(&self, to: &str) -> Pings {
-        Pings::send(&self.namespace, to, "")
+        Pings::send(&self.namespace, to)
     }
 
     /// Serves TCP on all addresses of the pod.

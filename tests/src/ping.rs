@@ -13,8 +13,8 @@ const COUNT: usize = 3;
 
 impl Pings {
     /// Sends three echo requests, each awaited for at most a second.
-    pub(crate) fn send(from: &Namespace, to: &str, options: &str) -> Self {
-        let output = from.attempt(&format!("ping -n -c {COUNT} -i 0.1 -W 1 -w 4 {options} {to}"));
+    pub(crate) fn send(from: &Namespace, to: &str) -> Self {
+        let output = from.attempt(&format!("ping -n -c {COUNT} -i 0.1 -W 1 -w 4 {to}"));
         Self::read(&String::from_utf8_lossy(&output.stdout))
     }
 

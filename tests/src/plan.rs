@@ -56,6 +56,7 @@ pub struct PodPlan {
     /// Its label, unique on its node.
     pub label: u32,
     pub(crate) plugged: Plugged,
+    pub(crate) routed: Routed,
 }
 
 /// Whether the pod's interface is there from the start.
@@ -63,6 +64,13 @@ pub struct PodPlan {
 pub(crate) enum Plugged {
     Now,
     Later,
+}
+
+/// Whether other nodes have a route to the pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Routed {
+    Yes,
+    No,
 }
 
 impl PodPlan {
@@ -165,6 +173,7 @@ impl Plan {
             mac: format!("02:00:00:00:{number:02x}:{position:02x}"),
             label: 16 * u32::from(number) + 1 + u32::try_from(position).expect("a few pods"),
             plugged: Plugged::Now,
+            routed: Routed::Yes,
         });
         self
     }
@@ -178,6 +187,28 @@ impl Plan {
         let mut plan = self.pod(name, node);
         plan.pods.last_mut().expect("a pod was added").plugged = Plugged::Later;
         plan
+    }
+
+    /// Other nodes get no route to the pod, until [`Plan::route_to`].
+    ///
+    /// # Panics
+    /// When there is no such pod.
+    #[must_use]
+    pub fn without_route_to(mut self, pod: &str) -> Self {
+        self.pod_mut(pod).routed = Routed::No;
+        self
+    }
+
+    /// Other nodes get a route to the pod; [`crate::Lab::reload`] makes the change known.
+    ///
+    /// # Panics
+    /// When there is no such pod.
+    pub fn route_to(&mut self, pod: &str) {
+        self.pod_mut(pod).routed = Routed::Yes;
+    }
+
+    fn pod_mut(&mut self, name: &str) -> &mut PodPlan {
+        self.pods.iter_mut().find(|pod| pod.name == name).expect("the plan has the pod")
     }
 
     /// A service in the VRF `blue`.

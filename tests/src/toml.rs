@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use crate::plan::{HOST_LABEL, Host, NodePlan, Plan, PodPlan, ServicePlan};
+use crate::plan::{HOST_LABEL, Host, NodePlan, Plan, PodPlan, Routed, ServicePlan};
 
 impl Plan {
     /// The configuration of the node named `name`: its own pods, routes to the pods of all other nodes, and
@@ -55,7 +55,7 @@ impl Plan {
     fn routes_to(&self, other: &NodePlan) -> String {
         let tunnel = self.tunnel_address(other);
         let mut text = String::new();
-        for pod in self.pods.iter().filter(|pod| pod.node == other.name) {
+        for pod in self.pods.iter().filter(|pod| pod.node == other.name && pod.routed == Routed::Yes) {
             for prefix in [format!("{}/32", pod.ip), format!("{}/128", pod.ip6)] {
                 text.push_str(&route(&pod.vrf, &prefix, &tunnel, pod.label));
             }
