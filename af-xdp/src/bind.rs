@@ -13,6 +13,8 @@ use crate::socket::{Presence, Rings, RxWakeup, Socket};
 use crate::sys;
 use crate::umem::Umem;
 
+const PROBE_UMEM: usize = 4096;
+
 /// Checks that this process may make AF_XDP sockets on this kernel, touching no device.
 ///
 /// # Errors
@@ -20,6 +22,41 @@ use crate::umem::Umem;
 /// `CONFIG_XDP_SOCKETS`.
 pub fn preflight() -> Result<(), Error> {
     sys::socket().map(drop)
+}
+
+/// Whether a queue has no XDP socket, nor anything left of one.
+pub(crate) enum Probe {
+    Free,
+    Busy,
+}
+
+/// Binds to the queue, in copy mode and with a UMEM of one page, to see whether it is free.
+pub(crate) fn probe(queue: Queue) -> Result<Probe, Error> {
+    let Queue { netns: home, ifindex, queue } = queue;
+    if home.is_none() || netns()? != home {
+        return Err(Error::OtherNamespace { ifindex, queue });
+    }
+    let page = Mapping::anonymous(PROBE_UMEM)?;
+    let registration = libc::xdp_umem_reg {
+        addr: page.start().as_ptr() as u64,
+        len: PROBE_UMEM as u64,
+        chunk_size: PROBE_UMEM as u32,
+        headroom: 0,
+        flags: 0,
+        tx_metadata_len: 0,
+    };
+    let socket = sys::socket()?;
+    let fd = socket.as_fd();
+    sys::register_umem(fd, &registration)?;
+    for option in [libc::XDP_UMEM_FILL_RING, libc::XDP_UMEM_COMPLETION_RING, libc::XDP_RX_RING] {
+        sys::set_ring_size(fd, option, 1)?;
+    }
+    match sys::bind(fd, (ifindex, queue), libc::XDP_COPY, None).map_err(|e| refusal(ifindex, queue, e)) {
+        // No such device: the bind waited for its removal to end, and that unbinds its sockets.
+        Ok(()) | Err(Error::NoDevice { .. }) => Ok(Probe::Free),
+        Err(Error::QueueBusy { .. }) => Ok(Probe::Busy),
+        Err(error) => Err(error),
+    }
 }
 
 struct Opened {
@@ -50,7 +87,7 @@ pub(crate) fn bind(umem: &Umem, config: &SocketConfig) -> Result<Socket, Error> 
         },
     };
     let Opened { fd, rings, mode } = opened;
-    bound.push(Bound { fd: fd.as_raw_fd(), queue, mode });
+    bound.push(Bound { fd: fd.as_raw_fd(), queue, mode, mark: marks.fill });
     drop(bound);
     let rx_wakeup = match config.busy_poll {
         Some(_) => RxWakeup::Always,
@@ -108,13 +145,13 @@ fn attempt(umem: &Umem, config: &SocketConfig, mode: Mode, share: Option<RawFd>)
         (None, Mode::ZeroCopy) => libc::XDP_ZEROCOPY | libc::XDP_USE_NEED_WAKEUP,
         (None, Mode::Copy) => libc::XDP_COPY | libc::XDP_USE_NEED_WAKEUP,
     };
-    sys::bind(fd, (config.ifindex, config.queue), flags, share).map_err(|source| refusal(config, source))?;
+    sys::bind(fd, (config.ifindex, config.queue), flags, share)
+        .map_err(|source| refusal(config.ifindex, config.queue, source))?;
     let mode = if sys::is_zero_copy(fd)? { Mode::ZeroCopy } else { Mode::Copy };
     Ok(Opened { fd: socket, rings, mode })
 }
 
-fn refusal(config: &SocketConfig, source: std::io::Error) -> Error {
-    let SocketConfig { ifindex, queue, .. } = *config;
+fn refusal(ifindex: u32, queue: u32, source: std::io::Error) -> Error {
     match source.raw_os_error() {
         Some(libc::EBUSY) => Error::QueueBusy { ifindex, queue },
         Some(libc::ENODEV) => Error::NoDevice { ifindex },

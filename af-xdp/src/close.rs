@@ -1,68 +1,62 @@
 //! Taking a socket down without losing chunks the kernel has let go, or touching those it has not.
 //!
-//! What the kernel may still do after `close` (`net/xdp/xsk.c: xsk_release, xsk_notifier`):
-//!
-//! | side | copy mode | zero-copy | device gone |
-//! |---|---|---|---|
-//! | receive | nothing: `xsk_unbind_dev` waited for every receiver | the device writes until the pool is released, later | nothing |
-//! | tx ring, not taken | nothing | the device reads until then | nothing |
-//! | being sent | buffers may still point at the chunk; a completion follows | as above | nothing |
-//!
-//! The pool is released once every buffer of the socket is freed, and only then can the queue be bound again.
-//! So a successor on the same queue proves that all chunks of the old socket are free.
+//! Closing the descriptor and unmapping the rings does not stop the kernel by itself: a duplicate of the
+//! descriptor, if only one in a child about to exec, keeps the socket at work; with zero-copy the device writes
+//! until a work item has run; buffers being sent may point at a chunk after that. But the kernel frees the queue
+//! for another bind only once the pool has no more users, and every one of those is a user
+//! (`net/xdp/xsk.c: xsk_release, xsk_destruct`, `net/xdp/xsk_buff_pool.c: xp_release_deferred`). So a bind to the
+//! same queue that succeeds proves that every chunk of the closed socket is free. So does the removal of the
+//! device (`xsk_notifier`).
 
-use crate::config::Mode;
+use crate::bind::{Probe, probe};
 use crate::device::{Door, Queue};
+use crate::error::Error;
 use crate::ledger::Ledger;
 use crate::pool::FramePool;
-use crate::ring::Consumer;
-use crate::socket::{Presence, Socket, drain_completions};
+use crate::socket::{Presence, Socket};
 
-/// A closed socket, with the frames the kernel may still use.
+/// A closed socket, with the frames the kernel may still use. Dropping it loses their chunks.
 pub struct Closing {
     ledger: Ledger,
-    completion: Consumer<u64>,
     queue: Queue,
-    device: Presence,
 }
 
-/// The socket offered does not prove that the closed one is out of the kernel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the socket is not bound to the closed socket's queue and UMEM since the close")]
-pub struct NotASuccessor;
+/// Whether a closed socket's frames are all back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settled {
+    /// Every frame is in the pool.
+    All,
+    /// The kernel still has some; ask again in some milliseconds.
+    NotYet,
+}
 
 impl Socket {
-    /// Closes the descriptor, which frees the queue (a moment later), and moves every frame to the pool that
-    /// the kernel can no longer touch; [`Closing`] keeps the rest. Detach the XDP program, or take the socket
-    /// out of the XSKMAP, before.
+    /// Closes the socket and moves to the pool every frame that the kernel provably has no more; the rest comes
+    /// with [`Closing::settle`]. Take the socket out of the XSKMAP, or detach the XDP program, before.
     pub fn close(mut self, pool: &mut FramePool) -> Closing {
-        let device = self.presence();
-        let Self { ledger, mut rings, door, queue, mode, .. } = self;
-        let mut closing = Closing { ledger, completion: rings.completion, queue, device };
-        if let Door::Memory(wire) = &door {
-            wire.close();
-        }
-        drop(door);
-        while let Some(descriptor) = rings.rx.pop() {
-            if let Some(frame) = closing.ledger.received(descriptor) {
+        self.complete(pool);
+        while let Some(descriptor) = self.rings.rx.pop() {
+            if let Some(frame) = self.ledger.received(descriptor) {
                 pool.put(frame);
             }
         }
+        let presence = self.presence();
+        let Self { ledger, rings, door, queue, .. } = self;
+        let mut closing = Closing { ledger, queue };
         while let Some(frame) = closing.ledger.spare.pop() {
             pool.put(frame);
         }
-        closing.complete(pool);
-        match (device, mode) {
-            (Presence::Gone, _) => closing.recall_all(pool),
-            (Presence::Present, Mode::Copy) => {
-                closing.recall_receive(pool);
-                for descriptor in rings.tx.untaken() {
-                    if let Some(frame) = closing.ledger.recall_transmit(descriptor.address) {
-                        pool.put(frame);
-                    }
-                }
+        let let_go = match &door {
+            Door::Memory(wire) => {
+                wire.close();
+                true
             }
-            (Presence::Present, Mode::ZeroCopy) => {}
+            Door::Device(_) => presence == Presence::Gone,
+        };
+        drop(rings);
+        drop(door);
+        if let_go {
+            closing.recall(pool);
         }
         closing
     }
@@ -75,46 +69,36 @@ impl Closing {
         self.ledger.receiving + self.ledger.sending
     }
 
-    /// Moves frames sent since to the pool: completions still arrive after the close. Returns how many.
-    pub fn complete(&mut self, pool: &mut FramePool) -> usize {
-        drain_completions(&mut self.completion, &mut self.ledger, pool)
-    }
-
-    /// Moves all outstanding frames to the pool, given the socket that was bound to the same queue since, on
-    /// the same UMEM. Returns how many.
+    /// Moves the outstanding frames to the pool if the kernel has let go of them: if the device is gone, if a
+    /// later socket of the UMEM is bound to the same queue, or else if a bind made just for this succeeds (which
+    /// leaves the queue busy for another moment).
     ///
     /// # Errors
-    /// [`NotASuccessor`], with nothing moved, if `successor` proves nothing: another queue or UMEM, a socket
-    /// older than the closed one, or a kernel before 5.14, where namespaces cannot be told apart.
-    pub fn release(&mut self, successor: &Socket, pool: &mut FramePool) -> Result<usize, NotASuccessor> {
-        let same_queue = successor.queue == self.queue && self.queue.netns.is_some();
-        let younger = self.ledger.is_older_than(&successor.ledger);
-        if !same_queue || !younger {
-            return Err(NotASuccessor);
+    /// [`Error::OtherNamespace`] if the calling thread is not in the network namespace of the socket; otherwise as
+    /// [`Socket::bind`].
+    pub fn settle(&mut self, pool: &mut FramePool) -> Result<Settled, Error> {
+        if self.outstanding() == 0 {
+            return Ok(Settled::All);
         }
-        let before = self.outstanding();
-        self.recall_all(pool);
-        Ok((before - self.outstanding()) as usize)
-    }
-
-    /// Whether the device was gone when the socket was closed.
-    #[must_use]
-    pub fn device_gone(&self) -> bool {
-        self.device == Presence::Gone
-    }
-
-    fn recall_all(&mut self, pool: &mut FramePool) {
-        self.recall_receive(pool);
-        for address in self.ledger.umem.addresses() {
-            if let Some(frame) = self.ledger.recall_transmit(address) {
-                pool.put(frame);
+        let (queue, mark) = (self.queue, self.ledger.marks.fill);
+        let succeeded =
+            self.ledger.umem.bound().iter().any(|other| other.queue == queue && other.mark > mark);
+        let free = match (succeeded && queue.netns.is_some()).then_some(Probe::Free) {
+            Some(free) => free,
+            None => probe(queue)?,
+        };
+        match free {
+            Probe::Busy => Ok(Settled::NotYet),
+            Probe::Free => {
+                self.recall(pool);
+                Ok(Settled::All)
             }
         }
     }
 
-    fn recall_receive(&mut self, pool: &mut FramePool) {
+    fn recall(&mut self, pool: &mut FramePool) {
         for address in self.ledger.umem.addresses() {
-            if let Some(frame) = self.ledger.recall_receive(address) {
+            if let Some(frame) = self.ledger.recall(address) {
                 pool.put(frame);
             }
         }
@@ -125,7 +109,6 @@ impl std::fmt::Debug for Closing {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Closing")
             .field("queue", &self.queue)
-            .field("device", &self.device)
             .field("outstanding", &self.outstanding())
             .finish()
     }

@@ -19,6 +19,11 @@ impl ChunkSize {
         self.bytes_u16() as usize
     }
 
+    /// An address shifted right by this is the number of its chunk.
+    pub(crate) const fn shift(self) -> u32 {
+        self.bytes_u16().trailing_zeros()
+    }
+
     pub(crate) const fn bytes_u16(self) -> u16 {
         match self {
             Self::Bytes2048 => 2048,

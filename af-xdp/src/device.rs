@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::memory::{Wire, WireState};
 use crate::statistics::KernelStatistics;
 use crate::sys;
-use crate::umem::Umem;
+use crate::umem::{Mark, Umem};
 
 /// A queue of a device, told apart over all network namespaces and across the reuse of device indices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +25,8 @@ pub(crate) struct Bound {
     pub(crate) fd: RawFd,
     pub(crate) queue: Queue,
     pub(crate) mode: Mode,
+    /// Rises from each bound socket of the UMEM to the next.
+    pub(crate) mark: Mark,
 }
 
 /// A bound descriptor. While it lives it stands in its UMEM's list of bound sockets.

@@ -107,6 +107,17 @@ pub enum Error {
         /// Queue number.
         queue: u32,
     },
+    /// The calling thread is in another network namespace than the socket was, or the kernel cannot tell.
+    #[error(
+        "queue {queue} of device {ifindex} must be asked for in the network namespace it was bound in \
+         (and on Linux 5.14 or later)"
+    )]
+    OtherNamespace {
+        /// Device index.
+        ifindex: u32,
+        /// Queue number.
+        queue: u32,
+    },
     /// More descriptors than the poll set was made for.
     #[error("poll set made for {capacity} descriptors was given more")]
     PollSetFull {

@@ -51,7 +51,7 @@ impl Ledger {
             return None;
         };
         self.receiving -= 1;
-        let offset = (descriptor.address % self.umem.chunk_size() as u64) as usize;
+        let offset = self.umem.offset_in_chunk(descriptor.address);
         if in_chain || frame.set_extent(offset, descriptor.len as usize).is_err() {
             self.counters.bad_descriptors += 1;
             self.keep(frame);
@@ -72,23 +72,15 @@ impl Ledger {
         Some(frame)
     }
 
-    /// Takes a receive-side frame back that the kernel can no longer reach.
-    pub(crate) fn recall_receive(&mut self, address: u64) -> Option<Frame> {
-        let frame = self.umem.regain(address, self.marks.fill)?;
-        self.receiving -= 1;
-        Some(frame)
-    }
-
-    /// Takes a transmit-side frame back that the kernel can no longer reach.
-    pub(crate) fn recall_transmit(&mut self, address: u64) -> Option<Frame> {
+    /// Takes a frame back, from either side, that the kernel can no longer reach.
+    pub(crate) fn recall(&mut self, address: u64) -> Option<Frame> {
+        if let Some(frame) = self.umem.regain(address, self.marks.fill) {
+            self.receiving -= 1;
+            return Some(frame);
+        }
         let frame = self.umem.regain(address, self.marks.transmit)?;
         self.sending -= 1;
         Some(frame)
-    }
-
-    /// Whether this ledger's socket was made before the other's, on the same UMEM.
-    pub(crate) fn is_older_than(&self, other: &Self) -> bool {
-        self.umem.is_same(&other.umem) && self.marks.fill < other.marks.fill
     }
 
     fn keep(&mut self, frame: Frame) {

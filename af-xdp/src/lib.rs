@@ -20,8 +20,8 @@
 //!
 //! 1. Take the queue's socket out of the XSKMAP, or detach the XDP program, so that the kernel stops delivering.
 //! 2. `flush` and `complete` until `frames().transmit()` is zero or patience ends.
-//! 3. [`Socket::close`]: closes the descriptor and brings back every frame the kernel has provably let go.
-//! 4. [`Closing`] keeps the rest until completions or a successor on the same queue prove them free.
+//! 3. [`Socket::close`] unmaps the rings, closes the descriptor and brings back the frames that are provably free.
+//! 4. [`Closing::settle`], until it says all: a few milliseconds later the kernel has let go of the rest.
 //!
 //! Dropping a [`Socket`] without `close` is safe too: its chunks are then never used again.
 //!
@@ -34,6 +34,7 @@ mod close;
 mod config;
 mod device;
 mod error;
+pub mod ethtool;
 mod frame;
 mod ledger;
 mod mapping;
@@ -48,7 +49,7 @@ mod umem;
 
 pub use affinity::pin_current_thread;
 pub use bind::preflight;
-pub use close::{Closing, NotASuccessor};
+pub use close::{Closing, Settled};
 pub use config::{BusyPoll, ChunkSize, Mode, Pages, RingSizes, SocketConfig, UmemConfig, ZeroCopy};
 pub use error::Error;
 pub use frame::{ExtentError, Frame};

@@ -3,7 +3,7 @@
 //! [`pair`] gives a [`Socket`] and the [`FakeKernel`] behind it. The kernel delivers and collects packets, and
 //! on request lies: wrong addresses, lengths, indices, chunks named twice, completions withheld.
 //!
-//! The kernel touches a chunk's bytes only under [`Wire`]'s lock, while the socket is open and while the
+//! The kernel touches a chunk's bytes only under the lock the two share, while the socket is open and while the
 //! chunk's owner word says that it is lent to this socket. The socket takes chunks back under the same lock,
 //! so whatever is forged, no chunk is touched from both sides at once.
 

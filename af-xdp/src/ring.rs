@@ -186,12 +186,6 @@ impl<T: Entry> Producer<T> {
         self.head.wrapping_sub(consumer).min(self.memory.size())
     }
 
-    /// The entries the consumer has not taken yet, oldest first.
-    pub(crate) fn untaken(&self) -> impl Iterator<Item = T> {
-        let pending = self.pending();
-        (0..pending).map(move |back| self.memory.read(self.head.wrapping_sub(pending - back)))
-    }
-
     pub(crate) fn needs_wakeup(&self) -> bool {
         self.memory.needs_wakeup()
     }

@@ -136,7 +136,19 @@ impl Socket {
     /// Moves sent frames from the completion ring to the pool. Returns how many.
     pub fn complete(&mut self, pool: &mut FramePool) -> usize {
         let _still = self.door.hold_still();
-        drain_completions(&mut self.rings.completion, &mut self.ledger, pool)
+        let mut count = 0;
+        for _ in 0..self.rings.completion.size() {
+            if pool.room() == 0 {
+                break;
+            }
+            let Some(address) = self.rings.completion.pop() else { break };
+            if let Some(frame) = self.ledger.sent(address) {
+                pool.put(frame);
+                count += 1;
+            }
+        }
+        self.rings.completion.release();
+        count
     }
 
     /// Shows the tx ring to the kernel and, if it asks for it, calls `sendto` until the ring is empty or the
@@ -310,25 +322,4 @@ impl std::fmt::Debug for Socket {
             .field("frames", &self.frames())
             .finish()
     }
-}
-
-/// Moves completions to the pool, as far as it has room.
-pub(crate) fn drain_completions(
-    completion: &mut Consumer<u64>,
-    ledger: &mut Ledger,
-    pool: &mut FramePool,
-) -> usize {
-    let mut count = 0;
-    for _ in 0..completion.size() {
-        if pool.room() == 0 {
-            break;
-        }
-        let Some(address) = completion.pop() else { break };
-        if let Some(frame) = ledger.sent(address) {
-            pool.put(frame);
-            count += 1;
-        }
-    }
-    completion.release();
-    count
 }

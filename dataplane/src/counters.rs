@@ -67,7 +67,11 @@ pub struct PortCounters {
 
 impl Default for PortCounters {
     fn default() -> Self {
-        Self { rx: Traffic::default(), tx: Traffic::default(), drops: [const { Counter(AtomicU64::new(0)) }; REASONS] }
+        Self {
+            rx: Traffic::default(),
+            tx: Traffic::default(),
+            drops: [const { Counter(AtomicU64::new(0)) }; REASONS],
+        }
     }
 }
 
@@ -122,7 +126,20 @@ impl PortTotals {
 
     /// The reasons with a count, in the order of [`DropReason::ALL`].
     pub fn nonzero_drops(&self) -> impl Iterator<Item = (DropReason, u64)> + '_ {
-        DropReason::ALL.iter().zip(&self.drops).filter(|(_, count)| **count > 0).map(|(reason, count)| (*reason, *count))
+        DropReason::ALL
+            .iter()
+            .zip(&self.drops)
+            .filter(|(_, count)| **count > 0)
+            .map(|(reason, count)| (*reason, *count))
+    }
+
+    /// Adds another port's totals.
+    pub fn add(&mut self, other: &PortTotals) {
+        self.rx.packets += other.rx.packets;
+        self.rx.bytes += other.rx.bytes;
+        self.tx.packets += other.tx.packets;
+        self.tx.bytes += other.tx.bytes;
+        self.drops.iter_mut().zip(&other.drops).for_each(|(total, count)| *total += count);
     }
 
     /// What has come since `base`, which was read earlier from the same port.

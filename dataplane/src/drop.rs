@@ -94,7 +94,11 @@ mod tests {
     #[test]
     fn names_are_unique_and_stable_in_form() {
         let mut names: Vec<_> = DropReason::ALL.iter().map(|reason| reason.name()).collect();
-        assert!(names.iter().all(|name| name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')));
+        assert!(
+            names
+                .iter()
+                .all(|name| name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_'))
+        );
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), REASONS);

@@ -43,7 +43,7 @@ impl DropLog {
         let mut head = [0; HEAD];
         head.iter_mut().zip(packet).for_each(|(to, from)| *to = *from);
         // A worker is the only producer of its log, so there is room still.
-        drop(self.0.push(DropRecord { at, vif, reason, len: packet.len(), head }));
+        let _ = self.0.push(DropRecord { at, vif, reason, len: packet.len(), head });
     }
 
     /// Takes the oldest record.

@@ -48,7 +48,14 @@ impl Vrf {
         routes: impl IntoIterator<Item = (IpNet, NextHop)>,
         services: impl IntoIterator<Item = (IpAddr, ServiceAddress)>,
     ) -> Self {
-        let mut vrf = Self { id, name, epoch, v4: PrefixMap::new(), v6: PrefixMap::new(), services: HashMap::default() };
+        let mut vrf = Self {
+            id,
+            name,
+            epoch,
+            v4: PrefixMap::new(),
+            v6: PrefixMap::new(),
+            services: HashMap::default(),
+        };
         for (prefix, next_hop) in routes {
             match prefix {
                 IpNet::V4(prefix) => drop(vrf.v4.insert(prefix, next_hop)),
@@ -87,8 +94,8 @@ impl Vrf {
 
     /// All routes, IPv4 first, in the order of prefixes. For the operator.
     pub fn routes(&self) -> impl Iterator<Item = (IpNet, &NextHop)> + '_ {
-        let v4 = self.v4.iter().map(|(prefix, next_hop)| (IpNet::V4(*prefix), next_hop));
-        v4.chain(self.v6.iter().map(|(prefix, next_hop)| (IpNet::V6(*prefix), next_hop)))
+        let v4 = self.v4.iter().map(|(prefix, next_hop)| (IpNet::V4(prefix), next_hop));
+        v4.chain(self.v6.iter().map(|(prefix, next_hop)| (IpNet::V6(prefix), next_hop)))
     }
 
     /// All services in no particular order. For the operator.
@@ -118,7 +125,8 @@ mod tests {
     use super::*;
 
     fn vrf(routes: &[(&str, u16)]) -> Vrf {
-        let routes = routes.iter().map(|(prefix, target)| (prefix.parse().unwrap(), NextHop::Vrf(VrfId(*target))));
+        let routes =
+            routes.iter().map(|(prefix, target)| (prefix.parse().unwrap(), NextHop::Vrf(VrfId(*target))));
         Vrf::new(VrfId(0), "blue".into(), 0, routes, [])
     }
 
@@ -132,7 +140,13 @@ mod tests {
 
     #[test]
     fn the_longest_prefix_wins_in_each_family() {
-        let vrf = vrf(&[("0.0.0.0/0", 1), ("10.0.0.0/8", 2), ("10.1.0.0/16", 3), ("10.1.2.3/32", 4), ("fd00::/8", 5)]);
+        let vrf = vrf(&[
+            ("0.0.0.0/0", 1),
+            ("10.0.0.0/8", 2),
+            ("10.1.0.0/16", 3),
+            ("10.1.2.3/32", 4),
+            ("fd00::/8", 5),
+        ]);
         assert_eq!(hit(&vrf, "192.0.2.1"), Some(1));
         assert_eq!(hit(&vrf, "10.2.0.1"), Some(2));
         assert_eq!(hit(&vrf, "10.1.0.1"), Some(3));

@@ -21,7 +21,7 @@ pub struct Extent {
 /// A source and sink of frames with buffers of its own.
 ///
 /// A frame is owned by exactly one place: the I/O, or the caller between `receive` (or
-/// `allocate`) and `send` or `recycle`. Nothing here may allocate or wait but [`PacketIo::wait`].
+/// `allocate`) and `send` or `recycle`. Nothing here may allocate, and only [`PacketIo::wait`] may wait.
 pub trait PacketIo {
     /// An owned buffer; neither `Clone` nor `Copy`.
     type Frame;
@@ -46,6 +46,9 @@ pub trait PacketIo {
 
     /// Hands what was queued to the kernel and collects what it has sent. Once per batch.
     fn flush(&mut self);
+
+    /// Called once a second: the place for gauges and health, off the path of packets.
+    fn tick(&mut self);
 
     /// Sleeps until a frame may be there, the worker is woken, or `timeout` is over.
     fn wait(&mut self, timeout: core::time::Duration);

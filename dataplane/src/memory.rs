@@ -130,5 +130,7 @@ impl PacketIo for MemoryIo {
 
     fn flush(&mut self) {}
 
+    fn tick(&mut self) {}
+
     fn wait(&mut self, _timeout: Duration) {}
 }

@@ -12,8 +12,8 @@
 
 use ahash::RandomState;
 use flow_table::{
-    Action, Context, Direction, FlowHash, FlowKey, FlowTable, Hit, InsertError, Millis, NewPair, Output, Rewrite,
-    RewriteKind, Source,
+    Action, Context, Direction, FlowHash, FlowKey, FlowTable, Hit, InsertError, Millis, NewPair, Output,
+    Rewrite, RewriteKind, Source,
 };
 
 use crate::counters::WorkerCounters;
@@ -84,7 +84,9 @@ impl Prepared {
     fn vif(&self) -> Option<VifSlot> {
         match self {
             Prepared::Flow(Flow { ingress: Ingress::Vif(slot), .. })
-            | Prepared::Flow(Flow { ingress: Ingress::Fabric { target: LabelTarget::Vif(slot), .. }, .. })
+            | Prepared::Flow(Flow {
+                ingress: Ingress::Fabric { target: LabelTarget::Vif(slot), .. }, ..
+            })
             | Prepared::Arp { vif: slot }
             | Prepared::NeighbourSolicitation { vif: slot, .. } => Some(*slot),
             Prepared::Flow(Flow { ingress: Ingress::Fabric { target: LabelTarget::Vrf(_), .. }, .. }) => None,
@@ -144,13 +146,21 @@ impl Pipeline<'_> {
         };
         let hash = match &prepared {
             Prepared::Flow(flow) => self.flows.hash(&flow.key),
-            Prepared::Arp { .. } | Prepared::NeighbourSolicitation { .. } | Prepared::Drop { .. } => FlowHash(0),
+            Prepared::Arp { .. } | Prepared::NeighbourSolicitation { .. } | Prepared::Drop { .. } => {
+                FlowHash(0)
+            }
         };
         (prepared, hash)
     }
 
     /// Second half: the decision, and the packet as it leaves.
-    pub fn finish(&self, prepared: &Prepared, hash: FlowHash, packet: &mut Packet<'_>, outer_id: u16) -> Verdict {
+    pub fn finish(
+        &self,
+        prepared: &Prepared,
+        hash: FlowHash,
+        packet: &mut Packet<'_>,
+        outer_id: u16,
+    ) -> Verdict {
         let verdict = match prepared {
             Prepared::Flow(flow) => self.forward(flow, hash, packet, outer_id),
             Prepared::Arp { vif } => arp::answer(self.snapshot, *vif, packet),
@@ -221,7 +231,9 @@ impl Pipeline<'_> {
                     Sidestep::Refuse => return Err(DropReason::NatPortExhausted),
                 },
                 Err(InsertError::OwnerLimit) => return Err(DropReason::VifFlowLimit),
-                Err(InsertError::TableFull | InsertError::BucketFull) => return Err(DropReason::FlowTableFull),
+                Err(InsertError::TableFull | InsertError::BucketFull) => {
+                    return Err(DropReason::FlowTableFull);
+                }
             }
         }
         Err(DropReason::NatPortExhausted)
@@ -246,7 +258,8 @@ impl Pipeline<'_> {
 
     /// Derives a flow again that a snapshot has overtaken, or whose packet came from elsewhere.
     fn revalidate(&self, flow: &Flow, hash: FlowHash, hit: &Hit) -> Result<(Action, Rewrite), DropReason> {
-        let (Some((forward, reverse)), Some((old, _))) = (self.flows.keys(hit.pair), self.flows.actions(hit.pair))
+        let (Some((forward, reverse)), Some((old, _))) =
+            (self.flows.keys(hit.pair), self.flows.actions(hit.pair))
         else {
             return self.admit(flow, None);
         };
@@ -254,12 +267,15 @@ impl Pipeline<'_> {
         if self.is_current(&hit.action) {
             return self.check_source(flow, hit, &reverse);
         }
-        let planned = self.ingress_of(&forward, old.source).map(|ingress| self.first(ingress, forward, keep).plan());
+        let planned =
+            self.ingress_of(&forward, old.source).map(|ingress| self.first(ingress, forward, keep).plan());
         match (planned, hit.direction) {
             (Some(Ok(pair)), _) if pair.reverse.key == reverse => {
                 self.flows.replace(hit.pair, pair.forward.action, pair.reverse.action);
                 match self.flows.lookup(hash, &flow.key) {
-                    Some(fresh) if self.is_current(&fresh.action) && came_from(flow.ingress, fresh.action.source) => {
+                    Some(fresh)
+                        if self.is_current(&fresh.action) && came_from(flow.ingress, fresh.action.source) =>
+                    {
                         self.touch(&fresh, flow);
                         Ok((fresh.action, fresh.rewrite))
                     }
@@ -280,7 +296,12 @@ impl Pipeline<'_> {
 
     /// A packet of a live flow from another place than the flow knows: allowed only when the
     /// same flow could have begun there (another path to the same pod).
-    fn check_source(&self, flow: &Flow, hit: &Hit, reverse: &FlowKey) -> Result<(Action, Rewrite), DropReason> {
+    fn check_source(
+        &self,
+        flow: &Flow,
+        hit: &Hit,
+        reverse: &FlowKey,
+    ) -> Result<(Action, Rewrite), DropReason> {
         let pair = self.first(flow.ingress, flow.key, None).plan()?;
         let same = match hit.direction {
             Direction::Forward => pair.reverse.key == *reverse,

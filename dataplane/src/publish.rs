@@ -35,6 +35,11 @@ impl Publisher {
         self.current.load_full()
     }
 
+    /// A view for readers off the packet path that outlive the borrow.
+    pub fn shared(&self) -> Arc<ArcSwap<Snapshot>> {
+        Arc::clone(&self.current)
+    }
+
     /// Replaces the snapshot and frees those that no worker holds any more.
     pub fn publish(&mut self, next: Snapshot) {
         self.retired.push(self.current.swap(Arc::new(next)));

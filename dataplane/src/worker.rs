@@ -30,6 +30,17 @@ pub struct WorkerParts {
     pub drops: Arc<DropLog>,
     /// Most frames taken from one side at once.
     pub batch: usize,
+    /// What to do when there is nothing to do.
+    pub idle: Idle,
+}
+
+/// What a worker does when there is nothing to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Idle {
+    /// Look again for a while, then sleep until a frame comes.
+    Sleep,
+    /// Look again without end: least delay, one CPU in full.
+    Spin,
 }
 
 /// A worker over its packet I/O.
@@ -40,8 +51,11 @@ pub struct Worker<Io: PacketIo> {
     frames: Vec<Io::Frame>,
     prepared: Vec<(Prepared, FlowHash)>,
     outer_id: u16,
+    next_tick: Millis,
 }
 
+/// Time between two calls of [`PacketIo::tick`], in milliseconds.
+const TICK: u64 = 1000;
 /// Rounds without a packet before the worker goes to sleep.
 const IDLE_ROUNDS: u32 = 32;
 /// Longest sleep; sockets wake it earlier.
@@ -60,7 +74,14 @@ impl<Io: PacketIo> Worker<Io> {
     /// A worker; all memory it will need is taken here.
     pub fn new(io: Io, parts: WorkerParts) -> Self {
         let batch = parts.batch.max(1);
-        Self { io, parts, frames: Vec::with_capacity(batch), prepared: Vec::with_capacity(batch), outer_id: 0 }
+        Self {
+            io,
+            parts,
+            frames: Vec::with_capacity(batch),
+            prepared: Vec::with_capacity(batch),
+            outer_id: 0,
+            next_tick: Millis(0),
+        }
     }
 
     /// The packet I/O.
@@ -81,7 +102,7 @@ impl<Io: PacketIo> Worker<Io> {
                 continue;
             }
             idle += 1;
-            if idle > IDLE_ROUNDS {
+            if idle > IDLE_ROUNDS && self.parts.idle == Idle::Sleep {
                 self.parts.counters.sleeps.add(1);
                 self.io.wait(MAX_SLEEP);
                 idle = 0;
@@ -93,6 +114,10 @@ impl<Io: PacketIo> Worker<Io> {
     pub fn round(&mut self, now: Millis) -> usize {
         let packets = self.batch(Side::Trunk, now) + self.batch(Side::Uplink, now);
         self.io.flush();
+        if now.0 >= self.next_tick.0 {
+            self.next_tick = Millis(now.0 + TICK);
+            self.io.tick();
+        }
         packets
     }
 

@@ -202,7 +202,8 @@ fn the_destination_stays_the_clusterip_towards_another_node() {
     let request = from_vif(1, [2, 0, 0, 0, 8, 1], [11, 1, 1, 1], [14, 1, 1, 100], (4000, 80));
     let output = node.step(Side::Trunk, &request);
     let sent = &output.uplink[0];
-    let outer = encap::decapsulate(&sent[14..], &encap::Ports::default(), encap::ZeroChecksum6::Refuse).unwrap();
+    let outer =
+        encap::decapsulate(&sent[14..], &encap::Ports::default(), encap::ZeroChecksum6::Refuse).unwrap();
     assert_eq!((outer.label.get(), outer.ttl), (34, 63));
     let inner = SlicedPacket::from_ip(&sent[46..]).unwrap();
     let Some(NetSlice::Ipv4(ip)) = inner.net else { panic!("not IPv4") };

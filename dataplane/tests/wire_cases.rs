@@ -36,13 +36,11 @@ fn case_1_a_route_into_a_tunnel() {
     state.vifs = vec![vif("pod", "zero", &["1.1.1.1"], "02:00:00:00:00:01", 20)];
     state.routes = vec![route("zero", "2.2.2.2/32", vec![to_tunnel("2.2.1.1", 48)])];
     let mut node = Node::new(&state);
-    let frame = hex(
-        "00005e000100020000000001 \
+    let frame = hex("00005e000100020000000001 \
          81000001 \
          0800 \
          4500002112344000401122930101010102020202 \
-         1f001f00000d77fc68656c6c6f",
-    );
+         1f001f00000d77fc68656c6c6f");
     let output = node.step(Side::Trunk, &frame);
     let expected = "0200000001020200000001010800 \
          4500004100010000401174a60101020202020101 \
@@ -76,13 +74,11 @@ fn case_2_node() -> Node {
 
 #[test]
 fn case_2_a_label_to_a_pod() {
-    let expected = hex(
-        "02c2234cd05500005e000100 \
+    let expected = hex("02c2234cd05500005e000100 \
          81000001 \
          0800 \
          45000020123440003f0123a10202020301010103 \
-         0000211d0011000170696e67",
-    );
+         0000211d0011000170696e67");
     let on_6635 = "0200000001010200000001020800 \
          450000400000000040116aa90800000308000002 \
          d07319eb002c0000 \
@@ -159,30 +155,42 @@ fn case_3_labels_that_lead_nowhere() {
     state.vifs = vec![vif("pod", "two", &["1.1.1.3"], "02:c2:23:4c:d0:55", 42)];
     state.routes = vec![route("two", "2.2.2.3/32", vec![to_tunnel("8.0.0.3", 77)])];
     let rows = [
-        ("uplink.invalid_label", "0200000001010200000001020800 \
+        (
+            "uplink.invalid_label",
+            "0200000001010200000001020800 \
          450000400000000040116aa90800000308000002 \
          d07319eb002c0000 \
          0138813f \
          45000020123440003f0123a10202020301010103 \
-         0000211d0011000170696e67"),
-        ("uplink.ttl_exceeded", "0200000001010200000001020800 \
+         0000211d0011000170696e67",
+        ),
+        (
+            "uplink.ttl_exceeded",
+            "0200000001010200000001020800 \
          450000400000000040116aa90800000308000002 \
          d07319eb002c0000 \
          0003c101 \
          45000020123440003f0123a10202020301010103 \
-         0000211d0011000170696e67"),
-        ("uplink.malformed_mpls", "0200000001010200000001020800 \
+         0000211d0011000170696e67",
+        ),
+        (
+            "uplink.malformed_mpls",
+            "0200000001010200000001020800 \
          450000400000000040116aa90800000308000002 \
          d07319eb002c0000 \
          0002a13f \
          55000020123440003f0123a10202020301010103 \
-         0000211d0011000170696e67"),
-        ("uplink.reserved_label", "0200000001010200000001020800 \
+         0000211d0011000170696e67",
+        ),
+        (
+            "uplink.reserved_label",
+            "0200000001010200000001020800 \
          450000400000000040116aa90800000308000002 \
          d07319eb002c0000 \
          0000313f \
          45000020123440003f0123a10202020301010103 \
-         0000211d0011000170696e67"),
+         0000211d0011000170696e67",
+        ),
     ];
     let mut node = Node::new(&state);
     for (counter, frame) in rows {
@@ -199,13 +207,11 @@ fn case_3_labels_that_lead_nowhere() {
     let output = node.step(Side::Uplink, &hex(by_vrf_label));
     assert_eq!(
         only(&output.trunk),
-        hex(
-            "02c2234cd05500005e000100 \
+        hex("02c2234cd05500005e000100 \
          81000001 \
          0800 \
          45000020123440003f0123a10202020301010103 \
-         0000211d0011000170696e67",
-        )
+         0000211d0011000170696e67",)
     );
     output.assert_moved(&[("uplink.rx", 1), ("pod.tx", 1), ("misses", 1), ("pairs", 1)]);
 }
@@ -231,13 +237,11 @@ fn case_4_routes_between_two_vrfs_of_one_node() {
     let output = node.step(Side::Trunk, &hex(request));
     assert_eq!(
         only(&output.trunk),
-        hex(
-            "02000000000400005e000100 \
+        hex("02000000000400005e000100 \
          81000002 \
          0800 \
          45000020123440003f01239f0101010402020204 \
-         080019270007000170696e67",
-        )
+         080019270007000170696e67",)
     );
     output.assert_moved(&[("left.rx", 1), ("right.tx", 1), ("misses", 1), ("pairs", 1)]);
     let reply = "00005e000100020000000004 \
@@ -248,13 +252,11 @@ fn case_4_routes_between_two_vrfs_of_one_node() {
     let output = node.step(Side::Trunk, &hex(reply));
     assert_eq!(
         only(&output.trunk),
-        hex(
-            "02000000000300005e000100 \
+        hex("02000000000300005e000100 \
          81000001 \
          0800 \
          45000020123440003f01239f0202020401010104 \
-         000021270007000170696e67",
-        )
+         000021270007000170696e67",)
     );
     output.assert_moved(&[("right.rx", 1), ("left.tx", 1), ("hits", 1)]);
 }
@@ -490,14 +492,12 @@ fn case_7_arp() {
     let output = node.step(Side::Trunk, &hex(for_gateway));
     assert_eq!(
         only(&output.trunk),
-        hex(
-            "02000000000700005e000100 \
+        hex("02000000000700005e000100 \
          81000001 \
          0806 \
          0001080006040002 \
          00005e000100a9fe0101 \
-         0200000000070a000002",
-        )
+         0200000000070a000002",)
     );
     output.assert_moved(&[("pod.rx", 1), ("pod.tx", 1), ("generated", 1), ("consumed", 1)]);
     let probe_for_own = "ffffffffffff020000000007 \

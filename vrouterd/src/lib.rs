@@ -1,1 +1,16 @@
 //! The vrouter node daemon as a library: `main.rs` only parses the command line.
+//!
+//! * [`config`] reads and judges the file, [`kernel`] knows the machine, [`daemon`] folds both into
+//!   the desired state that `dataplane` compiles, and [`engine`] runs the workers.
+//! * [`state`] is what of it all can be looked at, [`view`] how it looks, [`http`] who serves it.
+
+pub mod cli;
+pub mod config;
+pub mod daemon;
+pub mod engine;
+pub mod http;
+pub mod kernel;
+pub mod log;
+pub mod preflight;
+pub mod state;
+pub mod view;

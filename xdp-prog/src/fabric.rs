@@ -111,6 +111,9 @@ impl Fabric {
     }
 
     /// Detaches; does nothing if not attached. Do this before closing the sockets.
+    ///
+    /// The link lives as long as its descriptor: a child process forked by another thread holds a copy until it
+    /// executes its program, and an attach in that moment finds our own program as a foreign one.
     pub fn detach(&mut self) {
         self.link = None;
     }

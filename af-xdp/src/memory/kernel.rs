@@ -15,7 +15,7 @@ pub(super) struct Handles {
     pub(super) completion: Memory<u64>,
 }
 
-/// The kernel's side of a [`pair`].
+/// The kernel's side of a [`pair`](super::pair).
 pub struct FakeKernel {
     pub(super) wire: Arc<Wire>,
     pub(super) umem: Umem,

@@ -428,40 +428,36 @@ fn spread(bench: &mut Bench) {
 }
 
 #[test]
-fn close_brings_back_all_but_what_is_being_sent() {
+fn close_brings_every_frame_back_and_stops_the_kernel() {
     let mut bench = Bench::new();
     spread(&mut bench);
     bench.release_held();
     let Bench { mut pool, socket, mut kernel, .. } = bench;
     let mut closing = socket.close(&mut pool);
-    assert!(!closing.device_gone());
-    assert_eq!((closing.outstanding(), pool.len()), (1, CHUNKS as usize - 1));
+    assert_eq!((closing.outstanding(), pool.len()), (0, CHUNKS as usize));
+    assert_eq!(closing.settle(&mut pool).unwrap(), crate::Settled::All);
     assert_eq!(kernel.deliver(b"late"), Err(Refusal::Closed));
     assert_eq!(kernel.collect(), Err(Refusal::Closed));
-    assert_eq!(kernel.complete_withheld(), 1);
-    assert_eq!(closing.complete(&mut pool), 1);
-    assert_eq!((closing.outstanding(), pool.len()), (0, CHUNKS as usize));
+    assert_eq!(pool.refused(), 0);
 }
 
 #[test]
-fn close_after_the_device_is_gone_brings_back_everything() {
+fn a_dropped_socket_keeps_its_chunks_from_everybody() {
     let mut bench = Bench::new();
     spread(&mut bench);
     bench.release_held();
-    bench.kernel.set_link(Link::Gone);
-    let closing = bench.socket.close(&mut bench.pool);
-    assert!(closing.device_gone());
-    assert_eq!((closing.outstanding(), bench.pool.len()), (0, CHUNKS as usize));
-}
-
-#[test]
-fn a_memory_socket_proves_nothing_about_another() {
-    let mut bench = Bench::new();
-    spread(&mut bench);
-    let mut closing = bench.socket.close(&mut bench.pool);
-    let (successor, _kernel) = pair(&bench.umem, SIZES).unwrap();
-    assert_eq!(closing.release(&successor, &mut bench.pool), Err(crate::NotASuccessor));
-    assert_eq!(closing.outstanding(), 1);
+    let lost = bench.socket.frames().total() as usize;
+    let Bench { umem, mut pool, socket, mut held, .. } = bench;
+    drop(socket);
+    let (mut next, mut kernel) = pair(&umem, SIZES).unwrap();
+    assert_eq!(pool.len(), CHUNKS as usize - lost);
+    let own = next.refill(&mut pool);
+    for address in umem.addresses() {
+        kernel.forge_rx(address, 60, 0).unwrap();
+        next.receive(&mut held, usize::MAX);
+    }
+    assert_eq!(held.len(), own, "only what the socket itself has given");
+    assert_eq!(next.counters().bad_descriptors, u64::from(umem.chunk_count()) - own as u64);
 }
 
 /// xorshift64*: a fixed sequence, so that a failure repeats.
@@ -526,7 +522,7 @@ fn whatever_happens_frames_are_conserved_and_unique() {
         assert!(bench.socket.counters().bad_descriptors > 100, "{:?}", bench.socket.counters());
         bench.release_held();
         let closing = bench.socket.close(&mut bench.pool);
-        assert_eq!(bench.pool.len() + closing.outstanding() as usize, CHUNKS as usize);
+        assert_eq!((closing.outstanding(), bench.pool.len()), (0, CHUNKS as usize));
         let mut chunks: Vec<u32> = std::iter::from_fn(|| bench.pool.take()).map(|f| f.chunk()).collect();
         let count = chunks.len();
         chunks.sort_unstable();

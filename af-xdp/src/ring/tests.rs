@@ -19,10 +19,6 @@ fn entries_arrive_in_order_across_the_wrap_of_the_indices() {
                 producer.push(round * 4 + n).unwrap();
             }
             assert_eq!(producer.push(999), Err(999), "full at start {start}");
-            assert_eq!(
-                producer.untaken().collect::<Vec<_>>(),
-                (round * 4..round * 4 + 4).collect::<Vec<_>>()
-            );
             producer.publish();
             assert_eq!((producer.pending(), consumer.available()), (4, 4));
             for n in 0..4 {

@@ -23,10 +23,9 @@ impl Ids {
         self.vifs.retain(|name, _| vif_names.contains(name));
         for name in desired.vifs.iter().map(|vif| &vif.name) {
             if !self.vifs.contains_key(name) {
-                let slot = self.free_slot().ok_or(CompileError::TooMany {
-                    what: "vifs",
-                    most: usize::from(VifSlot::LAST),
-                })?;
+                let slot = self
+                    .free_slot()
+                    .ok_or(CompileError::TooMany { what: "vifs", most: usize::from(VifSlot::LAST) })?;
                 self.vif_ids_given += 1;
                 self.vifs.insert(name.clone(), (VifId(self.vif_ids_given), slot));
             }

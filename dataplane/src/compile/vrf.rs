@@ -81,7 +81,12 @@ struct Resolver<'a> {
 }
 
 impl Resolver<'_> {
-    fn map_ports(&self, user: &str, service: &Service, address: &mut ServiceAddress) -> Result<(), CompileError> {
+    fn map_ports(
+        &self,
+        user: &str,
+        service: &Service,
+        address: &mut ServiceAddress,
+    ) -> Result<(), CompileError> {
         let members = self.members(user, &service.backends)?;
         let backends = Arc::new(Group::new(members.into_iter().filter(|member| self.is_up(member.target))));
         for port in &service.ports {

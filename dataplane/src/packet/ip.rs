@@ -87,7 +87,14 @@ fn parse_v4(bytes: &[u8]) -> Result<Ip, DropReason> {
     let transport = transport(fixed[9], segment, fragment)?;
     let [src, dst] = [12, 16].map(|at| Addr::from_v4(array_at(&fixed, at).unwrap_or_default()));
     Ok(Ip {
-        tuple: Tuple { family: Family::V4, protocol: fixed[9], src, dst, sport: transport.sport, dport: transport.dport },
+        tuple: Tuple {
+            family: Family::V4,
+            protocol: fixed[9],
+            src,
+            dst,
+            sport: transport.sport,
+            dport: transport.dport,
+        },
         l4: transport.l4,
         l4_offset: header_len,
         len,

@@ -89,7 +89,8 @@ fn ipv6_extensions_are_walked_in_bounded_time() {
         let mut bytes = udp6();
         bytes.splice(40..40, chain.iter().copied());
         bytes[6] = first;
-        bytes[4..6].copy_from_slice(&((bytes.len() - 40) as u16).to_be_bytes());
+        let payload = (bytes.len() - 40) as u16;
+        bytes[4..6].copy_from_slice(&payload.to_be_bytes());
         Ip::parse(Family::V6, &bytes).map(|ip| (ip.l4, ip.l4_offset, ip.fragment))
     };
     assert_eq!(with_chain(0, &[17, 0, 1, 4, 0, 0, 0, 0]), Ok((L4::Udp, 48, Fragment::Whole)));

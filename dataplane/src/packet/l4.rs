@@ -158,7 +158,9 @@ mod tests {
         assert!(parse(protocol::UDP, &udp, Extent::FirstFragment).is_ok());
         let short = [0, 1, 0, 2, 0, 7, 0, 0];
         assert_eq!(parse(protocol::UDP, &short, Extent::FirstFragment), Err(DropReason::MalformedL4));
-        for protocol_number in [protocol::TCP, protocol::UDP, protocol::SCTP, protocol::ICMP, protocol::ICMPV6] {
+        for protocol_number in
+            [protocol::TCP, protocol::UDP, protocol::SCTP, protocol::ICMP, protocol::ICMPV6]
+        {
             for len in 0..8 {
                 let cut = parse(protocol_number, &[0u8; 8][..len], Extent::Whole);
                 assert_eq!(cut, Err(DropReason::MalformedL4), "{protocol_number} {len}");

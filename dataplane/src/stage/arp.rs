@@ -39,7 +39,11 @@ impl Arp {
 }
 
 /// Takes an ARP packet and, for a request we answer, turns the frame into the reply.
-pub(crate) fn answer(snapshot: &Snapshot, slot: VifSlot, packet: &mut Packet<'_>) -> Result<Verdict, DropReason> {
+pub(crate) fn answer(
+    snapshot: &Snapshot,
+    slot: VifSlot,
+    packet: &mut Packet<'_>,
+) -> Result<Verdict, DropReason> {
     let vif = snapshot.vif(slot).ok_or(DropReason::UnknownVif)?;
     let body = packet.bytes().get(TAGGED_HEADER..).unwrap_or_default();
     let arp = Arp::parse(body).ok_or(DropReason::MalformedArp)?;

@@ -5,8 +5,8 @@ use flow_table::{Family, FlowHash, Output};
 
 use crate::drop::DropReason;
 use crate::ids::{TunnelId, VifSlot};
-use crate::packet::ethernet::{TAGGED_HEADER, TYPE_IPV4, TYPE_IPV6, write_to_vif};
 use crate::packet::Packet;
+use crate::packet::ethernet::{TAGGED_HEADER, TYPE_IPV4, TYPE_IPV6, write_to_vif};
 use crate::packet::ip::Ip;
 use crate::pipeline::Verdict;
 use crate::snapshot::{Snapshot, Vif};

@@ -63,7 +63,12 @@ impl First<'_> {
         Ok(NewPair {
             forward: Half {
                 key: self.key,
-                action: Action { output: output(decision.target), ttl: Ttl::Decrement, source: Source::Vif, depends },
+                action: Action {
+                    output: output(decision.target),
+                    ttl: Ttl::Decrement,
+                    source: Source::Vif,
+                    depends,
+                },
             },
             reverse: Half {
                 key: FlowKey { context, tuple: translated.reversed() },
@@ -146,7 +151,9 @@ impl First<'_> {
         let query =
             Query { tuple: &answer, spread: self.spread, prefer: Prefer::Peer(peer), scope: Scope::Any };
         match resolve(self.snapshot, vrf, &query) {
-            Ok(Decision { target: target @ Target::Tunnel { tunnel, .. }, .. }) if tunnel == peer => Ok(target),
+            Ok(Decision { target: target @ Target::Tunnel { tunnel, .. }, .. }) if tunnel == peer => {
+                Ok(target)
+            }
             Ok(_) | Err(_) => Err(DropReason::TunnelSourceMismatch),
         }
     }

@@ -4,13 +4,13 @@ use flow_table::{Context, Family, FlowKey};
 
 use crate::drop::DropReason;
 use crate::ids::Mac;
+use crate::ids::VifSlot;
 use crate::packet::ethernet::{self, Ethernet};
 use crate::packet::ip::Ip;
 use crate::packet::l4::L4;
 use crate::packet::{Packet, ethernet::TAGGED_HEADER};
 use crate::pipeline::{Flow, Ingress, Prepared};
 use crate::snapshot::{Snapshot, Vif};
-use crate::ids::VifSlot;
 
 /// Looks at a frame from the trunk. An IP packet is left at its IP header; ARP and neighbour
 /// solicitations keep their Ethernet header, because the answer reuses it.

@@ -3,6 +3,12 @@
 //! Every step checks the two conservation laws and reports every counter that has moved.
 
 #![allow(dead_code, reason = "each test binary uses a part of the node")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::expect_used,
+    reason = "a test stops where it goes wrong"
+)]
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -21,43 +27,43 @@ use dataplane::ids::Mac;
 use dataplane::io::Side;
 use dataplane::memory::MemoryIo;
 use dataplane::publish::Publisher;
-use dataplane::worker::{Worker, WorkerParts};
+use dataplane::worker::{Idle, Worker, WorkerParts};
 use encap::Label;
 use flow_table::{FlowTable, Millis, TableConfig, Timeouts};
 
 /// Our Ethernet address on the underlay.
-pub const UPLINK_MAC: Mac = Mac([2, 0, 0, 0, 1, 1]);
+pub(crate) const UPLINK_MAC: Mac = Mac([2, 0, 0, 0, 1, 1]);
 /// The next hop's Ethernet address on the underlay.
-pub const PEER_MAC: Mac = Mac([2, 0, 0, 0, 1, 2]);
+pub(crate) const PEER_MAC: Mac = Mac([2, 0, 0, 0, 1, 2]);
 
 /// Bytes from hexadecimal text; white space does not count.
-pub fn hex(text: &str) -> Vec<u8> {
+pub(crate) fn hex(text: &str) -> Vec<u8> {
     let digits: Vec<u8> = text.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
     digits.chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
 }
 
 /// Names of counters and by how much they have moved.
-pub type Moved = BTreeMap<String, u64>;
+pub(crate) type Moved = BTreeMap<String, u64>;
 
 /// What came out of one step.
 #[derive(Debug, Default)]
-pub struct Output {
-    pub trunk: Vec<Vec<u8>>,
-    pub uplink: Vec<Vec<u8>>,
-    pub moved: Moved,
+pub(crate) struct Output {
+    pub(crate) trunk: Vec<Vec<u8>>,
+    pub(crate) uplink: Vec<Vec<u8>>,
+    pub(crate) moved: Moved,
 }
 
 impl Output {
     /// Asserts that exactly these counters have moved.
     #[track_caller]
-    pub fn assert_moved(&self, expected: &[(&str, u64)]) {
+    pub(crate) fn assert_moved(&self, expected: &[(&str, u64)]) {
         let expected: Moved = expected.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect();
         assert_eq!(self.moved, expected);
     }
 }
 
 /// A desired state without vifs, on `tunnel_address` with a resolved way to each of `peers`.
-pub fn desired(tunnel_address: &str, peers: &[&str]) -> Desired {
+pub(crate) fn desired(tunnel_address: &str, peers: &[&str]) -> Desired {
     Desired {
         node: NodeSettings {
             tunnel_address: tunnel_address.parse().unwrap(),
@@ -77,11 +83,11 @@ pub fn desired(tunnel_address: &str, peers: &[&str]) -> Desired {
     }
 }
 
-pub fn vrf(name: &str) -> Vrf {
+pub(crate) fn vrf(name: &str) -> Vrf {
     Vrf { name: name.into(), label: None }
 }
 
-pub fn vif(name: &str, vrf: &str, addresses: &[&str], mac: &str, label: u32) -> Vif {
+pub(crate) fn vif(name: &str, vrf: &str, addresses: &[&str], mac: &str, label: u32) -> Vif {
     Vif {
         name: name.into(),
         vrf: vrf.into(),
@@ -95,19 +101,27 @@ pub fn vif(name: &str, vrf: &str, addresses: &[&str], mac: &str, label: u32) -> 
     }
 }
 
-pub fn to_tunnel(node: &str, label: u32) -> Hop {
-    Hop { to: HopTarget::Tunnel { node: node.parse().unwrap(), label: Label::new(label).unwrap() }, weight: 1 }
+pub(crate) fn to_tunnel(node: &str, label: u32) -> Hop {
+    Hop {
+        to: HopTarget::Tunnel { node: node.parse().unwrap(), label: Label::new(label).unwrap() },
+        weight: 1,
+    }
 }
 
-pub fn to_vif(name: &str) -> Hop {
+pub(crate) fn to_vif(name: &str) -> Hop {
     Hop { to: HopTarget::Vif(name.into()), weight: 1 }
 }
 
-pub fn route(vrf: &str, prefix: &str, hops: Vec<Hop>) -> Route {
+pub(crate) fn route(vrf: &str, prefix: &str, hops: Vec<Hop>) -> Route {
     Route { vrf: vrf.into(), prefix: prefix.parse().unwrap(), target: RouteTarget::Hops(hops) }
 }
 
-pub fn service(vrf: &str, address: &str, ports: &[(Transport, u16, u16)], backends: Vec<Hop>) -> Service {
+pub(crate) fn service(
+    vrf: &str,
+    address: &str,
+    ports: &[(Transport, u16, u16)],
+    backends: Vec<Hop>,
+) -> Service {
     let port = |(protocol, port, target_port): &(Transport, u16, u16)| ServicePort {
         protocol: *protocol,
         port: *port,
@@ -118,25 +132,26 @@ pub fn service(vrf: &str, address: &str, ports: &[(Transport, u16, u16)], backen
 }
 
 /// A node in memory.
-pub struct Node {
+pub(crate) struct Node {
     compiler: Compiler,
     publisher: Publisher,
     worker: Worker<MemoryIo>,
     counters: Arc<WorkerCounters>,
-    pub flows: Arc<FlowTable>,
-    pub now: u64,
+    pub(crate) flows: Arc<FlowTable>,
+    pub(crate) now: u64,
 }
 
 impl Node {
-    pub fn new(desired: &Desired) -> Self {
+    pub(crate) fn new(desired: &Desired) -> Self {
         Self::with_flows(desired, 1000, 1000)
     }
 
-    pub fn with_flows(desired: &Desired, max_pairs: u32, max_per_owner: u32) -> Self {
+    pub(crate) fn with_flows(desired: &Desired, max_pairs: u32, max_per_owner: u32) -> Self {
         let mut compiler = Compiler::default();
         let publisher = Publisher::new(compiler.compile(desired).unwrap());
         let counters = Arc::new(WorkerCounters::new());
-        let config = TableConfig { max_pairs, max_per_owner, max_owners: 4095, timeouts: Timeouts::default() };
+        let config =
+            TableConfig { max_pairs, max_per_owner, max_owners: 4095, timeouts: Timeouts::default() };
         let flows = Arc::new(FlowTable::new(config, [1, 2, 3, 4]));
         let parts = WorkerParts {
             snapshots: publisher.subscribe(),
@@ -145,23 +160,24 @@ impl Node {
             counters: Arc::clone(&counters),
             drops: Arc::new(DropLog::new(16)),
             batch: 64,
+            idle: Idle::Sleep,
         };
         let worker = Worker::new(MemoryIo::new(256, 128), parts);
         Self { compiler, publisher, worker, counters, flows, now: 1000 }
     }
 
     /// Publishes another desired state.
-    pub fn publish(&mut self, desired: &Desired) {
+    pub(crate) fn publish(&mut self, desired: &Desired) {
         self.publisher.publish(self.compiler.compile(desired).unwrap());
     }
 
     /// Runs one frame through the node.
-    pub fn step(&mut self, side: Side, frame: &[u8]) -> Output {
+    pub(crate) fn step(&mut self, side: Side, frame: &[u8]) -> Output {
         self.batch(side, &[frame])
     }
 
     /// Runs a batch through the node.
-    pub fn batch(&mut self, side: Side, frames: &[&[u8]]) -> Output {
+    pub(crate) fn batch(&mut self, side: Side, frames: &[&[u8]]) -> Output {
         let before = self.readings();
         for frame in frames {
             assert!(self.worker.io().inject(side, frame), "no buffer for a frame");

@@ -159,7 +159,7 @@ fn the_newest_tcx_program_runs_first_and_alone() {
 fn two_instances_in_two_namespaces_do_not_meet() {
     let first = Node::new("two-a");
     let in_first = attach_everything(TcPreference::PreferTcx);
-    let second = Node::new("two-b");
+    let second = Node::another("two-b");
     let in_second = attach_everything(TcPreference::PreferTcx);
     for (node, count) in [(&first, 1), (&second, 2)] {
         for _ in 0..count {

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::os::fd::AsFd;
 use std::process::Command;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -83,15 +84,31 @@ pub(crate) fn enter(name: &str) {
     move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
 }
 
+/// Held by every topology, so tests run one at a time: a child process that another test has forked and that has
+/// not executed yet holds copies of our descriptors, and with them links that this test has dropped.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+fn wait_for_turn() -> MutexGuard<'static, ()> {
+    // A test that failed leaves nothing behind that the next could stumble over.
+    ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// A node with the trunk pair, a host vif (`vhostp` - `vhost0` 10.9.1.2) and one pod (`vifp` - `eth0` 10.9.0.2).
 /// The calling thread ends up in the node.
 pub(crate) struct Node {
     pub(crate) pod: Namespace,
     pub(crate) node: Namespace,
+    _turn: Option<MutexGuard<'static, ()>>,
 }
 
 impl Node {
     pub(crate) fn new(test: &str) -> Self {
+        let turn = wait_for_turn();
+        Self { _turn: Some(turn), ..Self::another(test) }
+    }
+
+    /// A second node for a test that has one already.
+    pub(crate) fn another(test: &str) -> Self {
         let node = Namespace::new(&format!("{test}-n"));
         let pod = Namespace::new(&format!("{test}-p"));
         node.enter();
@@ -112,7 +129,7 @@ impl Node {
             run("ip address add 10.9.0.2/24 dev eth0");
             run("ip neigh add 10.9.0.1 lladdr 00:00:5e:00:01:00 dev eth0");
         });
-        Self { pod, node }
+        Self { pod, node, _turn: None }
     }
 }
 
@@ -120,10 +137,12 @@ impl Node {
 pub(crate) struct Underlay {
     pub(crate) peer: Namespace,
     _node: Namespace,
+    _turn: MutexGuard<'static, ()>,
 }
 
 impl Underlay {
     pub(crate) fn new(test: &str) -> Self {
+        let turn = wait_for_turn();
         let node = Namespace::new(&format!("{test}-n"));
         let peer = Namespace::new(&format!("{test}-p"));
         node.enter();
@@ -134,7 +153,7 @@ impl Underlay {
             run("ip link set peer up");
             run("ip address add 10.8.0.2/24 dev peer");
         });
-        Self { peer, _node: node }
+        Self { peer, _node: node, _turn: turn }
     }
 }
 

@@ -1,0 +1,144 @@
+use std::collections::BTreeSet;
+
+use super::*;
+use crate::desired::{
+    Hop, Node, OuterOptions, Route, Service, ServicePort, Transport, Underlay, Vif as DesiredVif,
+    Vrf as DesiredVrf,
+};
+use crate::fib::NextHop;
+use crate::ids::Mac;
+
+fn vif(name: &str, vrf: &str, address: &str, label: u32) -> DesiredVif {
+    DesiredVif {
+        name: name.into(),
+        vrf: vrf.into(),
+        addresses: vec![address.parse().unwrap()],
+        mac: Mac([2, 0, 0, 0, 0, 1]),
+        gateway_v4: DesiredVif::DEFAULT_GATEWAY_V4,
+        gateway_v6: DesiredVif::DEFAULT_GATEWAY_V6,
+        label: Label::new(label).unwrap(),
+        mtu: 1500,
+        link: Link::Up,
+    }
+}
+
+fn desired(vifs: Vec<DesiredVif>) -> Desired {
+    let names: BTreeSet<_> = vifs.iter().map(|vif| vif.vrf.clone()).collect();
+    Desired {
+        node: Node {
+            tunnel_address: "10.0.0.1".parse().unwrap(),
+            udp_port: 6635,
+            legacy_udp_port: None,
+            outer: OuterOptions::default(),
+            explicit_null_vrf: None,
+        },
+        vrfs: names.into_iter().map(|name| DesiredVrf { name, label: None }).collect(),
+        vifs,
+        routes: Vec::new(),
+        services: Vec::new(),
+        underlay: Underlay::default(),
+    }
+}
+
+fn slot_of(snapshot: &Snapshot, name: &str) -> u16 {
+    snapshot.vifs().find(|vif| vif.name.as_str() == name).unwrap().slot.get()
+}
+
+fn id_of(snapshot: &Snapshot, name: &str) -> u32 {
+    snapshot.vifs().find(|vif| vif.name.as_str() == name).unwrap().id.0
+}
+
+fn epoch_of(snapshot: &Snapshot, name: &str) -> u32 {
+    snapshot.vrfs().find(|vrf| vrf.name.as_str() == name).unwrap().epoch
+}
+
+#[test]
+fn ids_stay_and_are_not_given_to_successors_at_once() {
+    let mut compiler = Compiler::default();
+    let first = compiler
+        .compile(&desired(vec![vif("a", "red", "10.1.0.1", 16), vif("b", "red", "10.1.0.2", 17)]))
+        .unwrap();
+    let second = compiler
+        .compile(&desired(vec![vif("c", "red", "10.1.0.1", 18), vif("b", "red", "10.1.0.2", 17)]))
+        .unwrap();
+    assert_eq!(slot_of(&first, "b"), slot_of(&second, "b"));
+    assert_eq!(id_of(&first, "b"), id_of(&second, "b"));
+    assert_ne!(slot_of(&first, "a"), slot_of(&second, "c"));
+    assert_ne!(id_of(&first, "a"), id_of(&second, "c"));
+    assert_eq!(second.generation, first.generation + 1);
+}
+
+#[test]
+fn an_epoch_moves_only_with_its_vrf_and_those_that_look_up_in_it() {
+    let mut compiler = Compiler::default();
+    let mut state = desired(vec![
+        vif("a", "red", "10.1.0.1", 16),
+        vif("b", "green", "10.2.0.1", 17),
+        vif("c", "blue", "10.3.0.1", 18),
+    ]);
+    state.routes = vec![Route {
+        vrf: "blue".into(),
+        prefix: "10.1.0.0/16".parse().unwrap(),
+        target: RouteTarget::Vrf("red".into()),
+    }];
+    let before = compiler.compile(&state).unwrap();
+    state.vifs[0].addresses.push("10.1.0.9".parse().unwrap());
+    let after = compiler.compile(&state).unwrap();
+    assert_ne!(epoch_of(&before, "red"), epoch_of(&after, "red"));
+    assert_ne!(epoch_of(&before, "blue"), epoch_of(&after, "blue"));
+    assert_eq!(epoch_of(&before, "green"), epoch_of(&after, "green"));
+}
+
+#[test]
+fn a_vrf_that_comes_back_does_not_repeat_an_epoch() {
+    let mut compiler = Compiler::default();
+    let state = desired(vec![vif("a", "red", "10.1.0.1", 16)]);
+    let before = compiler.compile(&state).unwrap();
+    compiler.compile(&desired(Vec::new())).unwrap();
+    let after = compiler.compile(&state).unwrap();
+    assert_ne!(epoch_of(&before, "red"), epoch_of(&after, "red"));
+}
+
+#[test]
+fn backends_that_are_down_are_no_members_but_a_lone_route_stays() {
+    let mut compiler = Compiler::default();
+    let mut down = vif("a", "red", "10.1.0.1", 16);
+    down.link = Link::Down("test".to_owned());
+    let mut state = desired(vec![down, vif("b", "red", "10.1.0.2", 17)]);
+    let hop = |name: &str| Hop { to: HopTarget::Vif(name.into()), weight: 1 };
+    state.services = vec![Service {
+        vrf: "red".into(),
+        address: "10.96.0.1".parse().unwrap(),
+        ports: vec![ServicePort { protocol: Transport::Tcp, port: 80, target_port: 8080 }],
+        backends: vec![hop("a"), hop("b")],
+    }];
+    let snapshot = compiler.compile(&state).unwrap();
+    let vrf = snapshot.vrfs().next().unwrap();
+    let (family, address) = fib::family_and_addr("10.96.0.1".parse().unwrap());
+    let backends = &vrf.service(family, address).unwrap().port(6, 80).unwrap().backends;
+    assert_eq!(backends.members().len(), 1);
+    let (family, address) = fib::family_and_addr("10.1.0.1".parse().unwrap());
+    assert!(matches!(vrf.lookup(family, address), Some(NextHop::Group(group)) if group.members().len() == 1));
+}
+
+#[test]
+fn contradictions_are_named() {
+    let compile = |state: &Desired| Compiler::default().compile(state).map(|_| ()).unwrap_err().to_string();
+    let twice = desired(vec![vif("a", "red", "10.1.0.1", 16), vif("b", "red", "10.1.0.2", 16)]);
+    assert_eq!(compile(&twice), "label 16 of vif \"b\" is in use already: give every vif a label of its own");
+    let mut lost = desired(vec![vif("a", "red", "10.1.0.1", 16)]);
+    lost.vrfs.clear();
+    assert!(compile(&lost).contains("names VRF \"red\", which is not configured"));
+    let mut mixed = desired(Vec::new());
+    mixed.vrfs = vec![DesiredVrf { name: "red".into(), label: None }];
+    let to = HopTarget::Tunnel { node: "fd00::1".parse().unwrap(), label: Label::new(20).unwrap() };
+    mixed.routes = vec![Route {
+        vrf: "red".into(),
+        prefix: "10.0.0.0/8".parse().unwrap(),
+        target: RouteTarget::Hops(vec![Hop { to, weight: 1 }]),
+    }];
+    assert_eq!(
+        compile(&mixed),
+        "tunnel endpoint fd00::1 is not of the address family of this node's tunnel address"
+    );
+}

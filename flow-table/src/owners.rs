@@ -1,0 +1,32 @@
+//! How many pairs each owner has, so that none takes the table from the others.
+
+use crate::sync::{AtomicU32, Ordering};
+
+pub(crate) struct Owners {
+    counts: Box<[AtomicU32]>,
+    most: u32,
+}
+
+impl Owners {
+    pub(crate) fn new(owners: u16, most: u32) -> Owners {
+        Owners { counts: (0..owners).map(|_| AtomicU32::new(0)).collect(), most }
+    }
+
+    /// Counts a pair for an owner; false if it has its share, or is out of range.
+    pub(crate) fn admit(&self, owner: u16) -> bool {
+        let Some(count) = self.counts.get(usize::from(owner)) else { return false };
+        let below = |count| (count < self.most).then_some(count + 1);
+        count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, below).is_ok()
+    }
+
+    /// Takes back what [`Owners::admit`] counted.
+    pub(crate) fn release(&self, owner: u16) {
+        if let Some(count) = self.counts.get(usize::from(owner)) {
+            count.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn len(&self, owner: u16) -> u32 {
+        self.counts.get(usize::from(owner)).map_or(0, |count| count.load(Ordering::Relaxed))
+    }
+}

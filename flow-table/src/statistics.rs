@@ -1,0 +1,77 @@
+//! What became of the pairs.
+
+use crate::sync::{AtomicU64, Ordering};
+use crate::table::FlowTable;
+
+/// Counts since the table was made. Once no insert or removal is going on,
+/// `created = live + expired + evicted + purged`.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct TableStatistics {
+    /// Pairs made.
+    pub created: u64,
+    /// Pairs that a sweep removed because they were idle.
+    pub expired: u64,
+    /// Idle pairs that gave way to a new one in a full table.
+    pub evicted: u64,
+    /// Pairs removed by request.
+    pub purged: u64,
+    /// Pairs in the table now.
+    pub live: u64,
+    /// Pairs refused because the table was full and nothing in reach was idle.
+    pub refused_full: u64,
+    /// Pairs refused because of the owner's limit.
+    pub refused_owner: u64,
+    /// Pairs refused because both candidate buckets of a key were full.
+    pub refused_bucket: u64,
+}
+
+/// Why a pair goes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Cause {
+    Expired,
+    Evicted,
+    Purged,
+}
+
+#[derive(Default)]
+pub(crate) struct Counters {
+    pub(crate) created: AtomicU64,
+    expired: AtomicU64,
+    evicted: AtomicU64,
+    purged: AtomicU64,
+    pub(crate) live: AtomicU64,
+    pub(crate) refused_full: AtomicU64,
+    pub(crate) refused_owner: AtomicU64,
+    pub(crate) refused_bucket: AtomicU64,
+}
+
+impl Counters {
+    pub(crate) fn removed(&self, cause: Cause) {
+        let counter = match cause {
+            Cause::Expired => &self.expired,
+            Cause::Evicted => &self.evicted,
+            Cause::Purged => &self.purged,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+        self.live.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl FlowTable {
+    /// The counts, each read on its own.
+    #[must_use]
+    pub fn statistics(&self) -> TableStatistics {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let counters = &self.counters;
+        TableStatistics {
+            created: read(&counters.created),
+            expired: read(&counters.expired),
+            evicted: read(&counters.evicted),
+            purged: read(&counters.purged),
+            live: read(&counters.live),
+            refused_full: read(&counters.refused_full),
+            refused_owner: read(&counters.refused_owner),
+            refused_bucket: read(&counters.refused_bucket),
+        }
+    }
+}

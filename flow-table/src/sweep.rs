@@ -1,0 +1,85 @@
+//! Finding and removing idle pairs.
+
+use crate::action::Output;
+use crate::key::Direction;
+use crate::pair::{Pair, Read};
+use crate::statistics::Cause;
+use crate::sync::{AtomicUsize, Ordering};
+use crate::table::{FlowTable, PairRef};
+use crate::tcp;
+use crate::timeout::{FlowState, Millis, Pressure};
+
+/// Slots that an insert into a full table looks at for one that may give way.
+const EVICT_REACH: usize = 32;
+
+const TCP: u8 = 6;
+
+/// What a sweep did.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Swept {
+    /// Slots looked at, free ones included.
+    pub examined: usize,
+    /// Pairs removed.
+    pub expired: usize,
+}
+
+impl FlowTable {
+    /// Looks at the next `budget` slots, at most once around the table, and removes the pairs of which both
+    /// directions have been idle for longer than their timeout. Called by a control thread.
+    pub fn sweep(&self, now: Millis, budget: usize) -> Swept {
+        let mut swept = Swept::default();
+        for _ in 0..budget.min(self.capacity()) {
+            let index = self.next_slot(&self.sweep_cursor);
+            swept.examined += 1;
+            if self.take_idle(index, now, (Pressure::Normal, Cause::Expired)) {
+                self.give_back(index);
+                swept.expired += 1;
+            }
+        }
+        swept
+    }
+
+    /// A slot from a pair that may give way in a full table.
+    pub(crate) fn evict(&self, now: Millis) -> Option<u32> {
+        (0..EVICT_REACH.min(self.capacity()))
+            .map(|_| self.next_slot(&self.evict_cursor))
+            .find(|index| self.take_idle(*index, now, (Pressure::Full, Cause::Evicted)))
+    }
+
+    fn next_slot(&self, cursor: &AtomicUsize) -> u32 {
+        (cursor.fetch_add(1, Ordering::Relaxed) % self.capacity()) as u32
+    }
+
+    /// Removes the pair in a slot if it is idle; the slot is then the caller's.
+    fn take_idle(&self, index: u32, now: Millis, (pressure, cause): (Pressure, Cause)) -> bool {
+        let Some(slot) = self.pairs.get(index as usize) else { return false };
+        let idle = |slot: &Pair| self.is_idle(slot, now, pressure);
+        match slot.read(idle) {
+            // A packet may come between the look and the removal, so the slot is asked again.
+            Read::Live(incarnation, true) => self.unlink(PairRef { index, incarnation }, cause, idle),
+            Read::Live(_, false) | Read::Free | Read::Busy => false,
+        }
+    }
+
+    fn is_idle(&self, slot: &Pair, now: Millis, pressure: Pressure) -> bool {
+        let tuple = slot.key(Direction::Forward).unpack().tuple;
+        let timeout = self.timeouts.of(state(slot), tuple.protocol, tuple.dport, pressure);
+        let (forward, reverse) = slot.activity(Direction::Forward);
+        now.since(forward.last().max(reverse.last())) > timeout
+    }
+}
+
+/// What the pair in a slot is doing.
+pub(crate) fn state(slot: &Pair) -> FlowState {
+    if let Output::Drop { .. } = slot.action(Direction::Forward).output {
+        return FlowState::Dropped;
+    }
+    if slot.key(Direction::Forward).unpack().tuple.protocol != TCP {
+        return FlowState::Stateless;
+    }
+    let (forward, reverse) = slot.activity(Direction::Forward);
+    tcp::state(&forward.track(), &reverse.track())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,103 @@
+//! From the file to what the data plane shall be.
+
+use core::net::IpAddr;
+
+use dataplane::desired::{Desired, Link, Node, Service, Underlay, Vif, Vrf};
+use dataplane::ids::VifName;
+
+use super::model::{Config, Host};
+use super::place::At;
+
+impl Config {
+    /// Bytes that the tunnel puts in front of an inner packet.
+    pub fn overhead(&self) -> u16 {
+        let bytes = match self.node.tunnel_address.value {
+            IpAddr::V4(_) => encap::OVERHEAD_V4,
+            IpAddr::V6(_) => encap::OVERHEAD_V6,
+        };
+        u16::try_from(bytes).unwrap_or(u16::MAX)
+    }
+
+    /// MTU of a vif that names none: the largest inner packet that fits, in bytes.
+    pub fn default_vif_mtu(&self, uplink_mtu: u16) -> u16 {
+        uplink_mtu.saturating_sub(self.overhead())
+    }
+
+    /// The desired state as far as the file knows it: the way to the other nodes is unknown, and
+    /// every vif waits for its interface, until the kernel's facts are folded in.
+    /// The host's vif, if there is one, comes first.
+    pub fn desired(&self, uplink_mtu: u16) -> Desired {
+        let default_mtu = self.default_vif_mtu(uplink_mtu);
+        let host = self.host.iter().map(|host| host_vif(host, default_mtu));
+        let vifs = self.vifs.iter().map(|vif| Vif {
+            name: vif.name.clone(),
+            vrf: vif.vrf.clone(),
+            addresses: values(&vif.addresses),
+            mac: vif.mac,
+            gateway_v4: Vif::DEFAULT_GATEWAY_V4,
+            gateway_v6: Vif::DEFAULT_GATEWAY_V6,
+            label: vif.label.value,
+            mtu: vif.mtu.as_ref().map_or(default_mtu, |mtu| mtu.value),
+            link: waiting(&vif.ifname.value),
+        });
+        Desired {
+            node: Node {
+                tunnel_address: self.node.tunnel_address.value,
+                udp_port: self.node.udp_port,
+                legacy_udp_port: self.node.legacy_udp_port,
+                outer: self.node.outer.clone(),
+                explicit_null_vrf: self.node.explicit_null_vrf.clone(),
+            },
+            vrfs: self.vrfs.iter().map(|name| Vrf { name: name.clone(), label: None }).collect(),
+            vifs: host.chain(vifs).collect(),
+            routes: self.routes.clone(),
+            services: self.services.iter().flat_map(one_per_address).collect(),
+            underlay: Underlay::default(),
+        }
+    }
+
+    /// Each vif with the interface on which it is plugged in, the host's first. For the host that
+    /// is the end the host uses; the daemon makes the pair.
+    pub fn interfaces(&self) -> impl Iterator<Item = (VifName, &str)> {
+        let host = self.host.iter().map(|host| (VifName::from(host.ifname.as_str()), host.ifname.as_str()));
+        host.chain(self.vifs.iter().map(|vif| (vif.name.clone(), vif.ifname.value.as_str())))
+    }
+}
+
+impl Host {
+    /// The name of the host's vif: that of its interface.
+    pub fn vif_name(&self) -> VifName {
+        self.ifname.as_str().into()
+    }
+}
+
+fn host_vif(host: &Host, mtu: u16) -> Vif {
+    Vif {
+        name: host.vif_name(),
+        vrf: host.vrf.clone(),
+        addresses: values(&host.addresses),
+        mac: host.mac,
+        gateway_v4: Vif::DEFAULT_GATEWAY_V4,
+        gateway_v6: Vif::DEFAULT_GATEWAY_V6,
+        label: host.label,
+        mtu,
+        link: waiting(&host.ifname),
+    }
+}
+
+fn waiting(ifname: &str) -> Link {
+    Link::Down(format!("waiting for interface {ifname}"))
+}
+
+fn one_per_address(service: &super::model::Service) -> impl Iterator<Item = Service> {
+    service.addresses.iter().map(|address| Service {
+        vrf: service.vrf.clone(),
+        address: *address,
+        ports: service.ports.clone(),
+        backends: service.backends.clone(),
+    })
+}
+
+fn values(list: &[At<IpAddr>]) -> Vec<IpAddr> {
+    list.iter().map(|at| at.value).collect()
+}

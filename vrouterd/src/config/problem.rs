@@ -1,0 +1,129 @@
+//! What is wrong with a configuration, and the list in which it is gathered.
+
+use core::cell::RefCell;
+use core::fmt;
+use std::sync::Arc;
+
+use super::place::{Lines, Place};
+
+/// One mistake: where it is, what is wrong, and what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Where.
+    pub place: Place,
+    /// What is wrong.
+    pub what: String,
+    /// What to do.
+    pub remedy: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}: {}", self.place, self.what, self.remedy)
+    }
+}
+
+/// All mistakes of one file, in the order of the file; never empty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problems(pub Vec<Problem>);
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.0.iter().enumerate() {
+            let line_break = if index == 0 { "" } else { "\n" };
+            write!(f, "{line_break}{problem}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Problems {}
+
+/// Proof that a problem has been reported. Only [`Report::add`] makes one, so a reader cannot
+/// give up without saying why.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reported(());
+
+/// The file being read and the problems found in it so far.
+#[derive(Debug)]
+pub(super) struct Report<'s> {
+    file: Arc<str>,
+    lines: Lines<'s>,
+    found: RefCell<Vec<Problem>>,
+}
+
+impl<'s> Report<'s> {
+    pub(super) fn new(file: &str, text: &'s str) -> Self {
+        Self { file: file.into(), lines: Lines::new(text), found: RefCell::default() }
+    }
+
+    /// The place of a byte offset.
+    pub(super) fn place(&self, offset: usize, key: String) -> Place {
+        let (line, column) = self.lines.position(offset);
+        Place { file: self.file.clone(), line, column, key }
+    }
+
+    pub(super) fn add(&self, place: &Place, what: impl fmt::Display, remedy: impl fmt::Display) -> Reported {
+        let problem = Problem { place: place.clone(), what: what.to_string(), remedy: remedy.to_string() };
+        self.found.borrow_mut().push(problem);
+        Reported(())
+    }
+
+    /// `value` if nothing was reported.
+    pub(super) fn finish<T>(self, value: Result<T, Reported>) -> Result<T, Problems> {
+        let mut found = self.found.into_inner();
+        match value {
+            Ok(value) if found.is_empty() => Ok(value),
+            Ok(_) | Err(Reported(())) => {
+                found.sort_by_key(|problem| (problem.place.line, problem.place.column));
+                Err(Problems(found))
+            }
+        }
+    }
+}
+
+/// Text from the file as shown in a message: escaped and cut to a readable length.
+pub(super) fn quote(text: &str) -> String {
+    const LONGEST: usize = 60;
+    if text.chars().count() <= LONGEST {
+        return format!("{text:?}");
+    }
+    let head: String = text.chars().take(LONGEST).collect();
+    format!("{head:?}...")
+}
+
+/// ` (did you mean "blue"?)` when a candidate is close to `word`, else nothing.
+pub(super) fn did_you_mean<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> String {
+    const LONGEST: usize = 64;
+    if word.chars().count() > LONGEST {
+        return String::new();
+    }
+    let tolerated = (word.chars().count() / 3).max(1);
+    candidates
+        .into_iter()
+        .map(|candidate| (strsim::osa_distance(word, candidate), candidate))
+        .filter(|(distance, _)| *distance <= tolerated)
+        .min()
+        .map_or_else(String::new, |(_, nearest)| format!(" (did you mean {}?)", quote(nearest)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn near_words_are_offered_and_far_ones_are_not() {
+        let names = ["blue", "green"];
+        assert_eq!(did_you_mean("bleu", names), " (did you mean \"blue\"?)");
+        assert_eq!(did_you_mean("gren", names), " (did you mean \"green\"?)");
+        assert_eq!(did_you_mean("red", names), "");
+        assert_eq!(did_you_mean("", names), "");
+        assert_eq!(did_you_mean(&"b".repeat(65), names), "");
+    }
+
+    #[test]
+    fn quotes_escape_and_cut() {
+        assert_eq!(quote("a\n\"b"), r#""a\n\"b""#);
+        assert_eq!(quote(&"x".repeat(61)), format!("\"{}\"...", "x".repeat(60)));
+    }
+}

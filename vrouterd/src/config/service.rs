@@ -1,0 +1,112 @@
+//! `[[service]]`: ClusterIPs.
+
+use core::net::IpAddr;
+use std::collections::HashSet;
+
+use dataplane::desired::{HopTarget, ServicePort, Transport};
+
+use super::ledger::{Ledger, Owner};
+use super::model::Service;
+use super::place::At;
+use super::problem::Reported;
+use super::scalar;
+use super::section::{Item, Section};
+
+pub(super) fn service(mut section: Section<'_>, ledger: &mut Ledger<'_>) -> Result<Service, Reported> {
+    let name = section.optional("name", scalar::name);
+    let vrf = section.required("vrf", "vrf = \"blue\"", |item| ledger.vrf(item));
+    let addresses = addresses(&mut section);
+    let example = "ports = [{ protocol = \"tcp\", port = 80, target_port = 8080 }]";
+    let ports = section.required("ports", example, ports);
+    let example = "backends = [{ vif = \"web-1\" }], or [] for a service without backends";
+    let backends = section.required("backends", example, |item| super::route::hops(item, ledger));
+    section.finish();
+
+    let vrf_name = vrf.as_ref().ok().map(|at| &at.value);
+    let known_addresses = addresses.as_ref().map_or(&[][..], Vec::as_slice);
+    let known_ports = ports.as_ref().map_or(&[][..], |at| &at.value);
+    if let Some(vrf) = vrf_name {
+        let owner = owner(&name, known_addresses, &section);
+        known_addresses.iter().for_each(|at| ledger.claim_service(vrf, at, known_ports, &owner));
+    }
+    for backend in backends.iter().flat_map(|at| &at.value) {
+        if let HopTarget::Vif(vif) = &backend.value.to {
+            let vif = At { value: vif.clone(), place: backend.place.clone() };
+            ledger.check_backend(&vif, vrf_name, known_addresses);
+        }
+    }
+    Ok(Service {
+        name: name?.map(|at| at.value),
+        vrf: vrf?.value,
+        addresses: addresses?.into_iter().map(|at| at.value).collect(),
+        ports: ports?.value.into_iter().map(|at| at.value).collect(),
+        backends: backends?.value.into_iter().map(|at| at.value).collect(),
+    })
+}
+
+/// The service as shown in messages: by name, else by its address.
+fn owner(
+    name: &Result<Option<At<String>>, Reported>,
+    addresses: &[At<IpAddr>],
+    section: &Section<'_>,
+) -> Owner {
+    let shown = match (name, addresses.first()) {
+        (Ok(Some(name)), _) => name.value.clone(),
+        (_, Some(address)) => address.value.to_string(),
+        (_, None) => section.place.key.clone(),
+    };
+    Owner::new("service", &Ok(At { value: shown, place: section.place.clone() }), &section.place)
+}
+
+fn addresses(section: &mut Section<'_>) -> Result<Vec<At<IpAddr>>, Reported> {
+    let single = section.item("address");
+    let several = section.item("addresses");
+    let remedy = "write address = \"10.96.0.10\", or addresses = [ ... ] with one of each family";
+    match (single, several) {
+        (Some(item), None) => {
+            let value = scalar::address(&item)?;
+            Ok(vec![At { value, place: item.place }])
+        }
+        (None, Some(item)) => {
+            let list = item.list(scalar::address)?;
+            let v4 = list.iter().filter(|at| at.value.is_ipv4()).count();
+            if list.is_empty() || v4 > 1 || list.len() - v4 > 1 {
+                let what = format!("{} IPv4 and {} IPv6 addresses are given", v4, list.len() - v4);
+                return Err(item.wrong(what, remedy));
+            }
+            Ok(list)
+        }
+        (Some(_), Some(_)) => Err(section.wrong("both `address` and `addresses` are given", remedy)),
+        (None, None) => Err(section.wrong("the service has no address", remedy)),
+    }
+}
+
+fn ports(item: &Item<'_>) -> Result<Vec<At<ServicePort>>, Reported> {
+    let mut seen = HashSet::new();
+    let list = item.list(|element| {
+        let port = port(element.section()?)?;
+        if !seen.insert((port.protocol, port.port)) {
+            let what = format!("port {} is listed twice for one protocol", port.port);
+            return Err(element.wrong(what, "list each protocol and port once"));
+        }
+        Ok(port)
+    })?;
+    if list.is_empty() {
+        let remedy = "add at least one, like { protocol = \"tcp\", port = 80, target_port = 8080 }";
+        return Err(item.wrong("the service has no ports", remedy));
+    }
+    Ok(list)
+}
+
+fn port(mut section: Section<'_>) -> Result<ServicePort, Reported> {
+    let protocol = section.required("protocol", "protocol = \"tcp\"", |item| {
+        let choices = [("tcp", Transport::Tcp), ("udp", Transport::Udp), ("sctp", Transport::Sctp)];
+        scalar::choice(item, &choices)
+    });
+    let port = section.required("port", "port = 80", scalar::port);
+    let target_port = section.optional("target_port", scalar::port);
+    section.finish();
+    let port = port?.value;
+    let target_port = target_port?.map_or(port, |at| at.value);
+    Ok(ServicePort { protocol: protocol?.value, port, target_port })
+}

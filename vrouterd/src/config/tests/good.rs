@@ -1,0 +1,323 @@
+//! Sound files become what they say.
+
+use core::net::SocketAddr;
+use core::time::Duration;
+use std::path::Path;
+
+use dataplane::desired::{
+    Desired, Hop, HopTarget, Link, Node, OuterOptions, Route, RouteTarget, Service, ServicePort, Transport,
+    Underlay, Vif,
+};
+use dataplane::ids::Mac;
+use encap::{DontFragment, DscpMode, Label, Udp6Checksum};
+
+use super::{NODE, VIFS, sound};
+use crate::config::{Attach, HugePages, Wait, ZeroCopy, load};
+
+pub(super) const EVERYTHING: &str = r#"
+[node]
+name = "node-a"
+uplink = "eth0"
+tunnel_address = "172.30.0.1"
+state_dir = "/run/vrouter-a"
+udp_port = 6636
+legacy_udp_port = "off"
+explicit_null_vrf = "green"
+dont_fragment = "set"
+dscp = 46
+udp6_checksum = "zero"
+[engine]
+workers = 2
+cpus = [0, 1]
+attach = "generic"
+zero_copy = "off"
+wait = "busy"
+huge_pages = "prefer"
+frames = 0x1_000
+batch = 32
+flows = 10_000
+flows_per_vif = 10_000
+[timeouts]
+tcp_opening = 1
+tcp_established = 2
+tcp_closing = 3
+udp = 4
+icmp = 5
+other = 6
+drop = 7
+[http]
+listen = "[::1]:9000"
+[host]
+ifname = "vr-host"
+vrf = "blue"
+addresses = ["10.0.1.1"]
+mac = "02:00:00:00:00:01"
+label = 16
+routes = ["10.0.0.0/16", "10.96.0.0/16"]
+[[vrf]]
+name = "blue"
+[[vrf]]
+name = "green"
+[[vif]]
+name = "web-1"
+ifname = "veth1a"
+vrf = "blue"
+addresses = ["10.0.1.2", "fd00:1::2"]
+mac = "02:00:00:00:0a:01"
+label = 1048575
+mtu = 1400
+[[route]]
+vrf = "blue"
+prefix = "10.0.2.0/24"
+via = [{ tunnel = "172.30.0.2", label = 33, weight = 3 }, { vif = "web-1" }]
+[[route]]
+vrf = "blue"
+prefix = "::/0"
+via_vrf = "green"
+[[route]]
+vrf = "green"
+prefix = "0.0.0.0/0"
+action = "discard"
+[[service]]
+name = "web"
+vrf = "blue"
+addresses = ["10.96.0.10", "fd00:96::10"]
+ports = [{ protocol = "tcp", port = 80, target_port = 8080 }, { protocol = "udp", port = 53 }]
+backends = [{ vif = "web-1" }, { tunnel = "172.30.0.2", label = 34 }]
+[[service]]
+vrf = "green"
+address = "10.96.0.10"
+ports = [{ protocol = "sctp", port = 80 }]
+backends = []
+"#;
+
+fn label(value: u32) -> Label {
+    Label::new(value).unwrap()
+}
+
+fn tunnel(value: u32, weight: u16) -> Hop {
+    let node = "172.30.0.2".parse().unwrap();
+    Hop { to: HopTarget::Tunnel { node, label: label(value) }, weight }
+}
+
+fn vif(name: &str) -> Hop {
+    Hop { to: HopTarget::Vif(name.into()), weight: 1 }
+}
+
+fn port(protocol: Transport, port: u16, target_port: u16) -> ServicePort {
+    ServicePort { protocol, port, target_port }
+}
+
+fn web(address: &str) -> Service {
+    Service {
+        vrf: "blue".into(),
+        address: address.parse().unwrap(),
+        ports: vec![port(Transport::Tcp, 80, 8080), port(Transport::Udp, 53, 53)],
+        backends: vec![vif("web-1"), tunnel(34, 1)],
+    }
+}
+
+#[test]
+fn every_key_reaches_the_desired_state() {
+    let desired = sound(EVERYTHING).desired(1500);
+    let expected = Desired {
+        node: Node {
+            tunnel_address: "172.30.0.1".parse().unwrap(),
+            udp_port: 6636,
+            legacy_udp_port: None,
+            outer: OuterOptions {
+                dont_fragment: DontFragment::Set,
+                dscp: DscpMode::Fixed(46),
+                udp6_checksum: Udp6Checksum::Zero,
+            },
+            explicit_null_vrf: Some("green".into()),
+        },
+        vrfs: vec!["blue".into(), "green".into()],
+        vifs: vec![
+            Vif {
+                name: "vr-host".into(),
+                vrf: "blue".into(),
+                addresses: vec!["10.0.1.1".parse().unwrap()],
+                mac: Mac([2, 0, 0, 0, 0, 1]),
+                label: label(16),
+                mtu: 1468,
+                link: Link::Down("waiting for interface vr-host".to_owned()),
+            },
+            Vif {
+                name: "web-1".into(),
+                vrf: "blue".into(),
+                addresses: vec!["10.0.1.2".parse().unwrap(), "fd00:1::2".parse().unwrap()],
+                mac: Mac([2, 0, 0, 0, 0xa, 1]),
+                label: label(1_048_575),
+                mtu: 1400,
+                link: Link::Down("waiting for interface veth1a".to_owned()),
+            },
+        ],
+        routes: vec![
+            Route {
+                vrf: "blue".into(),
+                prefix: "10.0.2.0/24".parse().unwrap(),
+                target: RouteTarget::Hops(vec![tunnel(33, 3), vif("web-1")]),
+            },
+            Route {
+                vrf: "blue".into(),
+                prefix: "::/0".parse().unwrap(),
+                target: RouteTarget::Vrf("green".into()),
+            },
+            Route { vrf: "green".into(), prefix: "0.0.0.0/0".parse().unwrap(), target: RouteTarget::Discard },
+        ],
+        services: vec![
+            web("10.96.0.10"),
+            web("fd00:96::10"),
+            Service {
+                vrf: "green".into(),
+                address: "10.96.0.10".parse().unwrap(),
+                ports: vec![port(Transport::Sctp, 80, 80)],
+                backends: Vec::new(),
+            },
+        ],
+        underlay: Underlay::default(),
+    };
+    assert_eq!(desired, expected);
+}
+
+#[test]
+fn every_key_reaches_what_stands_beside_the_desired_state() {
+    let config = sound(EVERYTHING);
+    assert_eq!(config.node.state_dir, Path::new("/run/vrouter-a"));
+    let engine = &config.engine;
+    assert_eq!((engine.workers.value, engine.frames, engine.batch), (2, 4096, 32));
+    assert_eq!(engine.cpus.iter().map(|cpu| cpu.value).collect::<Vec<_>>(), [0, 1]);
+    assert_eq!((engine.attach, engine.zero_copy), (Attach::Generic, ZeroCopy::Off));
+    assert_eq!((engine.wait, engine.huge_pages), (Wait::Busy, HugePages::Prefer));
+    assert_eq!((engine.flows, engine.flows_per_vif), (10_000, 10_000));
+    let t = config.timeouts;
+    let seconds = [t.tcp_opening, t.tcp_established, t.tcp_closing, t.udp, t.icmp, t.other, t.drop];
+    assert_eq!(seconds.map(|timeout| timeout.as_secs()), [1, 2, 3, 4, 5, 6, 7]);
+    assert_eq!(config.http.listen, "[::1]:9000".parse::<SocketAddr>().unwrap());
+    let routes: Vec<_> =
+        config.host.iter().flat_map(|host| &host.routes).map(|at| at.value.to_string()).collect();
+    assert_eq!(routes, ["10.0.0.0/16", "10.96.0.0/16"]);
+    let names: Vec<_> = config.services.iter().map(|service| service.name.as_deref()).collect();
+    assert_eq!(names, [Some("web"), None]);
+    let interfaces: Vec<_> =
+        config.interfaces().map(|(name, ifname)| format!("{name} on {ifname}")).collect();
+    assert_eq!(interfaces, ["vr-host on vr-host", "web-1 on veth1a"]);
+    assert_eq!(
+        config.to_string(),
+        "node node-a: 2 VRFs, 1 vif and the host's, 3 routes, 2 services, 2 workers"
+    );
+}
+
+#[test]
+fn the_least_file_gets_the_documented_defaults() {
+    let config = sound(NODE);
+    assert_eq!(config.node.state_dir, Path::new("/run/vrouter"));
+    assert_eq!((config.node.udp_port, config.node.legacy_udp_port), (6635, Some(51234)));
+    assert_eq!(config.node.outer, OuterOptions::default());
+    assert_eq!(config.node.explicit_null_vrf, None);
+    let engine = &config.engine;
+    assert_eq!((engine.workers.value, engine.cpus.len(), engine.batch), (1, 0, 64));
+    assert_eq!((engine.frames, engine.flows, engine.flows_per_vif), (8192, 262_144, 65_536));
+    assert_eq!((engine.attach, engine.zero_copy), (Attach::Auto, ZeroCopy::Prefer));
+    assert_eq!((engine.wait, engine.huge_pages), (Wait::Adaptive, HugePages::Off));
+    let t = config.timeouts;
+    assert_eq!(t.tcp_established, Duration::from_secs(2 * 3600 + 4 * 60));
+    assert_eq!([t.tcp_opening, t.tcp_closing], [Duration::from_secs(240); 2]);
+    assert_eq!([t.udp, t.other], [Duration::from_secs(300); 2]);
+    assert_eq!((t.icmp, t.drop), (Duration::from_secs(60), Duration::from_secs(10)));
+    assert_eq!(config.http.listen, "127.0.0.1:8085".parse::<SocketAddr>().unwrap());
+    assert_eq!((config.host.is_none(), config.vifs.len()), (true, 0));
+}
+
+#[test]
+fn the_old_port_is_no_second_port_when_it_is_the_first() {
+    let config = sound(&format!("{NODE}udp_port = 51234\n"));
+    assert_eq!((config.node.udp_port, config.node.legacy_udp_port), (51234, None));
+    let config = sound(&format!("{NODE}legacy_udp_port = 4000\n"));
+    assert_eq!((config.node.udp_port, config.node.legacy_udp_port), (6635, Some(4000)));
+}
+
+#[test]
+fn the_hosts_defaults_stay_the_same_and_differ_between_nodes() {
+    let host = "[host]\nvrf = \"blue\"\naddresses = [\"10.0.1.1\"]\nlabel = 16\n";
+    let mac = |text: &str| sound(text).host.unwrap().mac;
+    let a = format!("{NODE}{VIFS}{host}");
+    let b = a.replace("name = \"n\"", "name = \"m\"");
+    assert_eq!(sound(&a).host.unwrap().ifname, "vhost0");
+    assert_eq!(mac(&a).0[0], 0x02, "locally administered, one station");
+    assert_eq!(mac(&a), mac(&a));
+    assert_ne!(mac(&a), mac(&b));
+}
+
+#[test]
+fn the_default_mtu_is_what_fits_into_the_tunnel() {
+    let v4 = format!("{NODE}{VIFS}");
+    assert_eq!(sound(&v4).desired(1500).vifs[0].mtu, 1468);
+    let v6 = v4.replace("172.30.0.1", "fd00::1");
+    assert_eq!(sound(&v6).desired(1500).vifs[0].mtu, 1448);
+    assert_eq!(sound(&v6).desired(20).vifs[0].mtu, 0);
+}
+
+#[test]
+fn what_may_be_shared_is_not_refused() {
+    let shared = r#"[[vif]]
+name = "stranger"
+ifname = "veth1b"
+vrf = "green"
+addresses = ["10.0.1.2"]
+mac = "02:00:00:00:0a:01"
+label = 18
+[[service]]
+vrf = "blue"
+address = "10.96.0.10"
+ports = [{ protocol = "tcp", port = 80 }]
+backends = [{ vif = "client" }]
+[[service]]
+vrf = "blue"
+address = "10.96.0.10"
+ports = [{ protocol = "udp", port = 80 }, { protocol = "tcp", port = 81 }]
+backends = [{ vif = "client" }]
+[[route]]
+vrf = "green"
+prefix = "10.0.3.0/24"
+via = [{ vif = "client" }]
+[[route]]
+vrf = "blue"
+prefix = "10.0.1.0/24"
+action = "discard"
+"#;
+    sound(&format!("{NODE}{VIFS}{shared}"));
+}
+
+#[test]
+fn moving_lines_changes_nothing_and_changing_a_value_does() {
+    let text = format!("{NODE}{VIFS}");
+    assert_eq!(sound(&text), sound(&text.replace("[[vif]]", "\n\n# the client\n[[vif]]")));
+    assert_ne!(sound(&text), sound(&text.replace("label = 17", "label = 18")));
+}
+
+#[test]
+fn the_examples_of_the_documentation_are_sound() {
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/examples");
+    for (file, summary) in [
+        ("node-a.toml", "node node-a: 2 VRFs, 3 vifs, 4 routes, 1 service, 1 worker"),
+        ("node-b.toml", "node node-b: 1 VRF, 2 vifs, 4 routes, 1 service, 1 worker"),
+    ] {
+        let config = load(&examples.join(file)).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(config.to_string(), summary);
+    }
+}
+
+#[test]
+fn the_documentation_lists_every_key() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/configuration.md");
+    let documentation = std::fs::read_to_string(path).unwrap();
+    for line in EVERYTHING.lines().filter(|line| !line.is_empty()) {
+        let listed = match line.split_once(" = ") {
+            Some((key, _)) => format!("| `{key}` |"),
+            None => format!("## `{line}`"),
+        };
+        assert!(documentation.contains(&listed), "{listed}");
+    }
+}

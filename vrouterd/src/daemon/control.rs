@@ -1,0 +1,267 @@
+//! The control loop's hands: each call folds one kind of news into the desired state.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use dataplane::compile::{Compiler, tunnel_endpoints};
+use dataplane::desired::{Desired, Underlay};
+use dataplane::publish::Publisher;
+use flow_table::Millis;
+use tokio::sync::watch;
+use xdp_prog::{Fabric, Trunk};
+
+use super::error::DaemonError;
+use super::ports::Ports;
+use super::start::{fabric_config, plugs, uplink_mtu, vhost_plan};
+use crate::config::{self, Config, Problems, check_against};
+use crate::engine::Engine;
+use crate::kernel::KernelFacts;
+use crate::kernel::devices::Devices;
+use crate::kernel::lock::NamespaceLock;
+use crate::kernel::resolver::Resolver;
+use crate::kernel::underlay::UnderlayQuery;
+use crate::kernel::uplink::find_uplink;
+use crate::kernel::watch::Watch;
+use crate::state::{ControlState, NodeState, ProgramCounters};
+
+/// Flow pairs looked at in one sweep: a million pairs are passed in under half a minute.
+const SWEEP_BUDGET: usize = 4096;
+
+/// What the start hands over.
+pub(super) struct Parts {
+    pub(super) path: PathBuf,
+    pub(super) config: Arc<Config>,
+    pub(super) desired: Desired,
+    pub(super) compiler: Compiler,
+    pub(super) publisher: Publisher,
+    pub(super) engine: Engine,
+    pub(super) ports: Ports,
+    pub(super) trunk: Trunk,
+    pub(super) fabric: Fabric,
+    pub(super) trunk_name: String,
+    pub(super) query: watch::Sender<UnderlayQuery>,
+    pub(super) resolver: Resolver,
+    pub(super) state: Arc<NodeState>,
+    pub(super) vlan: Option<u16>,
+}
+
+/// The running node.
+pub(super) struct Control {
+    parts: Parts,
+    devices: Devices,
+    facts: watch::Receiver<Arc<KernelFacts>>,
+    underlay: watch::Receiver<Underlay>,
+    // Kept for as long as the daemon runs.
+    _watch: Watch,
+    _lock: NamespaceLock,
+}
+
+impl Control {
+    pub(super) fn new(parts: Parts, devices: Devices, watch: Watch, lock: NamespaceLock) -> Self {
+        let (mut facts, underlay) = (watch.facts(), parts.resolver.underlay());
+        facts.mark_changed();
+        Self { parts, devices, facts, underlay, _watch: watch, _lock: lock }
+    }
+
+    pub(super) fn state(&self) -> Arc<NodeState> {
+        Arc::clone(&self.parts.state)
+    }
+
+    /// Waits for news from the kernel.
+    pub(super) async fn kernel_changed(&mut self) -> Result<(), DaemonError> {
+        let changed = tokio::select! {
+            changed = self.facts.changed() => changed,
+            changed = self.underlay.changed() => changed,
+        };
+        changed.map_err(|_| DaemonError::KernelGone)
+    }
+
+    /// Folds what the kernel says now into the desired state and publishes it if that changed.
+    pub(super) async fn follow(&mut self) {
+        let facts = Arc::clone(&self.facts.borrow_and_update());
+        let mut desired = self.parts.desired.clone();
+        desired.underlay = self.underlay.borrow_and_update().clone();
+        self.follow_mtu(&facts, &mut desired);
+        self.follow_vlan(&facts);
+        let snapshot = self.parts.publisher.current();
+        let Parts { ports, trunk, .. } = &mut self.parts;
+        ports.follow(&mut desired, &snapshot, &facts, &self.devices, trunk).await;
+        if desired != self.parts.desired {
+            self.publish(desired);
+        }
+    }
+
+    /// Vifs without an MTU of their own get what the uplink leaves them.
+    fn follow_mtu(&self, facts: &KernelFacts, desired: &mut Desired) {
+        let node = &self.parts.config.node;
+        let Ok(uplink) = find_uplink(facts, &node.uplink.value, node.tunnel_address.value) else { return };
+        let fresh = self.parts.config.desired(uplink_mtu(facts, uplink));
+        for (vif, fresh) in desired.vifs.iter_mut().zip(&fresh.vifs) {
+            vif.mtu = fresh.mtu;
+        }
+    }
+
+    fn follow_vlan(&mut self, facts: &KernelFacts) {
+        let node = &self.parts.config.node;
+        let Ok(uplink) = find_uplink(facts, &node.uplink.value, node.tunnel_address.value) else { return };
+        if uplink.vlan != self.parts.vlan {
+            self.parts.vlan = uplink.vlan;
+            self.configure_fabric();
+        }
+    }
+
+    fn configure_fabric(&mut self) {
+        let config = fabric_config(&self.parts.config, self.parts.vlan);
+        if let Err(error) = self.parts.fabric.set_config(&config) {
+            tracing::error!(%error, "the uplink's program keeps its old settings");
+        }
+    }
+
+    fn publish(&mut self, desired: Desired) {
+        let parts = &mut self.parts;
+        match parts.compiler.compile(&desired) {
+            Ok(snapshot) => {
+                let endpoints = tunnel_endpoints(&desired).collect();
+                parts.publisher.publish(snapshot);
+                parts.state.note_slots(&parts.publisher.current());
+                parts.desired = desired;
+                let query = UnderlayQuery {
+                    uplink: parts.config.node.uplink.value.clone(),
+                    tunnel_address: parts.config.node.tunnel_address.value,
+                    endpoints,
+                };
+                parts.query.send_if_modified(|old| {
+                    let changed = *old != query;
+                    *old = query;
+                    changed
+                });
+                self.tell(None);
+            }
+            Err(error) => {
+                tracing::error!(%error, "the running state is kept");
+                self.tell(Some(error.to_string()));
+            }
+        }
+    }
+
+    /// Tells the pages what is in force.
+    fn tell(&self, reload_error: Option<String>) {
+        let old = self.parts.state.control.load();
+        self.parts.state.control.store(Arc::new(ControlState {
+            config: Arc::clone(&self.parts.config),
+            desired: Arc::new(self.parts.desired.clone()),
+            attached: old.attached.clone(),
+            reload_error,
+        }));
+    }
+
+    /// Reads the configuration file again. A file with mistakes changes nothing.
+    pub(super) async fn reload(&mut self) {
+        match self.try_reload().await {
+            Ok(()) => tracing::info!(file = %self.parts.path.display(), "configuration reloaded"),
+            Err(error) => {
+                tracing::error!("configuration not reloaded, the running state is kept:\n{error}");
+                self.tell(Some(error));
+            }
+        }
+    }
+
+    async fn try_reload(&mut self) -> Result<(), String> {
+        let config = config::load(&self.parts.path).map_err(|error| error.to_string())?;
+        let facts = Arc::clone(&self.facts.borrow());
+        let problems = check_against(&config, &super::host_facts(&facts));
+        if !problems.is_empty() {
+            return Err(Problems(problems).to_string());
+        }
+        refuse_fixed(&self.parts.config, &config)?;
+        let node = &config.node;
+        let uplink = find_uplink(&facts, &node.uplink.value, node.tunnel_address.value)
+            .map_err(|fault| fault.to_string())?;
+        let mut desired = config.desired(uplink_mtu(&facts, uplink));
+        desired.underlay = self.parts.desired.underlay.clone();
+        for vif in &mut desired.vifs {
+            if let Some(old) = self.parts.desired.vifs.iter().find(|old| old.name == vif.name) {
+                vif.link = old.link.clone();
+            }
+        }
+        self.replace_vhost(&config, &desired).await?;
+        self.parts.config = Arc::new(config);
+        self.parts.ports.set_plugs(plugs(&self.parts.config), &mut self.parts.trunk);
+        self.publish(desired);
+        self.configure_fabric();
+        self.follow().await;
+        Ok(())
+    }
+
+    async fn replace_vhost(&mut self, config: &Config, desired: &Desired) -> Result<(), String> {
+        let old = vhost_plan(&self.parts.config, &self.parts.desired);
+        let new = vhost_plan(config, desired);
+        if old == new {
+            return Ok(());
+        }
+        if let Some(old) = old {
+            self.devices.remove(&old.host_end).await.map_err(|error| error.to_string())?;
+        }
+        if let Some(new) = new {
+            self.devices.create_vhost(&new).await.map_err(|error| error.to_string())?;
+        }
+        Ok(())
+    }
+
+    /// Lets idle flows go.
+    pub(super) fn sweep(&mut self) {
+        let now = Millis(self.parts.state.epoch.elapsed().as_millis() as u64);
+        self.parts.state.flows.sweep(now, SWEEP_BUDGET);
+    }
+
+    /// Once a second: dropped packets, counters of the programs, old snapshots, health.
+    pub(super) async fn housekeeping(&mut self) -> Result<(), DaemonError> {
+        let started = Instant::now();
+        self.parts.state.drain_drops();
+        self.parts.publisher.reclaim();
+        let (fabric, trunk) = (self.parts.fabric.counters(), self.parts.trunk.counters());
+        if let (Ok(fabric), Ok(trunk)) = (fabric, trunk) {
+            self.parts.state.programs.store(Arc::new(ProgramCounters { fabric, trunk }));
+        }
+        if self.parts.ports.forget_refusals() {
+            self.follow().await;
+        }
+        tracing::trace!(took = ?started.elapsed(), "housekeeping");
+        if self.parts.engine.is_running() { Ok(()) } else { Err(DaemonError::WorkerGone) }
+    }
+
+    /// Takes everything back: programs first, so that no frame comes in any more, then workers
+    /// with their sockets, then devices.
+    pub(super) async fn stop(mut self) {
+        let parts = &mut self.parts;
+        parts.fabric.detach();
+        parts.ports.detach_all(&mut parts.trunk);
+        if let Err(error) = parts.trunk.detach_trunk() {
+            tracing::warn!(%error, "the trunk was not detached cleanly");
+        }
+        parts.engine.stop();
+        let host = parts.config.host.as_ref().map(|host| host.ifname.clone());
+        for name in host.iter().chain([&parts.trunk_name]) {
+            if let Err(error) = self.devices.remove(name).await {
+                tracing::warn!(%error, "an interface was left behind; the next start removes it");
+            }
+        }
+    }
+}
+
+/// What only a restart can change.
+fn refuse_fixed(old: &Config, new: &Config) -> Result<(), String> {
+    let changed = [
+        ("node.uplink", old.node.uplink.value != new.node.uplink.value),
+        ("node.state_dir", old.node.state_dir != new.node.state_dir),
+        ("[engine]", old.engine != new.engine),
+        ("[timeouts]", old.timeouts != new.timeouts),
+        ("[http]", old.http != new.http),
+    ];
+    let names: Vec<_> = changed.iter().filter(|(_, changed)| *changed).map(|(name, _)| *name).collect();
+    if names.is_empty() {
+        return Ok(());
+    }
+    Err(format!("{} can not change while the daemon runs: restart it, or undo that change", names.join(", ")))
+}

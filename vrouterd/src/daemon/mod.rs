@@ -1,0 +1,89 @@
+//! The daemon: start, the control loop, and an end that leaves nothing behind.
+//!
+//! The loop waits for one of: new facts from the kernel, a new underlay, a signal, a tick. Each
+//! is folded into the desired state, which is compiled and published as a whole.
+
+mod control;
+mod error;
+mod facts;
+mod ports;
+mod start;
+
+use std::path::Path;
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::config::{self, Config};
+use crate::http;
+use crate::preflight;
+
+pub use error::DaemonError;
+pub use facts::host_facts;
+
+/// Time between two calls of the flow table's sweep.
+const SWEEP: Duration = Duration::from_millis(100);
+/// Time between two looks at counters, dropped packets and retired snapshots.
+const HOUSEKEEPING: Duration = Duration::from_secs(1);
+
+/// Runs the daemon until it is told to stop.
+///
+/// # Errors
+/// [`DaemonError`]; everything that was made by then has been taken back.
+pub fn run(path: &Path) -> Result<(), DaemonError> {
+    let config = config::load(path)?;
+    preflight::check_capabilities()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(DaemonError::Runtime)?;
+    runtime.block_on(serve(path, config))
+}
+
+async fn serve(path: &Path, config: Config) -> Result<(), DaemonError> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(DaemonError::Runtime)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(DaemonError::Runtime)?;
+    let mut reload = signal(SignalKind::hangup()).map_err(DaemonError::Runtime)?;
+    let address = config.http.listen;
+    let listener = tokio::net::TcpListener::bind(address)
+        .await
+        .map_err(|source| DaemonError::Listen { address, source })?;
+
+    let mut control = start::start(path, config).await?;
+    let options = http::Options::for_listener(address);
+    let pages = http::router(control.state(), options);
+    let (stop_pages, stopped) = tokio::sync::oneshot::channel::<()>();
+    let until = async move { drop(stopped.await) };
+    let server = tokio::spawn(http::serve(listener, pages, http::Limits::default(), until));
+    tracing::info!("ready");
+    notify(&[sd_notify::NotifyState::Ready]);
+
+    let mut sweep = tokio::time::interval(SWEEP);
+    let mut housekeeping = tokio::time::interval(HOUSEKEEPING);
+    let outcome = loop {
+        tokio::select! {
+            _ = terminate.recv() => break Ok(()),
+            _ = interrupt.recv() => break Ok(()),
+            _ = reload.recv() => control.reload().await,
+            changed = control.kernel_changed() => match changed {
+                Ok(()) => control.follow().await,
+                Err(error) => break Err(error),
+            },
+            _ = sweep.tick() => control.sweep(),
+            _ = housekeeping.tick() => if let Err(error) = control.housekeeping().await { break Err(error) },
+        }
+    };
+    notify(&[sd_notify::NotifyState::Stopping]);
+    drop(stop_pages);
+    control.stop().await;
+    drop(server.await);
+    tracing::info!("stopped");
+    outcome
+}
+
+/// Tells the service manager, where there is one.
+fn notify(states: &[sd_notify::NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::debug!(%error, "service manager not told");
+    }
+}

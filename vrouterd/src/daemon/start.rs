@@ -1,0 +1,257 @@
+//! From a configuration to a running engine, in the order in which each part needs the other.
+
+use std::collections::BTreeMap;
+use std::num::{NonZeroU16, NonZeroU32};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use ahash::RandomState;
+use dataplane::compile::{Compiler, tunnel_endpoints};
+use dataplane::ids::{VifName, VifSlot};
+use dataplane::publish::Publisher;
+use dataplane::worker::Idle;
+use flow_table::{FlowTable, Millis, TableConfig, Timeouts};
+use tokio::sync::watch;
+use xdp_prog::{Fabric, FabricConfig, IfIndex, PortKind, TcPreference, Trunk, VlanId, XdpPreference};
+
+use super::control::{Control, Parts};
+use super::error::DaemonError;
+use super::facts::host_facts;
+use super::ports::{Plug, Ports};
+use crate::config::{Attach, Config, HugePages, Problems, Wait, ZeroCopy, check_against};
+use crate::engine::{Engine, EnginePlan, Shared, UplinkQueues};
+use crate::kernel::devices::{Devices, HostRoute, RxQueues, TrunkPlan, VethPair, VhostPlan};
+use crate::kernel::lock::NamespaceLock;
+use crate::kernel::resolver::Resolver;
+use crate::kernel::underlay::UnderlayQuery;
+use crate::kernel::uplink::{UplinkDevices, find_uplink};
+use crate::kernel::watch::{Watch, WatchOptions};
+use crate::kernel::{KernelFacts, Netlink};
+use crate::state::{ControlState, NodeState, WorkerState};
+
+/// Largest MTU of the trunk: native XDP on veth wants a frame in one page
+/// (drivers/net/veth.c, `veth_xdp_set`).
+const TRUNK_MTU: u32 = 3400;
+/// Node's side of the host's interface.
+const HOST_NODE_END: &str = "vr-vhost1";
+
+/// Brings everything up. On an error what was made is taken back.
+pub(super) async fn start(path: &Path, config: Config) -> Result<Control, DaemonError> {
+    if let Err(missing) = xdp_prog::preflight() {
+        let list: Vec<_> = missing.iter().map(|missing| format!("{}: {}", missing.what, missing.remedy)).collect();
+        return Err(DaemonError::KernelFeature(list.join("; ")));
+    }
+    let lock = NamespaceLock::take()?;
+    let netlink = Netlink::connect()?;
+    let devices = Devices::open(netlink.clone())?;
+    for name in devices.remove_leftovers(&lock).await? {
+        tracing::warn!(interface = name, "removed: an earlier daemon had left it");
+    }
+    let watch = Watch::start(netlink.clone(), WatchOptions::default()).await?;
+    let facts = Arc::clone(&watch.facts().borrow());
+    let problems = check_against(&config, &host_facts(&facts));
+    if !problems.is_empty() {
+        return Err(Problems(problems).into());
+    }
+    let found = find_uplink(&facts, &config.node.uplink.value, config.node.tunnel_address.value);
+    let uplink = found.map_err(|fault| DaemonError::KernelFeature(fault.to_string()))?;
+
+    let made = devices.create_trunk(&TrunkPlan::new(TRUNK_MTU, u32::from(config.engine.workers.value))).await?;
+    let started = after_trunk(path, config, &made, uplink, &facts, &devices, netlink, &watch).await;
+    match started {
+        Ok(parts) => Ok(Control::new(parts, devices, watch, lock)),
+        Err(error) => {
+            for name in [made.near.name.as_str(), HOST_NODE_END] {
+                drop(devices.remove(name).await);
+            }
+            Err(error)
+        }
+    }
+}
+
+#[expect(clippy::too_many_arguments, reason = "one step of a sequence, split off to undo the one before it")]
+async fn after_trunk(
+    path: &Path,
+    config: Config,
+    trunk_pair: &VethPair,
+    uplink: UplinkDevices,
+    facts: &KernelFacts,
+    devices: &Devices,
+    netlink: Netlink,
+    watch: &Watch,
+) -> Result<Parts, DaemonError> {
+    let desired = config.desired(uplink_mtu(facts, uplink));
+    if let Some(plan) = vhost_plan(&config, &desired) {
+        devices.create_vhost(&plan).await?;
+    }
+    let mut compiler = Compiler::default();
+    let publisher = Publisher::new(compiler.compile(&desired)?);
+    let epoch = Instant::now();
+    let flows = Arc::new(FlowTable::new(table_config(&config), seeds()));
+    let shared = Shared { flows: Arc::clone(&flows), spread: RandomState::new(), epoch };
+
+    let (near, far) = (index_of(trunk_pair.near.index.0)?, index_of(trunk_pair.far.index.0)?);
+    let mut trunk = Trunk::load(TcPreference::PreferTcx)?;
+    let mut fabric = Fabric::load()?;
+    let queues = NonZeroU32::new(u32::from(config.engine.workers.value)).unwrap_or(NonZeroU32::MIN);
+    let physical = facts.links.get(&uplink.physical).map(|link| link.name.clone()).unwrap_or_default();
+    let plan = engine_plan(&config, far.get(), uplink, devices.rx_queues(&physical).await?);
+    let attached = fabric.attach(index_of(uplink.physical.0)?, xdp_preference(config.engine.attach))?;
+    if let Some(reason) = &attached.fallback_reason {
+        tracing::warn!(interface = physical, reason, "the driver has no native XDP for us; generic mode is slower");
+    }
+    trunk.attach_trunk1(far, XdpPreference::PreferNative)?;
+    let engine = Engine::start(&plan, &publisher, &shared, &mut fabric, &mut trunk)?;
+    let in_use = NonZeroU32::new(engine.workers().len() as u32).unwrap_or(queues);
+    trunk.attach_trunk0(near, in_use)?;
+    fabric.set_config(&fabric_config(&config, uplink.vlan))?;
+
+    let config = Arc::new(config);
+    let query = UnderlayQuery {
+        uplink: config.node.uplink.value.clone(),
+        tunnel_address: config.node.tunnel_address.value,
+        endpoints: tunnel_endpoints(&desired).collect(),
+    };
+    let (query, asked) = watch::channel(query);
+    let resolver = Resolver::start(netlink, watch.facts(), asked);
+    let workers = engine.workers().iter().map(|worker| WorkerState {
+        cpu: worker.cpu,
+        counters: Arc::clone(&worker.counters),
+        gauges: Arc::clone(&worker.gauges),
+        drops: Arc::clone(&worker.drops),
+    });
+    let control = ControlState {
+        config: Arc::clone(&config),
+        desired: Arc::new(desired.clone()),
+        attached,
+        reload_error: None,
+    };
+    let state = Arc::new(NodeState::new(epoch, publisher.shared(), flows, workers.collect(), control));
+    let mut ports = Ports::default();
+    ports.set_plugs(plugs(&config), &mut trunk);
+    Ok(Parts {
+        path: path.to_owned(),
+        config,
+        desired,
+        compiler,
+        publisher,
+        engine,
+        ports,
+        trunk,
+        fabric,
+        trunk_name: trunk_pair.near.name.clone(),
+        query,
+        resolver,
+        state,
+        vlan: uplink.vlan,
+    })
+}
+
+/// The vifs and where they are plugged in.
+pub(super) fn plugs(config: &Config) -> BTreeMap<VifName, Plug> {
+    let host = config.host.iter().map(|host| {
+        (host.vif_name(), Plug { ifname: HOST_NODE_END.to_owned(), kind: PortKind::Host })
+    });
+    let pods = config.vifs.iter().map(|vif| {
+        (vif.name.clone(), Plug { ifname: vif.ifname.value.clone(), kind: PortKind::Pod })
+    });
+    host.chain(pods).collect()
+}
+
+/// How the host's interface shall be, if there shall be one.
+pub(super) fn vhost_plan(config: &Config, desired: &dataplane::desired::Desired) -> Option<VhostPlan> {
+    let host = config.host.as_ref()?;
+    let mtu = desired.vifs.iter().find(|vif| vif.name == host.vif_name()).map_or(1400, |vif| vif.mtu);
+    Some(VhostPlan {
+        host_end: host.ifname.clone(),
+        node_end: HOST_NODE_END.to_owned(),
+        mac: host.mac,
+        mtu: u32::from(mtu),
+        addresses: host.addresses.iter().map(|address| address.value.into()).collect(),
+        routes: host.routes.iter().map(|route| HostRoute { prefix: route.value, gateway: None }).collect(),
+    })
+}
+
+/// What the uplink's program takes.
+pub(super) fn fabric_config(config: &Config, vlan: Option<u16>) -> FabricConfig {
+    let node = &config.node;
+    FabricConfig {
+        port: NonZeroU16::new(node.udp_port).unwrap_or(NonZeroU16::MAX),
+        legacy_port: node.legacy_udp_port.and_then(NonZeroU16::new),
+        vlan: vlan.and_then(VlanId::new),
+        ..FabricConfig::new(node.tunnel_address.value)
+    }
+}
+
+/// MTU of the uplink as the tunnel sees it.
+pub(super) fn uplink_mtu(facts: &KernelFacts, uplink: UplinkDevices) -> u16 {
+    let mtus = [uplink.physical, uplink.layer3].map(|index| facts.links.get(&index).map_or(0, |link| link.mtu));
+    u16::try_from(mtus.into_iter().min().unwrap_or(0)).unwrap_or(u16::MAX)
+}
+
+fn index_of(index: u32) -> Result<IfIndex, DaemonError> {
+    IfIndex::new(index).ok_or(DaemonError::KernelGone)
+}
+
+fn engine_plan(config: &Config, trunk: u32, uplink: UplinkDevices, queues: RxQueues) -> EnginePlan {
+    let engine = &config.engine;
+    EnginePlan {
+        workers: usize::from(engine.workers.value),
+        cpus: engine.cpus.iter().map(|cpu| cpu.value).collect(),
+        frames: engine.frames,
+        batch: usize::from(engine.batch),
+        idle: match engine.wait {
+            Wait::Adaptive => Idle::Sleep,
+            Wait::Busy => Idle::Spin,
+        },
+        zero_copy: match engine.zero_copy {
+            ZeroCopy::Prefer => af_xdp::ZeroCopy::Prefer,
+            ZeroCopy::Off => af_xdp::ZeroCopy::CopyOnly,
+        },
+        pages: match engine.huge_pages {
+            HugePages::Prefer => af_xdp::Pages::Huge,
+            HugePages::Off => af_xdp::Pages::Base,
+        },
+        trunk,
+        uplink: uplink.physical.0,
+        uplink_queues: match queues {
+            RxQueues::Exactly(count) => UplinkQueues::Exactly(count),
+            RxQueues::AtMost(count) => UplinkQueues::AtMost(count),
+        },
+    }
+}
+
+fn xdp_preference(attach: Attach) -> XdpPreference {
+    match attach {
+        Attach::Auto => XdpPreference::PreferNative,
+        Attach::Native => XdpPreference::NativeOnly,
+        Attach::Generic => XdpPreference::GenericOnly,
+    }
+}
+
+fn table_config(config: &Config) -> TableConfig {
+    let timeouts = &config.timeouts;
+    let millis = |time: std::time::Duration| Millis(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+    TableConfig {
+        max_pairs: config.engine.flows,
+        max_per_owner: config.engine.flows_per_vif,
+        max_owners: VifSlot::TABLE as u16,
+        timeouts: Timeouts {
+            tcp_opening: millis(timeouts.tcp_opening),
+            tcp_established: millis(timeouts.tcp_established),
+            tcp_closing: millis(timeouts.tcp_closing),
+            udp: millis(timeouts.udp),
+            icmp: millis(timeouts.icmp),
+            other: millis(timeouts.other),
+            dropped: millis(timeouts.drop),
+            ..Timeouts::default()
+        },
+    }
+}
+
+/// Seeds for the flow table's hash, drawn by the hasher of the standard library.
+fn seeds() -> [u64; 4] {
+    use std::hash::BuildHasher;
+    [0u8, 1, 2, 3].map(|n| std::hash::RandomState::new().hash_one(n))
+}

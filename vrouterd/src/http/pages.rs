@@ -1,0 +1,147 @@
+//! One handler per page: which parameters it knows, which view it reads, which template shows it.
+
+use axum::Router;
+use axum::extract::{Path, RawQuery, State};
+use axum::http::Uri;
+use axum::response::Response;
+use axum::routing::get;
+use dataplane::ids::{VifName, VrfName};
+
+use super::chrome::{Chrome, Tab};
+use super::html::{
+    DropsPage, FlowForm, FlowsPage, LabelsPage, NextHopsPage, NodePage, RoutesPage, ServicesPage,
+    TunnelsPage, VifPage, VifsPage, VrfsPage, WorkersPage,
+};
+use super::problem::Problem;
+use super::query::{Format, Query};
+use super::render::Reader;
+use crate::view::{FlowFilter, StatusView, ViewSource, VifView};
+
+/// The pages.
+pub(super) fn routes() -> Router<Reader> {
+    Router::new()
+        .route(Tab::Node.path(), get(node))
+        .route(Tab::Vifs.path(), get(vifs))
+        .route("/vif/{name}", get(vif))
+        .route(Tab::Vrfs.path(), get(vrfs))
+        .route(Tab::Routes.path(), get(route_list))
+        .route(Tab::NextHops.path(), get(next_hops))
+        .route(Tab::Labels.path(), get(labels))
+        .route(Tab::Services.path(), get(services))
+        .route(Tab::Flows.path(), get(flows))
+        .route(Tab::Drops.path(), get(drops))
+        .route(Tab::Tunnels.path(), get(tunnels))
+        .route(Tab::Workers.path(), get(workers))
+}
+
+/// Answers for every other path.
+pub(super) async fn unknown(uri: Uri) -> Response {
+    let format = Query::parse(uri.query(), &[]).and_then(|query| query.format()).unwrap_or(Format::Html);
+    Problem::not_found(format!("There is no page {}.", uri.path())).respond(format)
+}
+
+async fn node(State(reader): State<Reader>, RawQuery(raw): RawQuery) -> Response {
+    let query = Query::parse(raw.as_deref(), &[]);
+    let read = |source: &dyn ViewSource, _: &Query| Ok(StatusView::read(source));
+    reader.answer(query, Tab::Node, read, |chrome, _, status| NodePage { chrome, status }).await
+}
+
+async fn vifs(State(reader): State<Reader>, RawQuery(raw): RawQuery) -> Response {
+    let query = Query::parse(raw.as_deref(), &[]);
+    let read = |source: &dyn ViewSource, _: &Query| Ok(source.vifs());
+    reader.answer(query, Tab::Vifs, read, |chrome, _, vifs| VifsPage { chrome, vifs }).await
+}
+
+async fn vif(State(reader): State<Reader>, Path(name): Path<String>, RawQuery(raw): RawQuery) -> Response {
+    let query = Query::parse(raw.as_deref(), &[]);
+    let read = move |source: &dyn ViewSource, _: &Query| {
+        source.vif(&VifName::from(name.as_str())).ok_or_else(|| {
+            Problem::not_found(format!("There is no vif {name:?} on this node; the page Vifs lists them."))
+        })
+    };
+    let page = |chrome: Chrome, _: &Query, vif: VifView| {
+        let title = format!("Vif {}", vif.name);
+        VifPage { chrome: Chrome { title, ..chrome }, vif }
+    };
+    reader.answer(query, Tab::Vifs, read, page).await
+}
+
+async fn vrfs(State(reader): State<Reader>, RawQuery(raw): RawQuery) -> Response {
+    let query = Query::parse(raw.as_deref(), &[]);
+    let read = |source: &dyn ViewSource, _: &Query| Ok(source.vrfs());
+    reader.answer(query, Tab::Vrfs, read, |chrome, _, vrfs| VrfsPage { chrome, vrfs }).await
+}
+
+async fn route_list(State(reader): State<Reader>, RawQuery(raw): RawQuery) -> Response {
+    let query = Query::parse(raw.as_deref(), &["vrf"]);
+    let read = |source: &dyn ViewSource, query: &Query| {
+        let vrf = query.text("vrf").map(VrfName::from);
+        Ok(source.routes(vrf.as_ref()))
+    };
+    let page = |chrome, query: &Query, routes| {
+        let vrf = query.text("vrf").unwrap_or_default().to_owned();
+        RoutesPage { chrome, vrf, routes }
+    };
+    reader.answer(query, Tab::Routes, read, page).await
+}
+
+async fn next_hops(State(reader): State<Reader>, RawQuery(raw): RawQuery) -> Response {
+    let query = Query::parse(raw.as_deref(), &[]);
+    let read = |source: &dyn ViewSource, _: &Query| Ok(source.next_hops());
+    let page = |chrome, _: &Query, next_hops| NextHopsPage { chrome, next_hops };
+    reader.answer(query, Tab::NextHops, read, page).await
+}
+
+async fn labels(State(reader): State<Reader>, RawQuery(raw): RawQuery) -> Response {
+    let query = Query::parse(raw.as_deref(), &[]);
+    let read = |source: &dyn ViewSource, _: &Query| Ok(source.labels());
+    reader.answer(query, Tab::Labels, read, |chrome, _, labels| LabelsPage { chrome, labels }).await
+}
+
+async fn services(State(reader): State<Reader>, RawQuery(raw): RawQuery) -> Response {
+    let query = Query::parse(raw.as_deref(), &[]);
+    let read = |source: &dyn ViewSource, _: &Query| Ok(source.services());
+    let page = |chrome, _: &Query, services| ServicesPage { chrome, services };
+    reader.answer(query, Tab::Services, read, page).await
+}
+
+async fn flows(State(reader): State<Reader>, RawQuery(raw): RawQuery) -> Response {
+    let query = Query::parse(raw.as_deref(), &["vif", "vrf", "proto", "addr", "port", "limit"]);
+    let read = |source: &dyn ViewSource, query: &Query| Ok(source.flows(&flow_filter(query)?));
+    let page = |chrome, query: &Query, view| FlowsPage { chrome, form: FlowForm::new(query), view };
+    reader.answer(query, Tab::Flows, read, page).await
+}
+
+fn flow_filter(query: &Query) -> Result<FlowFilter, Problem> {
+    let limit = query.value("limit")?.unwrap_or(FlowFilter::DEFAULT_LIMIT);
+    if limit == 0 || limit > FlowFilter::MAX_LIMIT {
+        let most = FlowFilter::MAX_LIMIT;
+        return Err(Problem::bad_request(format!("limit={limit}: write a number from 1 to {most}.")));
+    }
+    Ok(FlowFilter {
+        vif: query.text("vif").map(VifName::from),
+        vrf: query.text("vrf").map(VrfName::from),
+        protocol: query.value("proto")?,
+        address: query.value("addr")?,
+        port: query.value("port")?,
+        limit,
+    })
+}
+
+async fn drops(State(reader): State<Reader>, RawQuery(raw): RawQuery) -> Response {
+    let query = Query::parse(raw.as_deref(), &[]);
+    let read = |source: &dyn ViewSource, _: &Query| Ok(source.drops());
+    reader.answer(query, Tab::Drops, read, |chrome, _, drops| DropsPage { chrome, drops }).await
+}
+
+async fn tunnels(State(reader): State<Reader>, RawQuery(raw): RawQuery) -> Response {
+    let query = Query::parse(raw.as_deref(), &[]);
+    let read = |source: &dyn ViewSource, _: &Query| Ok(source.tunnels());
+    reader.answer(query, Tab::Tunnels, read, |chrome, _, tunnels| TunnelsPage { chrome, tunnels }).await
+}
+
+async fn workers(State(reader): State<Reader>, RawQuery(raw): RawQuery) -> Response {
+    let query = Query::parse(raw.as_deref(), &[]);
+    let read = |source: &dyn ViewSource, _: &Query| Ok(source.workers());
+    reader.answer(query, Tab::Workers, read, |chrome, _, workers| WorkersPage { chrome, workers }).await
+}

@@ -1,0 +1,115 @@
+//! The host's own interface: a veth pair that is attached like a pod's.
+
+use std::net::IpAddr;
+
+use dataplane::ids::Mac;
+use ipnet::IpNet;
+use rtnetlink::packet_core::{NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL};
+use rtnetlink::packet_route::RouteNetlinkMessage;
+use rtnetlink::packet_route::address::{AddressAttribute, AddressFlags, AddressMessage};
+use rtnetlink::packet_route::route::{
+    RouteAttribute, RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType,
+};
+
+use super::link::VethSpec;
+use super::{Devices, VethPair};
+use crate::kernel::client::family;
+use crate::kernel::error::KernelError;
+use crate::kernel::facts::IfIndex;
+
+/// How the host's interface shall be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VhostPlan {
+    /// Name of the host's side, as `vhost0`.
+    pub host_end: String,
+    /// Name of the side that is attached like a pod's port, as `vr-vhost1`.
+    pub node_end: String,
+    /// Ethernet address of the host's side.
+    pub mac: Mac,
+    /// Largest IP packet in bytes.
+    pub mtu: u32,
+    /// Addresses of the host's side.
+    pub addresses: Vec<IpNet>,
+    /// What the host reaches by it.
+    pub routes: Vec<HostRoute>,
+}
+
+/// A route of the host into the pods' network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HostRoute {
+    /// Destinations.
+    pub prefix: IpNet,
+    /// Gateway; without one the destinations are resolved on the link, and the engine answers.
+    pub gateway: Option<IpAddr>,
+}
+
+impl Devices {
+    /// Makes the host's interface with its addresses and routes, and sets it up.
+    ///
+    /// # Errors
+    /// [`KernelError::ForeignDevice`] when a name is taken, or what a request meets. Nothing is
+    /// left behind then.
+    pub async fn create_vhost(&self, plan: &VhostPlan) -> Result<VethPair, KernelError> {
+        let spec = VethSpec {
+            near: &plan.host_end,
+            far: &plan.node_end,
+            mtu: plan.mtu,
+            queues: 1,
+            near_mac: Some(plan.mac),
+        };
+        let pair = self.create_veth(&spec).await?;
+        match self.finish_vhost(plan, &pair).await {
+            Ok(()) => Ok(pair),
+            Err(error) => Err(self.undo(&pair, error).await),
+        }
+    }
+
+    async fn finish_vhost(&self, plan: &VhostPlan, pair: &VethPair) -> Result<(), KernelError> {
+        for device in [&pair.near, &pair.far] {
+            self.set_up(&device.name, device.index).await?;
+        }
+        let flags = NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL;
+        for address in &plan.addresses {
+            let operation = format!("add address {address} to {}", plan.host_end);
+            let message = RouteNetlinkMessage::NewAddress(address_message(pair.near.index, *address));
+            self.netlink.request(message, flags, &operation).await?;
+        }
+        for route in &plan.routes {
+            let operation = format!("add route {} to {}", route.prefix, plan.host_end);
+            let message = RouteNetlinkMessage::NewRoute(route_message(pair.near.index, route));
+            self.netlink.request(message, flags, &operation).await?;
+        }
+        Ok(())
+    }
+}
+
+fn address_message(index: IfIndex, address: IpNet) -> AddressMessage {
+    let mut message = AddressMessage::default();
+    message.header.family = family(address.addr());
+    message.header.prefix_len = address.prefix_len();
+    message.header.index = index.0;
+    message.attributes = vec![
+        AddressAttribute::Local(address.addr()),
+        AddressAttribute::Address(address.addr()),
+        // The engine vouches for addresses on this wire: nobody else is there to ask.
+        AddressAttribute::Flags(AddressFlags::Nodad),
+    ];
+    message
+}
+
+fn route_message(index: IfIndex, route: &HostRoute) -> RouteMessage {
+    let network = route.prefix.network();
+    let mut message = RouteMessage::default();
+    message.header = RouteHeader {
+        address_family: family(network),
+        destination_prefix_length: route.prefix.prefix_len(),
+        table: RouteHeader::RT_TABLE_MAIN,
+        protocol: RouteProtocol::Static,
+        scope: if route.gateway.is_some() { RouteScope::Universe } else { RouteScope::Link },
+        kind: RouteType::Unicast,
+        ..RouteHeader::default()
+    };
+    message.attributes = vec![RouteAttribute::Destination(network.into()), RouteAttribute::Oif(index.0)];
+    message.attributes.extend(route.gateway.map(|gateway| RouteAttribute::Gateway(gateway.into())));
+    message
+}

@@ -1,0 +1,39 @@
+//! What the operator sees: one set of plain structs that feeds the HTML pages, their JSON and the
+//! command line.
+//!
+//! ```text
+//! VifView -> VrfView -> RouteView -> NextHopView -> LabelView      every noun names the next one
+//!     \-> FlowView, ServiceView, DroppedPacket                     by the key of its page
+//! ```
+//!
+//! The structs are values: filled by the control code at the moment of asking, read by nobody
+//! while a packet is forwarded. Counters may be a batch old.
+
+mod decode;
+mod drops;
+mod flow;
+mod node;
+mod protocol;
+mod route;
+mod service;
+mod source;
+mod state;
+mod traffic;
+mod trouble;
+mod tunnel;
+mod vif;
+mod worker;
+
+pub use drops::{DropView, DroppedPacket, PortDrops, PortName};
+pub use flow::{Endpoint, FlowFilter, FlowSide, FlowView, FlowsView, TranslatedField, Translation};
+pub use node::{Attach, CopyMode, Counts, NodeView, QueueView, UplinkView};
+pub use protocol::{BadProtocol, Protocol};
+pub use route::{HopView, LabelTarget, LabelView, NextHopView, RouteHop, RouteOrigin, RouteView, VrfView};
+pub use service::{BackendView, ServicePortView, ServiceView};
+pub use source::ViewSource;
+pub use state::{Health, State};
+pub use traffic::{DropCount, PortView};
+pub use trouble::{StatusView, Subject, Trouble};
+pub use tunnel::{ReachView, TunnelView};
+pub use vif::{VifService, VifView};
+pub use worker::{RingView, UmemView, WorkerView};

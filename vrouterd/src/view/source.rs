@@ -1,0 +1,40 @@
+//! Where the views come from.
+
+use dataplane::ids::{VifName, VrfName};
+
+use super::{
+    DropView, FlowFilter, FlowsView, Health, LabelView, NextHopView, NodeView, RouteView, ServiceView,
+    TunnelView, VifView, VrfView, WorkerView,
+};
+
+/// Reads the state of the node. Called from threads that may block for a moment (a few at a time),
+/// never from a worker; must not wait for one either.
+pub trait ViewSource: Send + Sync + 'static {
+    /// The node as a whole.
+    fn node(&self) -> NodeView;
+    /// All interfaces, by name.
+    fn vifs(&self) -> Vec<VifView>;
+    /// One interface.
+    fn vif(&self, name: &VifName) -> Option<VifView>;
+    /// All routing tables, by name.
+    fn vrfs(&self) -> Vec<VrfView>;
+    /// Routes of one VRF or of all, by VRF and prefix.
+    fn routes(&self, vrf: Option<&VrfName>) -> Vec<RouteView>;
+    /// All next hops, by id.
+    fn next_hops(&self) -> Vec<NextHopView>;
+    /// All labels this node has given out, in their order.
+    fn labels(&self) -> Vec<LabelView>;
+    /// All services, by VRF and address.
+    fn services(&self) -> Vec<ServiceView>;
+    /// Flow pairs that match, at most `filter.limit` of them.
+    fn flows(&self, filter: &FlowFilter) -> FlowsView;
+    /// All drop reasons in the order of [`dataplane::drop::DropReason::ALL`], those with zero too.
+    fn drops(&self) -> Vec<DropView>;
+    /// All workers.
+    fn workers(&self) -> Vec<WorkerView>;
+    /// All tunnel endpoints, by address.
+    fn tunnels(&self) -> Vec<TunnelView>;
+    /// Whether the process lives and whether packets can flow. Called on the HTTP thread itself, so
+    /// that a probe is answered however busy the pages are; must return at once.
+    fn health(&self) -> Health;
+}

@@ -1,0 +1,48 @@
+//! One interface.
+
+use std::net::IpAddr;
+
+use dataplane::ids::{Mac, VifName, VifSlot, VrfName};
+
+use super::{DroppedPacket, PortView, ServicePortView, State};
+
+/// An interface of a pod or of the host.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct VifView {
+    /// Unique name on the node.
+    pub name: VifName,
+    /// Node end of its veth pair.
+    pub ifname: String,
+    /// VLAN id on the trunk; `None` until it is attached.
+    pub slot: Option<VifSlot>,
+    /// Its routing table.
+    pub vrf: VrfName,
+    /// Addresses the pod may use.
+    pub addresses: Vec<IpAddr>,
+    /// The pod's Ethernet address.
+    pub mac: Mac,
+    /// MPLS label other nodes use for it, 20 bits.
+    pub label: u32,
+    /// Largest IP packet in bytes.
+    pub mtu: u16,
+    /// Whether packets can reach it.
+    #[serde(flatten)]
+    pub state: State,
+    /// Packets, bytes and drops since the daemon started.
+    pub traffic: PortView,
+    /// Most recent drops, newest first.
+    pub last_drops: Vec<DroppedPacket>,
+    /// Services it is a backend of.
+    pub services: Vec<VifService>,
+    /// Flow pairs it takes part in.
+    pub flows: u64,
+}
+
+/// A service as seen from one of its backends.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct VifService {
+    /// The ClusterIP.
+    pub address: IpAddr,
+    /// What it answers on.
+    pub ports: Vec<ServicePortView>,
+}
