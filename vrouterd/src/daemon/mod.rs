@@ -33,10 +33,8 @@ const HOUSEKEEPING: Duration = Duration::from_secs(1);
 pub fn run(path: &Path) -> Result<(), DaemonError> {
     let config = config::load(path)?;
     preflight::check_capabilities()?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(DaemonError::Runtime)?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(DaemonError::Runtime)?;
     runtime.block_on(serve(path, config))
 }
 

@@ -39,7 +39,8 @@ const HOST_NODE_END: &str = "vr-vhost1";
 /// Brings everything up. On an error what was made is taken back.
 pub(super) async fn start(path: &Path, config: Config) -> Result<Control, DaemonError> {
     if let Err(missing) = xdp_prog::preflight() {
-        let list: Vec<_> = missing.iter().map(|missing| format!("{}: {}", missing.what, missing.remedy)).collect();
+        let list: Vec<_> =
+            missing.iter().map(|missing| format!("{}: {}", missing.what, missing.remedy)).collect();
         return Err(DaemonError::KernelFeature(list.join("; ")));
     }
     let lock = NamespaceLock::take()?;
@@ -57,7 +58,8 @@ pub(super) async fn start(path: &Path, config: Config) -> Result<Control, Daemon
     let found = find_uplink(&facts, &config.node.uplink.value, config.node.tunnel_address.value);
     let uplink = found.map_err(|fault| DaemonError::KernelFeature(fault.to_string()))?;
 
-    let made = devices.create_trunk(&TrunkPlan::new(TRUNK_MTU, u32::from(config.engine.workers.value))).await?;
+    let made =
+        devices.create_trunk(&TrunkPlan::new(TRUNK_MTU, u32::from(config.engine.workers.value))).await?;
     let started = after_trunk(path, config, &made, uplink, &facts, &devices, netlink, &watch).await;
     match started {
         Ok(parts) => Ok(Control::new(parts, devices, watch, lock)),
@@ -99,7 +101,11 @@ async fn after_trunk(
     let plan = engine_plan(&config, far.get(), uplink, devices.rx_queues(&physical).await?);
     let attached = fabric.attach(index_of(uplink.physical.0)?, xdp_preference(config.engine.attach))?;
     if let Some(reason) = &attached.fallback_reason {
-        tracing::warn!(interface = physical, reason, "the driver has no native XDP for us; generic mode is slower");
+        tracing::warn!(
+            interface = physical,
+            reason,
+            "the driver has no native XDP for us; generic mode is slower"
+        );
     }
     trunk.attach_trunk1(far, XdpPreference::PreferNative)?;
     let engine = Engine::start(&plan, &publisher, &shared, &mut fabric, &mut trunk)?;
@@ -150,12 +156,14 @@ async fn after_trunk(
 
 /// The vifs and where they are plugged in.
 pub(super) fn plugs(config: &Config) -> BTreeMap<VifName, Plug> {
-    let host = config.host.iter().map(|host| {
-        (host.vif_name(), Plug { ifname: HOST_NODE_END.to_owned(), kind: PortKind::Host })
-    });
-    let pods = config.vifs.iter().map(|vif| {
-        (vif.name.clone(), Plug { ifname: vif.ifname.value.clone(), kind: PortKind::Pod })
-    });
+    let host = config
+        .host
+        .iter()
+        .map(|host| (host.vif_name(), Plug { ifname: HOST_NODE_END.to_owned(), kind: PortKind::Host }));
+    let pods = config
+        .vifs
+        .iter()
+        .map(|vif| (vif.name.clone(), Plug { ifname: vif.ifname.value.clone(), kind: PortKind::Pod }));
     host.chain(pods).collect()
 }
 
@@ -186,7 +194,8 @@ pub(super) fn fabric_config(config: &Config, vlan: Option<u16>) -> FabricConfig 
 
 /// MTU of the uplink as the tunnel sees it.
 pub(super) fn uplink_mtu(facts: &KernelFacts, uplink: UplinkDevices) -> u16 {
-    let mtus = [uplink.physical, uplink.layer3].map(|index| facts.links.get(&index).map_or(0, |link| link.mtu));
+    let mtus =
+        [uplink.physical, uplink.layer3].map(|index| facts.links.get(&index).map_or(0, |link| link.mtu));
     u16::try_from(mtus.into_iter().min().unwrap_or(0)).unwrap_or(u16::MAX)
 }
 
@@ -231,22 +240,21 @@ fn xdp_preference(attach: Attach) -> XdpPreference {
 }
 
 fn table_config(config: &Config) -> TableConfig {
-    let timeouts = &config.timeouts;
+    let wanted = &config.timeouts;
     let millis = |time: std::time::Duration| Millis(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+    let mut timeouts = Timeouts::default();
+    timeouts.tcp_opening = millis(wanted.tcp_opening);
+    timeouts.tcp_established = millis(wanted.tcp_established);
+    timeouts.tcp_closing = millis(wanted.tcp_closing);
+    timeouts.udp = millis(wanted.udp);
+    timeouts.icmp = millis(wanted.icmp);
+    timeouts.other = millis(wanted.other);
+    timeouts.dropped = millis(wanted.drop);
     TableConfig {
         max_pairs: config.engine.flows,
         max_per_owner: config.engine.flows_per_vif,
         max_owners: VifSlot::TABLE as u16,
-        timeouts: Timeouts {
-            tcp_opening: millis(timeouts.tcp_opening),
-            tcp_established: millis(timeouts.tcp_established),
-            tcp_closing: millis(timeouts.tcp_closing),
-            udp: millis(timeouts.udp),
-            icmp: millis(timeouts.icmp),
-            other: millis(timeouts.other),
-            dropped: millis(timeouts.drop),
-            ..Timeouts::default()
-        },
+        timeouts,
     }
 }
 

@@ -31,7 +31,10 @@ pub struct IoGauge {
 impl IoGauge {
     /// Frames in the rings of all sockets, by ring.
     pub fn in_rings(&self) -> impl Iterator<Item = FrameCounts> + '_ {
-        self.sockets.iter().filter_map(|socket| socket.statistics.as_ref()).map(|statistics| statistics.frames)
+        self.sockets
+            .iter()
+            .filter_map(|socket| socket.statistics.as_ref())
+            .map(|statistics| statistics.frames)
     }
 }
 

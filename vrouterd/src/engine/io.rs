@@ -72,7 +72,7 @@ impl PacketIo for XskIo {
         if frame.set_extent(extent.start, extent.len).is_err() {
             // An extent outside the chunk would be a defect of the pipeline; an empty frame is
             // refused by the kernel and counted there.
-            drop(frame.set_extent(self.umem.headroom(), 0));
+            let _ = frame.set_extent(self.umem.headroom(), 0);
         }
     }
 
@@ -106,7 +106,8 @@ impl PacketIo for XskIo {
     fn wait(&mut self, timeout: Duration) {
         let sockets = std::iter::once(&self.trunk).chain(&self.uplinks).filter_map(Socket::fd);
         let ready = self.poll.wait(std::iter::once(self.wake.as_fd()).chain(sockets), timeout);
-        let failed = (1..=self.uplinks.len() + 1).any(|place| self.poll.readiness(place) == Readiness::Failed);
+        let failed =
+            (1..=self.uplinks.len() + 1).any(|place| self.poll.readiness(place) == Readiness::Failed);
         if failed || ready.is_err() {
             // A failed descriptor is ready at once and for ever; do not spin on it.
             std::thread::sleep(Duration::from_millis(10));

@@ -147,7 +147,8 @@ impl Engine {
             enter("trunk", &socket, |queue, fd| trunk.set_socket(queue, fd))?;
             let own = |socket: &mut Socket| socket.queue() as usize % count == index;
             let uplinks: Vec<Socket> = uplinks.extract_if(.., own).collect();
-            let pool = umem.take_pool(plan.frames).map_err(|source| socket_error("share out the UMEM", source))?;
+            let pool =
+                umem.take_pool(plan.frames).map_err(|source| socket_error("share out the UMEM", source))?;
             let gauges = Arc::new(GaugeBoard::default());
             let (wake, waker) = std::io::pipe()?;
             let io = XskIo::new(umem.clone(), pool, socket, uplinks, wake, Arc::clone(&gauges));
