@@ -111,14 +111,14 @@ build_network() {
         wait_for "$name serves HTTP" inside "$name" curl -sf -m 1 http://127.0.0.1:8080/
     done
     cat <<'EOF'
-   client    web-1   stranger          web-2    web-3
-  10.0.1.2  10.0.1.3  10.0.1.2       10.0.2.2  10.0.2.3
-  VRF blue  VRF blue VRF green       VRF blue  VRF blue        ClusterIP 10.96.0.10:80
-     |         |         |              |         |            -> port 8080 of web-1, web-2, web-3
-   +-+---------+---------+-+         +--+---------+--+
-   |  node-a   172.30.0.1  |---------|  172.30.0.2   node-b  |
-   +-----------------------+   MPLS  +---------------+
-                             over UDP
+    client      web-1     stranger          web-2      web-3
+   10.0.1.2    10.0.1.3   10.0.1.2         10.0.2.2   10.0.2.3
+   VRF blue    VRF blue   VRF green        VRF blue   VRF blue
+      |           |           |                |          |
+  +---+-----------+-----------+---+        +---+----------+---+
+  | node-a             172.30.0.1 |--------| 172.30.0.2 node-b|
+  +-------------------------------+        +------------------+
+  Service 10.96.0.10:80 -> port 8080 of web-1, web-2 and web-3
 EOF
 }
 
@@ -127,7 +127,7 @@ start_vrouters() {
     vrouter node-b
     for name in node-a node-b; do
         wait_for "the vrouter of $name is ready" inside "$name" curl -sf -m 1 http://127.0.0.1:8085/readyz
-        echo "$name: $(grep -o 'ready.*' "$work/$name.log" | tail -n 1) (log: $work/$name.log)"
+        echo "$name is ready, its log is $work/$name.log"
     done
     wait_for "node-a reaches node-b" inside client ping -c 1 -W 1 10.0.2.2
 }

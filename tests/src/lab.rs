@@ -37,6 +37,8 @@ pub struct Node {
     daemon: Option<Daemon>,
     /// Where it is.
     pub namespace: Namespace,
+    /// Pods whose interfaces are not made yet.
+    late: Vec<String>,
     config: PathBuf,
     state_dir: PathBuf,
     log: PathBuf,
@@ -74,7 +76,10 @@ impl Lab {
         fabric.ip("link add bridge mtu 1600 type bridge\nlink set bridge up\n");
         let mut lab = Self { plan, nodes: BTreeMap::new(), pods: BTreeMap::new(), fabric, directory };
         for node in lab.plan.nodes.clone() {
-            let made = Node::new(&node, &format!("{prefix}-{}", node.name), &lab.directory.0);
+            let mut made = Node::new(&node, &format!("{prefix}-{}", node.name), &lab.directory.0);
+            let late =
+                lab.plan.pods.iter().filter(|pod| pod.node == node.name && pod.plugged == Plugged::Later);
+            made.late = late.map(|pod| pod.name.clone()).collect();
             made.join(&node, &lab.fabric);
             lab.nodes.insert(node.name, made);
         }
@@ -167,6 +172,7 @@ impl Node {
             name: plan.name.clone(),
             daemon: None,
             namespace: Namespace::new(netns),
+            late: Vec::new(),
             config: file(".toml"),
             state_dir: file(""),
             log: file(".log"),
@@ -197,16 +203,21 @@ impl Node {
         self.daemon = Some(Daemon::start(&self.namespace, &self.config, &self.log));
     }
 
-    /// Waits until the daemon can carry packets.
+    /// Waits until the daemon is ready and nothing is down, but vifs whose interfaces come later.
     ///
     /// # Panics
-    /// When it ends instead, or is not ready within twenty seconds.
+    /// When it ends instead, or that takes more than twenty seconds.
     pub fn wait_ready(&mut self) {
         within(START, "the daemon is ready", || {
             if let Some(status) = self.daemon_mut().ended() {
                 panic!("the daemon has ended: {status}");
             }
             self.get("/readyz").is_ok_and(|answer| answer.status == 200).then_some(())
+        });
+        within(START, "the daemon has no trouble", || {
+            let status = self.json("/");
+            let expected = |trouble: &Value| self.late.iter().any(|pod| trouble["name"] == **pod);
+            status["troubles"].as_array().expect("a list").iter().all(expected).then_some(())
         });
     }
 
@@ -280,7 +291,9 @@ impl Node {
     /// # Panics
     /// When they are not to be had.
     pub fn metrics(&self) -> Metrics {
-        Metrics::parse(&self.get("/metrics").expect("the daemon answers").body)
+        let answer = self.get("/metrics").expect("the daemon answers");
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        Metrics::parse(&answer.body)
     }
 
     fn generation(&self) -> u64 {

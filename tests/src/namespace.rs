@@ -5,6 +5,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::AsFd as _;
 use std::process::{Command, Output};
+use std::sync::Mutex;
 use std::thread;
 use std::time::Duration;
 
@@ -14,6 +15,9 @@ use crate::command;
 
 /// How long a socket waits for the other side before a test fails.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The first `ip netns add` of a machine mounts /run/netns, and two at once get into each other's way.
+static ADDING: Mutex<()> = Mutex::new(());
 
 /// A network namespace; gone when the value goes.
 #[derive(Debug)]
@@ -28,7 +32,10 @@ impl Namespace {
     /// When it cannot be made, as without root.
     pub fn new(name: &str) -> Self {
         assert!(rustix::process::geteuid().is_root(), "namespace tests need root: run them by `make test`");
-        command::run(&["ip", "netns", "add", name]);
+        {
+            let _one_at_a_time = ADDING.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            command::run(&["ip", "netns", "add", name]);
+        }
         let namespace = Self { name: name.to_owned() };
         namespace.within(|| {
             for interfaces in ["all", "default"] {

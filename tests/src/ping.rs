@@ -14,7 +14,7 @@ const COUNT: usize = 3;
 impl Pings {
     /// Sends three echo requests, each awaited for at most a second.
     pub(crate) fn send(from: &Namespace, to: &str) -> Self {
-        let output = from.attempt(&format!("ping -n -c {COUNT} -i 0.1 -W 1 -w 4 {to}"));
+        let output = from.attempt(&format!("ping -n -c {COUNT} -i 0.1 -W 1 {to}"));
         Self::read(&String::from_utf8_lossy(&output.stdout))
     }
 

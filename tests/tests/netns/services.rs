@@ -50,12 +50,15 @@ fn serve(lab: &Lab, pods: &[&str]) -> Vec<Server> {
 
 #[test]
 fn tcp_spreads_over_local_and_remote_backends() {
-    let lab = Lab::start("service-tcp", three_backends());
+    let lab = Lab::start("service-tcp", three_backends().pod("client-b", "node-b"));
     let _servers = serve(&lab, &["web-1", "web-2", "web-3"]);
-    let client = lab.pod("client");
-    ["client", "web-1", "web-2", "web-3"].iter().for_each(|name| assert_offloads_are_on(lab.pod(name)));
-    spread(|| tcp_visit(client, &format!("10.96.0.10:{PORT}")));
-    spread(|| tcp_visit(client, &format!("[fd00:96::10]:{PORT}")));
+    for name in ["client", "client-b", "web-1", "web-2", "web-3"] {
+        assert_offloads_are_on(lab.pod(name));
+    }
+    for client in ["client", "client-b"] {
+        spread(|| tcp_visit(lab.pod(client), &format!("10.96.0.10:{PORT}")));
+        spread(|| tcp_visit(lab.pod(client), &format!("[fd00:96::10]:{PORT}")));
+    }
 }
 
 #[test]
