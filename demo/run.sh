@@ -12,6 +12,8 @@ work=/run/vr-demo
 cluster_ip=10.96.0.10
 visits=60
 bold='' plain=''
+# Where the shown text goes, also while a command's output is thrown away.
+exec 3>&1
 if [[ -t 1 ]]; then bold=$'\e[1m' plain=$'\e[0m'; fi
 
 heading() { printf '\n%s%s%s\n' "$bold" "$*" "$plain"; }
@@ -197,7 +199,7 @@ finish() {
     if [[ $code -eq 0 && ${KEEP:-} == 1 ]]; then
         try_it
     else
-        heading "Removing everything"
+        heading "Removing everything" >&3
         remove
     fi
     exit "$code"

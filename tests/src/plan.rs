@@ -1,7 +1,5 @@
 //! What a network shall look like: names and numbers only, nothing is made here.
 
-use crate::namespace::Namespace;
-
 /// A whole network.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -258,29 +256,6 @@ impl NodePlan {
     /// IPv6 address of its uplink, in a /64.
     pub(crate) fn uplink_ip6(&self) -> String {
         format!("fd00:30::{}", self.number)
-    }
-}
-
-impl PodPlan {
-    /// Makes the pod's interface: a veth whose one end stays on the node.
-    pub(crate) fn plug(&self, node: &Namespace, pod: &Namespace) {
-        node.ip(&format!(
-            "link add {ifname} type veth peer name eth0 netns {pod}\n\
-             link set {ifname} up\n",
-            ifname = self.ifname(),
-            pod = pod.name(),
-        ));
-        pod.ip(&format!(
-            "link set eth0 address {mac} mtu 1500 up\n\
-             address add {ip}/32 dev eth0\n\
-             route add 169.254.1.1 dev eth0 scope link\n\
-             route add default via 169.254.1.1\n\
-             address add {ip6}/128 dev eth0 nodad\n\
-             route add default via fe80::1 dev eth0\n",
-            mac = self.mac,
-            ip = self.ip,
-            ip6 = self.ip6,
-        ));
     }
 }
 

@@ -22,7 +22,11 @@ fn two_workers_share_the_queues_of_the_uplink() {
         assert_eq!(queues.as_array().unwrap().len(), 2, "{queues}");
         let workers = lab.node(node).json("/workers");
         let worked = |worker: &Value| worker["flow_hits"].as_u64().unwrap() > 0;
-        assert_eq!(workers.as_array().unwrap().iter().filter(|worker| worked(worker)).count(), 2, "{workers}");
+        assert_eq!(
+            workers.as_array().unwrap().iter().filter(|worker| worked(worker)).count(),
+            2,
+            "{workers}"
+        );
     }
 }
 
