@@ -52,10 +52,8 @@ impl Lab {
 
     fn make_nodes(&mut self, prefix: &str) {
         for plan in &self.plan.nodes {
-            let of_node = self.plan.pods.iter().filter(|pod| pod.node == plan.name);
-            let late =
-                of_node.filter(|pod| pod.plugged == Plugged::Later).map(|pod| pod.name.clone()).collect();
-            let node = Node::new(plan, &format!("{prefix}-{}", plan.name), late, &self.directory.0);
+            let down = self.plan.expected_down(&plan.name);
+            let node = Node::new(plan, &format!("{prefix}-{}", plan.name), down, &self.directory.0);
             node.join(plan, &self.fabric);
             self.nodes.insert(plan.name.clone(), node);
         }

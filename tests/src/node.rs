@@ -22,21 +22,21 @@ pub struct Node {
     daemon: Option<Daemon>,
     /// Where it is.
     pub namespace: Namespace,
-    /// Pods whose interfaces are not made yet.
-    late: Vec<String>,
+    /// Names of what is down by intention: vifs whose interfaces come later, services without backends.
+    expected_down: Vec<String>,
     config: PathBuf,
     state_dir: PathBuf,
     log: PathBuf,
 }
 
 impl Node {
-    pub(crate) fn new(plan: &NodePlan, netns: &str, late: Vec<String>, directory: &Path) -> Self {
+    pub(crate) fn new(plan: &NodePlan, netns: &str, expected_down: Vec<String>, directory: &Path) -> Self {
         let file = |suffix: &str| directory.join(format!("{}{suffix}", plan.name));
         Self {
             name: plan.name.clone(),
             daemon: None,
             namespace: Namespace::new(netns),
-            late,
+            expected_down,
             config: file(".toml"),
             state_dir: file(""),
             log: file(".log"),
@@ -67,7 +67,7 @@ impl Node {
         self.daemon = Some(Daemon::start(&self.namespace, &self.config, &self.log));
     }
 
-    /// Waits until the daemon is ready and nothing is down, but vifs whose interfaces come later.
+    /// Waits until the daemon is ready and nothing is down by accident.
     ///
     /// # Panics
     /// When it ends instead, or that takes more than twenty seconds.
@@ -80,7 +80,7 @@ impl Node {
         });
         within(START, "the daemon has no trouble", || {
             let status = self.json("/");
-            let expected = |trouble: &Value| self.late.iter().any(|pod| trouble["name"] == **pod);
+            let expected = |trouble: &Value| self.expected_down.iter().any(|name| trouble["name"] == **name);
             status["troubles"].as_array().expect("a list").iter().all(expected).then_some(())
         });
     }

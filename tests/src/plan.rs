@@ -209,7 +209,7 @@ impl Plan {
         self.pods.iter_mut().find(|pod| pod.name == name).expect("the plan has the pod")
     }
 
-    /// A service in the VRF `blue`.
+    /// A service in the VRF `blue`; it may have no backends.
     #[must_use]
     pub fn service(mut self, name: &str, ports: &[ServicePort], backends: &[&str]) -> Self {
         let number = 10 + self.services.len();
@@ -230,6 +230,15 @@ impl Plan {
     pub fn backends(&mut self, service: &str) -> &mut Vec<String> {
         let plan = self.services.iter_mut().find(|plan| plan.name == service);
         &mut plan.expect("the plan has the service").backends
+    }
+
+    /// Names, as the index page has them, of what is down on a node by intention: vifs whose interfaces come
+    /// later, and services without backends.
+    pub(crate) fn expected_down(&self, node: &str) -> Vec<String> {
+        let late = self.pods.iter().filter(|pod| pod.node == node && pod.plugged == Plugged::Later);
+        let empty = self.services.iter().filter(|service| service.backends.is_empty());
+        let addresses = empty.flat_map(|service| [service.ip.clone(), service.ip6.clone()]);
+        late.map(|pod| pod.name.clone()).chain(addresses).collect()
     }
 
     pub(crate) fn node(&self, name: &str) -> &NodePlan {

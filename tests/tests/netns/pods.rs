@@ -57,3 +57,15 @@ fn vrfs_with_equal_addresses_stay_apart() {
     assert!(red.namespace.connect_within("10.0.2.2:8080", Duration::from_secs(1)).is_err());
     eventually(2, "the drops are counted", || lab.node("node-a").metrics().drops("no_route") >= 3.0);
 }
+
+#[test]
+fn a_ping_that_may_take_one_hop_only_is_told_so_by_the_gateway() {
+    let lab = Lab::start("ttl", Plan::two_nodes().pod("left", "node-a").pod("right", "node-b"));
+    for (to, says) in [("10.0.2.2", "Time to live exceeded"), ("fd00:2::2", "Time exceeded: Hop limit")] {
+        let output = lab.pod("left").namespace.attempt(&format!("ping -n -c 1 -t 1 -W 1 {to}"));
+        let shown = String::from_utf8_lossy(&output.stdout);
+        assert!(shown.contains(says), "{shown}");
+        assert!(lab.pod("left").ping(to).ttl() == 63);
+    }
+    assert_eq!(lab.node("node-a").metrics().drops("ttl_exceeded"), 2.0);
+}

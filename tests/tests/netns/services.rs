@@ -1,8 +1,9 @@
 //! ClusterIPs, over TCP and UDP, from the client's own node and from another.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 
-use tests::{Greeting, Lab, Pod, Server, echo, tcp_greeting, udp_greeting};
+use tests::{Greeting, Lab, Pod, Server, echo, tcp, tcp_greeting, udp, udp_greeting};
 
 use crate::{PORT, TARGET, remote_backend, three_backends};
 
@@ -112,11 +113,28 @@ fn a_pod_reaches_itself_through_its_service() {
     }
 }
 
+/// Asserts that `address` answers TCP and UDP as a closed port does: at once, and by a refusal.
+fn assert_refused(client: &Pod, address: &str) {
+    let error = client.namespace.connect(address).expect_err("a closed port takes no connection");
+    assert_eq!(error.kind(), ErrorKind::ConnectionRefused, "TCP to {address}: {error}");
+    let own = if address.starts_with('[') { "[::]:0" } else { "0.0.0.0:0" };
+    let socket = client.namespace.udp(own);
+    socket.connect(address).unwrap();
+    socket.send(b"anybody?").unwrap();
+    let error = socket.recv(&mut [0; 16]).expect_err("nobody answers");
+    assert_eq!(error.kind(), ErrorKind::ConnectionRefused, "UDP to {address}: {error}");
+}
+
 #[test]
-fn a_port_that_nothing_is_behind_is_counted() {
-    let lab = Lab::start("service-port", remote_backend());
-    let stream =
-        lab.pod("client").namespace.connect_within("10.96.0.10:81", std::time::Duration::from_secs(1));
-    assert!(stream.is_err(), "somebody answers on a port that the service does not have");
-    assert!(lab.node("node-a").metrics().drops("service_port_unmapped") >= 1.0);
+fn ports_that_nothing_is_behind_are_closed_ports() {
+    let plan = remote_backend().service("empty", &[tcp(PORT, TARGET), udp(PORT, TARGET)], &[]);
+    let lab = Lab::start("service-closed", plan);
+    let client = lab.pod("client");
+    let node = lab.node("node-a");
+    for (unmapped, empty) in [("10.96.0.10:81", "10.96.0.11:80"), ("[fd00:96::10]:81", "[fd00:96::11]:80")] {
+        assert_refused(client, unmapped);
+        assert_refused(client, empty);
+    }
+    assert_eq!(node.metrics().drops("service_port_unmapped"), 4.0);
+    assert_eq!(node.metrics().drops("service_no_backend"), 4.0);
 }
