@@ -81,7 +81,7 @@ pub struct Vif {
 impl Vif {
     /// Whether the pod may use this address.
     pub fn has_address(&self, family: Family, addr: Addr) -> bool {
-        self.addresses.iter().any(|own| *own == (family, addr))
+        self.addresses.contains(&(family, addr))
     }
 
     /// Whether packets reach the pod.

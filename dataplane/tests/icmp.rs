@@ -1,5 +1,7 @@
 //! ICMP: what the vrouter tells senders, and errors of others through the translation.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops where it goes wrong")]
+
 mod support;
 
 use dataplane::desired::{Desired, Transport};

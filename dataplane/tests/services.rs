@@ -1,5 +1,7 @@
 //! Services: spread over backends, kept choices, hairpin, local backends, and what is refused.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops where it goes wrong")]
+
 mod support;
 
 use dataplane::desired::{Desired, Link, Transport};

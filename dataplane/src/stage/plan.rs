@@ -35,13 +35,13 @@ impl First<'_> {
         match self.ingress {
             Ingress::Vif(slot) => {
                 let vif = self.snapshot.vif(slot).ok_or(DropReason::UnknownVif)?;
-                self.from_vif(vif)
+                self.plan_from_vif(vif)
             }
-            Ingress::Fabric { target, peer } => self.from_fabric(target, peer),
+            Ingress::Fabric { target, peer } => self.plan_from_fabric(target, peer),
         }
     }
 
-    fn from_vif(&self, vif: &Vif) -> Result<NewPair, DropReason> {
+    fn plan_from_vif(&self, vif: &Vif) -> Result<NewPair, DropReason> {
         let tuple = self.key.tuple;
         if !vif.has_address(tuple.family, tuple.src) {
             return Err(DropReason::SpoofedSource);
@@ -83,7 +83,7 @@ impl First<'_> {
         })
     }
 
-    fn from_fabric(&self, target: LabelTarget, peer: TunnelId) -> Result<NewPair, DropReason> {
+    fn plan_from_fabric(&self, target: LabelTarget, peer: TunnelId) -> Result<NewPair, DropReason> {
         let tuple = self.key.tuple;
         let (vrf, decision) = match target {
             LabelTarget::Vif(slot) => {

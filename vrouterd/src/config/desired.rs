@@ -46,6 +46,7 @@ impl Config {
                 udp_port: self.node.udp_port,
                 legacy_udp_port: self.node.legacy_udp_port,
                 outer: self.node.outer.clone(),
+                mss_clamp: self.node.mss_clamp,
                 explicit_null_vrf: self.node.explicit_null_vrf.clone(),
             },
             vrfs: self.vrfs.iter().map(|name| Vrf { name: name.clone(), label: None }).collect(),

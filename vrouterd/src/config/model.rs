@@ -4,7 +4,7 @@ use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use std::path::PathBuf;
 
-use dataplane::desired::{Hop, OuterOptions, Route, ServicePort};
+use dataplane::desired::{Hop, MssClamp, OuterOptions, Route, ServicePort};
 use dataplane::ids::{Mac, VifName, VrfName};
 use encap::Label;
 use ipnet::IpNet;
@@ -51,6 +51,8 @@ pub struct Node {
     pub legacy_udp_port: Option<u16>,
     /// VRF of packets with an explicit null label.
     pub explicit_null_vrf: Option<VrfName>,
+    /// What is done about the segment size of TCP connections that cross a tunnel.
+    pub mss_clamp: MssClamp,
     /// Outer header details.
     pub outer: OuterOptions,
 }

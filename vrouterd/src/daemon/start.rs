@@ -91,7 +91,8 @@ async fn after_trunk(
     let publisher = Publisher::new(compiler.compile(&desired)?);
     let epoch = Instant::now();
     let flows = Arc::new(FlowTable::new(table_config(&config), seeds()));
-    let shared = Shared { flows: Arc::clone(&flows), spread: RandomState::new(), epoch };
+    let shared =
+        Shared { flows: Arc::clone(&flows), spread: RandomState::new(), limiter: Arc::default(), epoch };
 
     let (near, far) = (index_of(trunk_pair.near.index.0)?, index_of(trunk_pair.far.index.0)?);
     let mut trunk = Trunk::load(TcPreference::PreferTcx)?;

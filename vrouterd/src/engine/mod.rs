@@ -13,6 +13,7 @@ use af_xdp::{Pages, RingSizes, Socket, SocketConfig, Umem, UmemConfig, ZeroCopy}
 use ahash::RandomState;
 use dataplane::counters::WorkerCounters;
 use dataplane::droplog::DropLog;
+use dataplane::limiter::AnswerLimiter;
 use dataplane::publish::Publisher;
 use dataplane::worker::{Continue, Idle, Worker, WorkerParts};
 use flow_table::FlowTable;
@@ -65,6 +66,8 @@ pub struct Shared {
     pub flows: Arc<FlowTable>,
     /// Hash for ECMP choices.
     pub spread: RandomState,
+    /// How many answers each vif may cause.
+    pub limiter: Arc<AnswerLimiter>,
     /// Start of the daemon: zero of the flow table's time.
     pub epoch: Instant,
 }
@@ -238,6 +241,7 @@ impl EnginePlan {
             spread: shared.spread.clone(),
             counters: Arc::clone(&counters),
             drops: Arc::clone(&drops),
+            limiter: Arc::clone(&shared.limiter),
             batch: self.batch,
             idle: self.idle,
         };

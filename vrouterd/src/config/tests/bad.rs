@@ -44,7 +44,7 @@ const CHANGED: &[(&str, &str, &str)] = &[
         "uplnk = \"eth0\"",
         "f:1:1: node: the key `uplink` is missing: add uplink = \"eth0\", the interface to the other nodes\n\
          f:3:1: node: unknown key \"uplnk\" (did you mean \"uplink\"?): remove it, or use one of name, uplink, \
-         tunnel_address, state_dir, udp_port, legacy_udp_port, explicit_null_vrf, dont_fragment, dscp, udp6_checksum",
+         tunnel_address, state_dir, udp_port, legacy_udp_port, explicit_null_vrf, mss_clamp, dont_fragment, dscp, udp6_checksum",
     ),
     (
         "tunnel_address = \"172.30.0.1\"",

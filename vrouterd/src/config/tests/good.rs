@@ -130,6 +130,7 @@ fn every_key_reaches_the_desired_state() {
                 dscp: DscpMode::Fixed(46),
                 udp6_checksum: Udp6Checksum::Zero,
             },
+            mss_clamp: dataplane::desired::MssClamp::On,
             explicit_null_vrf: Some("green".into()),
         },
         vrfs: ["blue", "green"].map(|name| Vrf { name: name.into(), label: None }).into(),

@@ -134,6 +134,7 @@ impl Node {
             spread: ahash::RandomState::with_seeds(5, 6, 7, 8),
             counters: Arc::clone(&counters),
             drops: Arc::clone(&drops),
+            limiter: std::sync::Arc::default(),
             batch: 64,
             idle: Idle::Sleep,
         };
