@@ -13,8 +13,9 @@ use crate::ids::VifSlot;
 use crate::io::{PacketIo, Side};
 use crate::limiter::AnswerLimiter;
 use crate::packet::Packet;
-use crate::pipeline::{Pipeline, Prepared, Verdict, Way};
+use crate::pipeline::Pipeline;
 use crate::publish::SnapshotCache;
+use crate::verdict::{Prepared, Verdict, Way};
 
 /// What a worker shares with the rest of the process.
 #[derive(Debug)]
@@ -137,6 +138,7 @@ impl<Io: PacketIo> Worker<Io> {
             spread: &parts.spread,
             counters: &parts.counters,
             limiter: &parts.limiter,
+            drops: &parts.drops,
             now,
         };
         for frame in &mut self.frames {
@@ -153,9 +155,6 @@ impl<Io: PacketIo> Worker<Io> {
             let (buffer, extent) = self.io.open(&mut frame);
             let mut packet = Packet::new(buffer, extent);
             let verdict = pipeline.finish(&prepared, hash, &mut packet, self.outer_id);
-            if let Verdict::Drop { vif, reason } | Verdict::Reject { vif, reason, .. } = verdict {
-                parts.drops.record(now, vif, reason, packet.bytes());
-            }
             let extent = packet.extent();
             self.io.set_extent(&mut frame, extent);
             carry_out(&mut self.io, &parts.counters, side, frame, verdict, extent.len);

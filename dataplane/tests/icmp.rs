@@ -1,6 +1,11 @@
 //! ICMP: what the vrouter tells senders, and errors of others through the translation.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops where it goes wrong")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test stops where it goes wrong"
+)]
 
 mod support;
 

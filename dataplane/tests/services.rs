@@ -1,6 +1,11 @@
 //! Services: spread over backends, kept choices, hairpin, local backends, and what is refused.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops where it goes wrong")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test stops where it goes wrong"
+)]
 
 mod support;
 
@@ -46,8 +51,11 @@ fn from_fabric(label: u32, src: [u8; 4], dst: [u8; 4], ports: (u16, u16)) -> Vec
     frame
 }
 
+/// An address with a port.
+type Endpoint = ([u8; 4], u16);
+
 /// VLAN, source and destination of a frame to a vif; its checksums must be right.
-fn seen(frame: &[u8]) -> (u16, ([u8; 4], u16), ([u8; 4], u16)) {
+fn seen(frame: &[u8]) -> (u16, Endpoint, Endpoint) {
     let sliced = SlicedPacket::from_ethernet(frame).unwrap();
     let vlan = sliced.vlan_ids().first().unwrap().value();
     let Some(NetSlice::Ipv4(ip)) = sliced.net else { panic!("not IPv4: {frame:02x?}") };

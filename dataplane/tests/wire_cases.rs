@@ -1,7 +1,12 @@
 //! The cases of the wire specification on literal bytes, checksums included; every counter that
 //! may move is named. The bytes were computed apart from this code.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops where it goes wrong")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test stops where it goes wrong"
+)]
 
 mod support;
 

@@ -8,8 +8,8 @@ use super::resolve::{Decision, Prefer, Query, Scope, resolve};
 use crate::drop::DropReason;
 use crate::ecmp::{FlowSpread, Target};
 use crate::ids::{TunnelId, VifSlot, VrfId};
-use crate::pipeline::Ingress;
 use crate::snapshot::{LabelTarget, Snapshot, Vif};
+use crate::verdict::Ingress;
 
 /// What a flow that is derived again shall keep, as far as the new snapshot allows.
 #[derive(Clone, Copy, Debug)]
