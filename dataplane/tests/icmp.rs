@@ -250,6 +250,7 @@ fn a_client_of_another_node_is_told_through_its_tunnel() {
         ("uplink.tx", 1),
         ("generated", 1),
         ("misses", 1),
+        ("pairs", 1),
         ("pod.service_port_unmapped", 1),
     ]);
 }

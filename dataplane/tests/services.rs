@@ -235,8 +235,12 @@ fn what_a_service_refuses_is_counted() {
     let to_port = |port| from_vif(1, mac, [11, 1, 1, 1], [14, 1, 1, 100], (4000, port));
     let mut node = Node::new(&pods(1));
     let output = node.step(Side::Trunk, &to_port(8080));
-    let told = [("pod1.rx", 1), ("pod1.tx", 1), ("generated", 1), ("misses", 1)];
+    let told = [("pod1.rx", 1), ("pod1.tx", 1), ("generated", 1), ("misses", 1), ("pairs", 1)];
     output.assert_moved(&[&told[..], &[("pod1.service_port_unmapped", 1)]].concat());
+
+    // The refusal is remembered for a while, and forgotten when the service changes.
+    let again = node.step(Side::Trunk, &to_port(8080));
+    assert_eq!((again.moved["hits"], again.moved["pod1.service_port_unmapped"]), (1, 1));
 
     let mut empty = pods(1);
     empty.services[0].backends.clear();

@@ -410,6 +410,7 @@ fn assert_refused(output: &Output, reset: &str) {
         ("uplink.rx", 1),
         ("pod.service_port_unmapped", 1),
         ("misses", 1),
+        ("pairs", 1),
         ("generated", 1),
         ("uplink.tx", 1),
     ]);

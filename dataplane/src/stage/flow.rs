@@ -44,7 +44,13 @@ impl Pipeline<'_> {
 
     /// Makes the pair for a first packet; the packet itself is never lost to that.
     fn admit(&self, flow: &Flow, keep: Option<Keep>) -> Result<(Action, Rewrite), DropReason> {
-        let mut pair = self.first(flow.ingress, flow.key, keep).plan()?;
+        let first = self.first(flow.ingress, flow.key, keep);
+        let mut pair = first.plan().inspect_err(|reason| {
+            if let Some(refusal) = first.refusal(*reason) {
+                // Without room for it the flow is refused just the same.
+                let _ = self.flows.insert(&refusal, self.now);
+            }
+        })?;
         for attempt in 0..PORT_ATTEMPTS {
             match self.flows.insert(&pair, self.now) {
                 Ok(hit) | Err(InsertError::Exists(hit)) => {

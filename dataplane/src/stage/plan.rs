@@ -41,6 +41,34 @@ impl First<'_> {
         }
     }
 
+    /// A pair that remembers for a short while that this flow was refused, so that the operator
+    /// sees it and its next packets cost no lookup. Only for refusals that a service or a policy
+    /// makes: others are about a packet, not about a flow.
+    pub(crate) fn refusal(&self, reason: DropReason) -> Option<NewPair> {
+        match reason {
+            DropReason::ServiceNoBackend | DropReason::ServicePortUnmapped => {}
+            _ => return None,
+        }
+        let slot = self.ingress.vif()?;
+        let vif = self.snapshot.vif(slot)?;
+        let source = match self.ingress {
+            Ingress::Vif(_) => Source::Vif,
+            Ingress::Fabric { peer, .. } => Source::Tunnel(peer.0),
+        };
+        let action = Action {
+            output: Output::Drop { reason: reason as u8 },
+            ttl: Ttl::Keep,
+            source,
+            depends: self.dependency(vif.vrf).ok()?,
+        };
+        let answer = FlowKey { tuple: self.key.tuple.reversed(), ..self.key };
+        Some(NewPair {
+            forward: Half { key: self.key, action },
+            reverse: Half { key: answer, action: Action { source: Source::Any, ..action } },
+            owner: slot.get(),
+        })
+    }
+
     fn plan_from_vif(&self, vif: &Vif) -> Result<NewPair, DropReason> {
         let tuple = self.key.tuple;
         if !vif.has_address(tuple.family, tuple.src) {
@@ -85,18 +113,21 @@ impl First<'_> {
 
     fn plan_from_fabric(&self, target: LabelTarget, peer: TunnelId) -> Result<NewPair, DropReason> {
         let tuple = self.key.tuple;
-        let (vrf, decision) = match target {
+        let vrf = match target {
+            LabelTarget::Vif(slot) => self.snapshot.vif(slot).ok_or(DropReason::InvalidLabel)?.vrf,
+            LabelTarget::Vrf(vrf) => vrf,
+        };
+        let back = self.way_back(vrf, peer)?;
+        let decision = match target {
             LabelTarget::Vif(slot) => {
-                let vif = self.snapshot.vif(slot).ok_or(DropReason::InvalidLabel)?;
-                (vif.vrf, self.labelled(vif)?)
+                self.labelled(self.snapshot.vif(slot).ok_or(DropReason::InvalidLabel)?)?
             }
             LabelTarget::Vrf(vrf) => {
                 let prefer = self.keep.map_or(Prefer::Hash, |keep| Prefer::Current(keep.target));
                 let query = Query { tuple: &tuple, spread: self.spread, prefer, scope: Scope::Local };
-                (vrf, resolve(self.snapshot, vrf, &query)?)
+                resolve(self.snapshot, vrf, &query)?
             }
         };
-        let back = self.way_back(vrf, peer)?;
         let slot = match decision.target {
             Target::Vif(slot) => slot,
             Target::Tunnel { .. } => return Err(DropReason::TunnelLoop),
