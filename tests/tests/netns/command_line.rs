@@ -10,19 +10,19 @@ use crate::remote_backend;
 /// Exit code for a mistake of the operator.
 const MISTAKE: Option<i32> = Some(2);
 
+/// Runs `vrouterd <subcommand>` on the node, with its configuration.
+fn vrouterd_on(node: &Node, subcommand: &str) -> Output {
+    let program = vrouterd();
+    let mut command = node.namespace.command(program.to_str().unwrap());
+    command.args([subcommand, "--config"]).arg(node.config()).output().unwrap()
+}
+
 fn check(node: &Node) -> Output {
-    Command::new(vrouterd()).arg("check").arg("--config").arg(node.config()).output().unwrap()
+    vrouterd_on(node, "check")
 }
 
 fn run(node: &Node) -> Output {
-    let program = vrouterd();
-    node.namespace
-        .command(program.to_str().unwrap())
-        .arg("run")
-        .arg("--config")
-        .arg(node.config())
-        .output()
-        .unwrap()
+    vrouterd_on(node, "run")
 }
 
 fn rewrite(node: &Node, from: &str, to: &str) {
@@ -52,7 +52,7 @@ fn check_accepts_what_the_other_tests_run_and_names_mistakes() {
 }
 
 #[test]
-fn run_refuses_what_the_node_does_not_have_before_it_changes_anything() {
+fn what_the_node_does_not_have_is_refused_before_anything_is_changed() {
     let lab = Lab::new("refuse", remote_backend());
     let node = lab.node("node-a");
     let before = node.namespace.links();
@@ -64,6 +64,7 @@ fn run_refuses_what_the_node_does_not_have_before_it_changes_anything() {
     ];
     for (from, to, key) in mistakes {
         rewrite(node, from, to);
+        refuses(&check(node), node, key);
         refuses(&run(node), node, key);
         fs::write(node.config(), &good).unwrap();
     }
