@@ -215,7 +215,11 @@ fn fabric(desired: &Desired, explicit_null: Option<VrfId>) -> Fabric {
         },
         explicit_null,
         link,
-        mtu,
+        inner_mtu: mtu.saturating_sub(match desired.node.tunnel_address {
+            IpAddr::V4(_) => encap::OVERHEAD_V4,
+            IpAddr::V6(_) => encap::OVERHEAD_V6,
+        }),
+        mss_clamp: desired.node.mss_clamp,
     }
 }
 

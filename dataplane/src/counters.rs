@@ -168,6 +168,8 @@ pub struct WorkerCounters {
     pub generated: Counter,
     /// Packets that were meant for the vrouter itself and ended there (answered requests).
     pub consumed: Counter,
+    /// ICMP errors and resets not sent because their vif had caused too many.
+    pub answers_suppressed: Counter,
     /// Flow lookups that found a pair.
     pub flow_hits: Counter,
     /// Flow lookups that went through the slow path.
@@ -193,6 +195,7 @@ impl WorkerCounters {
             ports: (0..VifSlot::TABLE).map(|_| PortCounters::default()).collect(),
             generated: Counter::default(),
             consumed: Counter::default(),
+            answers_suppressed: Counter::default(),
             flow_hits: Counter::default(),
             flow_misses: Counter::default(),
             flow_revalidations: Counter::default(),

@@ -39,8 +39,20 @@ pub struct Node {
     pub legacy_udp_port: Option<u16>,
     /// Outer header details.
     pub outer: OuterOptions,
+    /// What is done about the segment size of TCP connections that cross a tunnel.
+    pub mss_clamp: MssClamp,
     /// VRF in which packets with an explicit null label (0 or 2, RFC 3032) are delivered.
     pub explicit_null_vrf: Option<VrfName>,
+}
+
+/// Whether the maximum segment size in SYN segments is lowered to what fits the tunnel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum MssClamp {
+    /// In both directions.
+    #[default]
+    On,
+    /// Never; path MTU discovery has to do.
+    Off,
 }
 
 /// Options of the outer headers we send.

@@ -63,6 +63,7 @@ reasons! {
     ServiceNoBackend = "service_no_backend": "The service has no backend that is up.",
     ServicePortUnmapped = "service_port_unmapped": "The service address has no such port or protocol.",
     NatPortExhausted = "nat_port_exhausted": "No free source port for the translation.",
+    IcmpRedirect = "icmp_redirect": "An ICMP redirect or source quench; the vrouter is the only router a pod needs.",
     IcmpErrorUnmatched = "icmp_error_unmatched": "An ICMP error that quotes no live flow.",
     FragmentTiny = "fragment_tiny": "The first fragment does not hold the whole transport header, or one begins inside it (RFC 1858, RFC 3128).",
     FragmentOverflow = "fragment_overflow": "The datagram would be longer than 65535 bytes.",

@@ -13,6 +13,7 @@ pub mod ecmp;
 pub mod fib;
 pub mod ids;
 pub mod io;
+pub mod limiter;
 pub mod memory;
 pub mod packet;
 pub mod pipeline;

@@ -17,16 +17,20 @@ use flow_table::{
 };
 
 use crate::counters::WorkerCounters;
+use crate::desired::MssClamp;
 use crate::drop::DropReason;
 use crate::ecmp::{FlowSpread, Target};
 use crate::ids::{TunnelId, VifId, VifSlot, VrfId};
 use crate::io::Side;
+use crate::limiter::AnswerLimiter;
 use crate::packet::Packet;
 use crate::packet::ip::{Fragment, Ip};
-use crate::packet::l4::L4;
+use crate::packet::l4::{EchoKind, L4};
 use crate::snapshot::{LabelTarget, Snapshot};
-use crate::stage::plan::{First, Keep};
-use crate::stage::{arp, egress, fabric_in, neighbour, rewrite, trunk_in};
+use crate::stage::egress::{self, Exit};
+use crate::stage::icmp_error::Quote;
+use crate::stage::plan::{self, First, Keep};
+use crate::stage::{arp, echo, fabric_in, mss, neighbour, reject, rewrite, trunk_in};
 
 /// Where a packet came in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +44,16 @@ pub enum Ingress {
         /// The node.
         peer: TunnelId,
     },
+}
+
+impl Ingress {
+    /// The vif that sent the packet, or that its label names.
+    fn vif(self) -> Option<VifSlot> {
+        match self {
+            Ingress::Vif(slot) | Ingress::Fabric { target: LabelTarget::Vif(slot), .. } => Some(slot),
+            Ingress::Fabric { target: LabelTarget::Vrf(_), .. } => None,
+        }
+    }
 }
 
 /// An IP packet that wants a flow.
@@ -83,27 +97,38 @@ impl Prepared {
     /// The vif that a drop is laid to.
     fn vif(&self) -> Option<VifSlot> {
         match self {
-            Prepared::Flow(Flow { ingress: Ingress::Vif(slot), .. })
-            | Prepared::Flow(Flow {
-                ingress: Ingress::Fabric { target: LabelTarget::Vif(slot), .. }, ..
-            })
-            | Prepared::Arp { vif: slot }
-            | Prepared::NeighbourSolicitation { vif: slot, .. } => Some(*slot),
-            Prepared::Flow(Flow { ingress: Ingress::Fabric { target: LabelTarget::Vrf(_), .. }, .. }) => None,
+            Prepared::Flow(flow) => flow.ingress.vif(),
+            Prepared::Arp { vif } | Prepared::NeighbourSolicitation { vif, .. } => Some(*vif),
             Prepared::Drop { vif, .. } => *vif,
         }
     }
 }
 
+/// Where a frame leaves the node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// To a vif over the trunk.
+    Vif(VifSlot),
+    /// To another node over the uplink.
+    Tunnel(TunnelId),
+}
+
 /// How a packet ends: exactly one of these for each that was received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Sent to a vif over the trunk.
-    ToVif(VifSlot),
-    /// Sent to another node over the uplink.
-    ToTunnel(TunnelId),
-    /// Consumed; the frame now holds the vrouter's own answer to a vif.
-    Answer(VifSlot),
+    /// Sent on.
+    Send(Way),
+    /// Consumed; the frame now holds the vrouter's own answer.
+    Answer(Way),
+    /// Dropped; the frame now holds the vrouter's own message about it to the sender.
+    Reject {
+        /// The vif the drop is laid to; none when the packet named no vif.
+        vif: Option<VifSlot>,
+        /// Why.
+        reason: DropReason,
+        /// Where the message goes.
+        answer: Way,
+    },
     /// Consumed: it was for the vrouter and asks for no answer.
     Consumed,
     /// Dropped.
@@ -113,6 +138,33 @@ pub enum Verdict {
         /// Why.
         reason: DropReason,
     },
+}
+
+/// What stops a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Halt {
+    /// A drop.
+    Drop(DropReason),
+    /// It is larger than the way out takes.
+    TooBig {
+        /// What would fit, in bytes.
+        mtu: usize,
+    },
+}
+
+impl From<DropReason> for Halt {
+    fn from(reason: DropReason) -> Self {
+        Halt::Drop(reason)
+    }
+}
+
+impl Halt {
+    fn reason(self) -> DropReason {
+        match self {
+            Halt::Drop(reason) => reason,
+            Halt::TooBig { .. } => DropReason::FrameTooBig,
+        }
+    }
 }
 
 /// What the stages of one batch work with.
@@ -126,6 +178,8 @@ pub struct Pipeline<'a> {
     pub spread: &'a RandomState,
     /// The worker's counters.
     pub counters: &'a WorkerCounters,
+    /// How many answers each vif may cause.
+    pub limiter: &'a AnswerLimiter,
     /// The time of the batch.
     pub now: Millis,
 }
@@ -133,6 +187,23 @@ pub struct Pipeline<'a> {
 /// Flow key context of packets that are looked up in a VRF; vif ids stay below it.
 pub(crate) fn vrf_context(vrf: VrfId) -> Context {
     Context(VRF_CONTEXT | u32::from(vrf.0))
+}
+
+/// Whose packets the flow keys of a context are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ContextOwner {
+    /// Packets from this vif, and those that other nodes send to its label.
+    Vif(VifId),
+    /// Packets that other nodes send to the label of this VRF.
+    Vrf(VrfId),
+}
+
+/// Reads the context of a flow key.
+pub fn context_owner(Context(context): Context) -> ContextOwner {
+    match context & VRF_CONTEXT {
+        0 => ContextOwner::Vif(VifId(context)),
+        _ => ContextOwner::Vrf(VrfId(context as u16)),
+    }
 }
 
 const VRF_CONTEXT: u32 = 1 << 31;
@@ -161,13 +232,29 @@ impl Pipeline<'_> {
         packet: &mut Packet<'_>,
         outer_id: u16,
     ) -> Verdict {
-        let verdict = match prepared {
-            Prepared::Flow(flow) => self.forward(flow, hash, packet, outer_id),
+        let answered = match prepared {
+            Prepared::Flow(flow) => return self.finish_flow(flow, hash, packet, outer_id),
             Prepared::Arp { vif } => arp::answer(self.snapshot, *vif, packet),
             Prepared::NeighbourSolicitation { vif, ip } => neighbour::answer(self.snapshot, *vif, ip, packet),
             Prepared::Drop { reason, .. } => Err(*reason),
         };
-        verdict.unwrap_or_else(|reason| Verdict::Drop { vif: prepared.vif(), reason })
+        answered.unwrap_or_else(|reason| Verdict::Drop { vif: prepared.vif(), reason })
+    }
+
+    fn finish_flow(&self, flow: &Flow, hash: FlowHash, packet: &mut Packet<'_>, outer_id: u16) -> Verdict {
+        let outcome = match flow.ip.l4 {
+            L4::Echo(EchoKind::Request) if self.is_for_gateway(flow) => self.echo(flow, packet),
+            L4::IcmpError => self.relay_error(flow, packet, outer_id).map(Verdict::Send),
+            L4::IcmpRefused => Err(DropReason::IcmpRedirect.into()),
+            _ => self.forward(flow, hash, packet, outer_id).map(Verdict::Send),
+        };
+        outcome.unwrap_or_else(|halt| {
+            let (vif, reason) = (flow.ingress.vif(), halt.reason());
+            match self.reject(flow, halt, hash, packet, outer_id) {
+                Some(answer) => Verdict::Reject { vif, reason, answer },
+                None => Verdict::Drop { vif, reason },
+            }
+        })
     }
 
     fn forward(
@@ -176,16 +263,96 @@ impl Pipeline<'_> {
         hash: FlowHash,
         packet: &mut Packet<'_>,
         outer_id: u16,
-    ) -> Result<Verdict, DropReason> {
+    ) -> Result<Way, Halt> {
         if flow.ip.fragment == Fragment::Later {
-            return Err(DropReason::FragmentUnsupported);
+            return Err(DropReason::FragmentUnsupported.into());
         }
         let (action, translation) = self.decide(flow, hash)?;
         let mut ip = flow.ip;
         rewrite::check_ttl(&ip, action.ttl)?;
         let exit = egress::open(self.snapshot, action.output, packet.len())?;
+        self.clamp_segment_size(flow, &exit, packet);
         rewrite::apply(packet.bytes_mut(), &mut ip, action.ttl, &translation);
-        exit.leave(packet, &ip, hash, outer_id)
+        Ok(exit.leave(packet, &ip, hash, outer_id)?)
+    }
+
+    /// Where a tunnel is on the way, both ends must learn what fits it.
+    fn clamp_segment_size(&self, flow: &Flow, exit: &Exit<'_>, packet: &mut Packet<'_>) {
+        let opens = matches!(flow.ip.l4, L4::Tcp(segment) if segment.flags & mss::SYN != 0);
+        let crosses = matches!((flow.ingress, exit), (Ingress::Fabric { .. }, _) | (_, Exit::Tunnel { .. }));
+        if opens && crosses && self.snapshot.fabric.mss_clamp == MssClamp::On {
+            mss::clamp(packet.bytes_mut(), &flow.ip, self.snapshot.fabric.inner_mtu);
+        }
+    }
+
+    fn is_for_gateway(&self, flow: &Flow) -> bool {
+        let Ingress::Vif(slot) = flow.ingress else { return false };
+        let (family, tuple) = (flow.ip.tuple.family, &flow.ip.tuple);
+        self.snapshot
+            .vif(slot)
+            .is_some_and(|vif| vif.is_gateway(family, tuple.dst) && vif.has_address(family, tuple.src))
+    }
+
+    fn echo(&self, flow: &Flow, packet: &mut Packet<'_>) -> Result<Verdict, Halt> {
+        let Ingress::Vif(slot) = flow.ingress else { return Err(DropReason::NotForUs.into()) };
+        let ip = echo::reply(packet, &flow.ip);
+        let exit = egress::open(self.snapshot, Output::Vif { slot: slot.get() }, packet.len())?;
+        Ok(Verdict::Answer(exit.leave(packet, &ip, FlowHash(0), 0)?))
+    }
+
+    /// An ICMP error goes where the answers of the flow go that it speaks of.
+    fn relay_error(&self, flow: &Flow, packet: &mut Packet<'_>, outer_id: u16) -> Result<Way, Halt> {
+        let quote = Quote::parse(packet.bytes(), &flow.ip).ok_or(DropReason::MalformedL4)?;
+        let key = FlowKey { context: flow.key.context, tuple: quote.tuple.reversed() };
+        let hash = self.flows.hash(&key);
+        let known = self.flows.lookup(hash, &key).filter(|hit| self.is_current(&hit.action));
+        let hit = known.ok_or(DropReason::IcmpErrorUnmatched)?;
+        if !came_from(flow.ingress, hit.action.source) {
+            return Err(DropReason::TunnelSourceMismatch.into());
+        }
+        if let Ingress::Vif(slot) = flow.ingress {
+            let (family, src) = (flow.ip.tuple.family, flow.ip.tuple.src);
+            if !self.snapshot.vif(slot).is_some_and(|vif| vif.has_address(family, src)) {
+                return Err(DropReason::SpoofedSource.into());
+            }
+        }
+        let mut ip = flow.ip;
+        rewrite::check_ttl(&ip, hit.action.ttl)?;
+        let exit = egress::open(self.snapshot, hit.action.output, packet.len())?;
+        quote.translate(packet.bytes_mut(), &mut ip, &hit.rewrite);
+        rewrite::apply(packet.bytes_mut(), &mut ip, hit.action.ttl, &NO_REWRITE);
+        Ok(exit.leave(packet, &ip, hash, outer_id)?)
+    }
+
+    /// Turns a packet that goes no further into a message to its sender, where there is one to
+    /// send and the vif has not caused too many.
+    fn reject(
+        &self,
+        flow: &Flow,
+        halt: Halt,
+        hash: FlowHash,
+        packet: &mut Packet<'_>,
+        outer_id: u16,
+    ) -> Option<Way> {
+        let vif = self.snapshot.vif(flow.ingress.vif()?)?;
+        let (family, src) = (flow.ip.tuple.family, flow.ip.tuple.src);
+        let towards = match flow.ingress {
+            Ingress::Vif(slot) if vif.has_address(family, src) => Output::Vif { slot: slot.get() },
+            Ingress::Vif(_) => return None,
+            Ingress::Fabric { peer, .. } => {
+                plan::output(self.first(flow.ingress, flow.key, None).way_back(vif.vrf, peer).ok()?)
+            }
+        };
+        if !reject::concerns(halt, &flow.ip) {
+            return None;
+        }
+        if !self.limiter.allow(vif.slot, self.now) {
+            self.counters.answers_suppressed.add(1);
+            return None;
+        }
+        let ip = reject::build(halt, &flow.ip, vif.gateway(family), packet)?;
+        let exit = egress::open(self.snapshot, towards, packet.len()).ok()?;
+        exit.leave(packet, &ip, hash, outer_id).ok()
     }
 
     /// What to do with a packet: what its flow says, or what a new flow will say.
@@ -319,17 +486,14 @@ impl Pipeline<'_> {
 
     /// Where the first packet of a flow came in, read back from its key.
     fn ingress_of(&self, forward: &FlowKey, source: Source) -> Option<Ingress> {
-        let Context(context) = forward.context;
-        let vif = self.snapshot.vif_by_id(VifId(context)).map(|vif| vif.slot);
-        match source {
-            Source::Vif | Source::Any => vif.map(Ingress::Vif),
-            Source::Tunnel(peer) => {
-                let target = match context & VRF_CONTEXT {
-                    0 => LabelTarget::Vif(vif?),
-                    _ => LabelTarget::Vrf(VrfId(context as u16)),
-                };
-                Some(Ingress::Fabric { target, peer: TunnelId(peer) })
-            }
+        let target = match context_owner(forward.context) {
+            ContextOwner::Vif(id) => LabelTarget::Vif(self.snapshot.vif_by_id(id)?.slot),
+            ContextOwner::Vrf(vrf) => LabelTarget::Vrf(vrf),
+        };
+        match (source, target) {
+            (Source::Tunnel(peer), target) => Some(Ingress::Fabric { target, peer: TunnelId(peer) }),
+            (Source::Vif | Source::Any, LabelTarget::Vif(slot)) => Some(Ingress::Vif(slot)),
+            (Source::Vif | Source::Any, LabelTarget::Vrf(_)) => None,
         }
     }
 }

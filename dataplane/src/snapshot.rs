@@ -8,7 +8,7 @@ use ahash::RandomState;
 use encap::{Label, Ports, Template, ZeroChecksum6};
 use flow_table::{Addr, Family};
 
-use crate::desired::{Link, Reach};
+use crate::desired::{Link, MssClamp, Reach};
 use crate::fib::Vrf;
 use crate::ids::{Mac, TunnelId, VifId, VifName, VifSlot, VrfId};
 
@@ -40,8 +40,10 @@ pub struct Fabric {
     pub explicit_null: Option<VrfId>,
     /// State of the uplink.
     pub link: Link,
-    /// Largest outer IP packet, in bytes.
-    pub mtu: usize,
+    /// Largest inner IP packet, in bytes: the uplink's MTU without the outer headers.
+    pub inner_mtu: usize,
+    /// Whether SYN segments are made to announce no more than fits.
+    pub mss_clamp: MssClamp,
 }
 
 impl Fabric {
@@ -90,6 +92,12 @@ impl Vif {
     /// Whether this is our own address towards the pod.
     pub fn is_gateway(&self, family: Family, addr: Addr) -> bool {
         self.gateways.contains(&(family, addr))
+    }
+
+    /// Our own address towards the pod.
+    pub fn gateway(&self, family: Family) -> Addr {
+        let own = self.gateways.iter().find(|(of, _)| *of == family);
+        own.map_or(Addr(0), |(_, addr)| *addr)
     }
 
     /// The pod's first address of a family.

@@ -11,8 +11,9 @@ use crate::drop::DropReason;
 use crate::droplog::DropLog;
 use crate::ids::VifSlot;
 use crate::io::{PacketIo, Side};
+use crate::limiter::AnswerLimiter;
 use crate::packet::Packet;
-use crate::pipeline::{Pipeline, Prepared, Verdict};
+use crate::pipeline::{Pipeline, Prepared, Verdict, Way};
 use crate::publish::SnapshotCache;
 
 /// What a worker shares with the rest of the process.
@@ -28,6 +29,8 @@ pub struct WorkerParts {
     pub counters: Arc<WorkerCounters>,
     /// Where this worker leaves dropped packets.
     pub drops: Arc<DropLog>,
+    /// How many answers each vif may cause.
+    pub limiter: Arc<AnswerLimiter>,
     /// Most frames taken from one side at once.
     pub batch: usize,
     /// What to do when there is nothing to do.
@@ -133,6 +136,7 @@ impl<Io: PacketIo> Worker<Io> {
             flows: &parts.flows,
             spread: &parts.spread,
             counters: &parts.counters,
+            limiter: &parts.limiter,
             now,
         };
         for frame in &mut self.frames {
@@ -149,7 +153,7 @@ impl<Io: PacketIo> Worker<Io> {
             let (buffer, extent) = self.io.open(&mut frame);
             let mut packet = Packet::new(buffer, extent);
             let verdict = pipeline.finish(&prepared, hash, &mut packet, self.outer_id);
-            if let Verdict::Drop { vif, reason } = verdict {
+            if let Verdict::Drop { vif, reason } | Verdict::Reject { vif, reason, .. } = verdict {
                 parts.drops.record(now, vif, reason, packet.bytes());
             }
             let extent = packet.extent();
@@ -183,34 +187,45 @@ fn carry_out<Io: PacketIo>(
     verdict: Verdict,
     len: usize,
 ) {
-    let (side, vif) = match verdict {
-        Verdict::ToVif(slot) => (Side::Trunk, Some(slot)),
-        Verdict::ToTunnel(_) => (Side::Uplink, None),
-        Verdict::Answer(slot) => {
+    let way = match verdict {
+        Verdict::Send(way) => way,
+        Verdict::Answer(way) => {
             counters.consumed.add(1);
             counters.generated.add(1);
-            (Side::Trunk, Some(slot))
+            way
+        }
+        Verdict::Reject { vif, reason, answer } => {
+            dropped(counters, from, vif, reason);
+            counters.generated.add(1);
+            answer
         }
         Verdict::Consumed => {
             counters.consumed.add(1);
             return io.recycle(frame);
         }
         Verdict::Drop { vif, reason } => {
-            let port = match (vif, from) {
-                (Some(slot), _) => counters.vif(slot),
-                (None, Side::Trunk) => counters.trunk(),
-                (None, Side::Uplink) => counters.uplink(),
-            };
-            port.drop(reason);
+            dropped(counters, from, vif, reason);
             return io.recycle(frame);
         }
     };
-    let port = vif.map_or(counters.uplink(), |slot| counters.vif(slot));
+    let (side, port, len) = match way {
+        Way::Vif(slot) => (Side::Trunk, counters.vif(slot), len.saturating_sub(TAG)),
+        Way::Tunnel(_) => (Side::Uplink, counters.uplink(), len),
+    };
     match io.send(side, frame) {
-        Ok(()) => port.tx.count(if side == Side::Trunk { len.saturating_sub(TAG) } else { len }),
+        Ok(()) => port.tx.count(len),
         Err(frame) => {
             port.drop(DropReason::TxRingFull);
             io.recycle(frame);
         }
     }
+}
+
+fn dropped(counters: &WorkerCounters, from: Side, vif: Option<VifSlot>, reason: DropReason) {
+    let port = match (vif, from) {
+        (Some(slot), _) => counters.vif(slot),
+        (None, Side::Trunk) => counters.trunk(),
+        (None, Side::Uplink) => counters.uplink(),
+    };
+    port.drop(reason);
 }

@@ -394,6 +394,20 @@ fn case_5_a_corrupt_checksum_stays_corrupt() {
     assert_eq!(only(&output.trunk), expected);
 }
 
+/// The client is told with a reset, as a host with a closed port would.
+#[track_caller]
+fn assert_refused(output: &Output, reset: &str) {
+    assert!(output.trunk.is_empty());
+    assert_tunnelled(only(&output.uplink), reset);
+    output.assert_moved(&[
+        ("uplink.rx", 1),
+        ("pod.service_port_unmapped", 1),
+        ("misses", 1),
+        ("generated", 1),
+        ("uplink.tx", 1),
+    ]);
+}
+
 #[test]
 fn case_5_a_port_that_is_not_mapped() {
     let frame = "0200000001010200000001020800 \
@@ -402,9 +416,13 @@ fn case_5_a_port_that_is_not_mapped() {
          0001913e \
          45000028123440003e060e340c0101030e010164 \
          03e800b400000001000000005002ffff8edd0000";
-    let output = case_5_node().step(Side::Uplink, &hex(frame));
-    assert_nothing_sent(&output);
-    output.assert_moved(&[("uplink.rx", 1), ("pod.service_port_unmapped", 1), ("misses", 1)]);
+    let reset = "0200000001020200000001010800 \
+         45c0004800010000401163e00a0101010a010102 \
+         000019eb00340000 \
+         0001e140 \
+         45c000280000400040061da80e0101640c010103 \
+         00b403e80000000000000002501400008eca0000";
+    assert_refused(&case_5_node().step(Side::Uplink, &hex(frame)), reset);
 }
 
 #[test]
@@ -463,9 +481,13 @@ fn case_6_the_ipv6_twin() {
          0001913e \
          600000000014063efd000012000000000000000000000003fd000014000000000000000000000100 \
          03e800b400000001000000005002ffffb01b0000";
-    let output = case_5_node().step(Side::Uplink, &hex(unmapped));
-    assert_nothing_sent(&output);
-    output.assert_moved(&[("uplink.rx", 1), ("pod.service_port_unmapped", 1), ("misses", 1)]);
+    let reset = "0200000001020200000001010800 \
+         45c0005c00010000401163cc0a0101010a010102 \
+         000019eb00480000 \
+         0001e140 \
+         6c00000000140640fd000014000000000000000000000100fd000012000000000000000000000003 \
+         00b403e8000000000000000250140000b0080000";
+    assert_refused(&case_5_node().step(Side::Uplink, &hex(unmapped)), reset);
 }
 
 #[test]

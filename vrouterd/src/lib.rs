@@ -2,7 +2,8 @@
 //!
 //! * [`config`] reads and judges the file, [`kernel`] knows the machine, [`daemon`] folds both into
 //!   the desired state that `dataplane` compiles, and [`engine`] runs the workers.
-//! * [`state`] is what of it all can be looked at, [`view`] how it looks, [`http`] who serves it.
+//! * [`state`] is what of it all can be looked at, [`view`] how it looks (`source` fills the views),
+//!   [`http`] who serves it.
 
 pub mod cli;
 pub mod config;
@@ -12,5 +13,6 @@ pub mod http;
 pub mod kernel;
 pub mod log;
 pub mod preflight;
+mod source;
 pub mod state;
 pub mod view;

@@ -8,8 +8,8 @@ use arc_swap::ArcSwap;
 use dataplane::counters::{PortCounters, PortTotals, WorkerCounters};
 use dataplane::desired::Desired;
 use dataplane::droplog::{DropLog, DropRecord};
-use dataplane::ids::{VifName, VifSlot};
-use dataplane::snapshot::Snapshot;
+use dataplane::ids::{VifId, VifName, VifSlot};
+use dataplane::snapshot::{Snapshot, Vif};
 use flow_table::FlowTable;
 use xdp_prog::{FabricCounters, TrunkCounters, XdpAttached};
 
@@ -70,8 +70,46 @@ pub struct NodeState {
     /// Counters of the BPF programs.
     pub programs: ArcSwap<ProgramCounters>,
     recent: Mutex<BTreeMap<Option<VifSlot>, VecDeque<DropRecord>>>,
-    bases: Mutex<HashMap<VifSlot, (VifName, PortTotals)>>,
-    gone: Mutex<PortTotals>,
+    bases: Mutex<HashMap<VifSlot, Base>>,
+    loads: Mutex<Loads>,
+}
+
+/// Counters of every port, read once. Every packet that was counted is in exactly one of them.
+#[derive(Clone, Debug, Default)]
+pub struct PortReadings {
+    /// The uplink.
+    pub uplink: PortTotals,
+    /// Frames from the trunk that name no vif.
+    pub unknown: PortTotals,
+    /// The vifs of the snapshot, by name.
+    pub vifs: Vec<(VifName, PortTotals)>,
+    /// Vifs that are gone.
+    pub removed: PortTotals,
+}
+
+impl PortReadings {
+    /// Everything that went over the trunk.
+    pub fn trunk(&self) -> PortTotals {
+        let mut totals = self.unknown.clone();
+        totals.add(&self.removed);
+        self.vifs.iter().for_each(|(_, vif)| totals.add(vif));
+        totals
+    }
+}
+
+/// The vif that has a slot, and what the slot had counted for its predecessors.
+#[derive(Debug)]
+struct Base {
+    vif: VifId,
+    before: PortTotals,
+}
+
+/// How busy the workers were between the last two samples.
+#[derive(Debug)]
+struct Loads {
+    at: Instant,
+    busy_nanos: Vec<u64>,
+    shares: Vec<f64>,
 }
 
 impl NodeState {
@@ -83,7 +121,12 @@ impl NodeState {
         workers: Vec<WorkerState>,
         control: ControlState,
     ) -> Self {
-        Self {
+        let loads = Loads {
+            at: Instant::now(),
+            busy_nanos: workers.iter().map(|worker| worker.counters.busy_nanos.get()).collect(),
+            shares: vec![0.0; workers.len()],
+        };
+        let state = Self {
             epoch,
             snapshot,
             flows,
@@ -92,8 +135,10 @@ impl NodeState {
             programs: ArcSwap::default(),
             recent: Mutex::default(),
             bases: Mutex::default(),
-            gone: Mutex::default(),
-        }
+            loads: Mutex::new(loads),
+        };
+        state.note_slots(&state.snapshot.load());
+        state
     }
 
     /// Sum of a port's counters over the workers.
@@ -103,18 +148,30 @@ impl NodeState {
         totals
     }
 
-    /// Counters of the vif that has the slot now, without those of earlier ones.
-    pub fn vif_totals(&self, slot: VifSlot) -> PortTotals {
-        let totals = self.totals(|worker| worker.vif(slot));
-        match lock(&self.bases).get(&slot) {
-            Some((_, base)) => totals.since(base),
-            None => totals,
-        }
+    /// Counters of a vif, without those of earlier ones in its slot.
+    pub fn vif_totals(&self, vif: &Vif) -> PortTotals {
+        let bases = lock(&self.bases);
+        let totals = self.totals(|worker| worker.vif(vif.slot));
+        share(totals, Some(vif), bases.get(&vif.slot)).0
     }
 
-    /// Counters of vifs that are gone.
-    pub fn gone_totals(&self) -> PortTotals {
-        lock(&self.gone).clone()
+    /// Counters of every port; vifs are those of `snapshot`.
+    pub fn ports(&self, snapshot: &Snapshot) -> PortReadings {
+        let mut readings = PortReadings {
+            uplink: self.totals(WorkerCounters::uplink),
+            unknown: self.totals(WorkerCounters::trunk),
+            ..PortReadings::default()
+        };
+        let bases = lock(&self.bases);
+        for slot in (VifSlot::FIRST..=VifSlot::LAST).filter_map(VifSlot::new) {
+            let vif = snapshot.vif(slot);
+            let totals = self.totals(|worker| worker.vif(slot));
+            let (own, removed) = share(totals, vif, bases.get(&slot));
+            readings.vifs.extend(vif.map(|vif| (vif.name.clone(), own)));
+            readings.removed.add(&removed);
+        }
+        readings.vifs.sort_by(|(one, _), (other, _)| one.cmp(other));
+        readings
     }
 
     /// Notes which vif has which slot, after a publication: what a slot has counted for a vif
@@ -122,16 +179,33 @@ impl NodeState {
     pub fn note_slots(&self, snapshot: &Snapshot) {
         let mut bases = lock(&self.bases);
         for vif in snapshot.vifs() {
-            let known = bases.get(&vif.slot).is_some_and(|(name, _)| *name == vif.name);
-            if known {
-                continue;
-            }
-            let totals = self.totals(|worker| worker.vif(vif.slot));
-            let before = bases.insert(vif.slot, (vif.name.clone(), totals.clone()));
-            let base = before.map_or_else(PortTotals::default, |(_, base)| base);
-            lock(&self.gone).add(&totals.since(&base));
+            let before = match bases.get(&vif.slot) {
+                Some(base) if base.vif == vif.id => continue,
+                Some(_) => self.totals(|worker| worker.vif(vif.slot)),
+                // Frames of a slot without a vif are counted on the trunk, so all is the first vif's.
+                None => PortTotals::default(),
+            };
+            bases.insert(vif.slot, Base { vif: vif.id, before });
             lock(&self.recent).remove(&Some(vif.slot));
         }
+    }
+
+    /// Measures how busy the workers were since the last call. Once a second.
+    pub fn sample_load(&self, now: Instant) {
+        let mut loads = lock(&self.loads);
+        let elapsed = now.saturating_duration_since(loads.at).as_nanos() as f64;
+        if elapsed == 0.0 {
+            return;
+        }
+        let busy: Vec<u64> = self.workers.iter().map(|worker| worker.counters.busy_nanos.get()).collect();
+        let spent = busy.iter().zip(&loads.busy_nanos).map(|(now, then)| now.saturating_sub(*then));
+        let shares = spent.map(|nanos| (nanos as f64 / elapsed).min(1.0)).collect();
+        *loads = Loads { at: now, busy_nanos: busy, shares };
+    }
+
+    /// Share of the last measuring interval that each worker spent on packets, 0 to 1.
+    pub fn busy_shares(&self) -> Vec<f64> {
+        lock(&self.loads).shares.clone()
     }
 
     /// Takes the dropped packets that the workers have left.
@@ -156,4 +230,14 @@ impl NodeState {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What a slot has counted: the part of the vif that has it now, and that of vifs that are gone.
+fn share(totals: PortTotals, vif: Option<&Vif>, base: Option<&Base>) -> (PortTotals, PortTotals) {
+    match (vif, base) {
+        (Some(vif), Some(base)) if base.vif == vif.id => (totals.since(&base.before), base.before.clone()),
+        (Some(_), None) => (totals, PortTotals::default()),
+        // Of a vif that was published a moment ago nothing can be told yet.
+        (Some(_), Some(_)) | (None, _) => (PortTotals::default(), totals),
+    }
 }

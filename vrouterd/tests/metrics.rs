@@ -115,13 +115,14 @@ fn value(samples: &[Sample], name: &str, labels: Labels<'_>) -> f64 {
 #[tokio::test]
 async fn the_series_have_the_values_of_the_views() {
     let samples = parse(&scrape(VifSeries::Hidden).await);
-    let table: [(&str, Labels<'_>, f64); 14] = [
+    let table: [(&str, Labels<'_>, f64); 15] = [
         ("vrouter_build_info", &[("version", "0.1.0")], 1.0),
         ("vrouter_generation", &[], 42.0),
         ("vrouter_packets_total", &[("port", "trunk"), ("direction", "rx")], 2_184_411.0),
         ("vrouter_bytes_total", &[("port", "uplink"), ("direction", "tx")], 90_000_000.0),
         ("vrouter_drops_total", &[("reason", "no_route")], 12.0),
         ("vrouter_drops_total", &[("reason", "tx_ring_full")], 0.0),
+        ("vrouter_program_packets_total", &[("program", "trunk"), ("outcome", "port_tagged")], 3.0),
         ("vrouter_flows", &[], 2.0),
         ("vrouter_flow_table_capacity", &[], 1_048_576.0),
         ("vrouter_flow_hits_total", &[], 8_200_000.0),

@@ -30,6 +30,7 @@ fn desired(vifs: Vec<DesiredVif>) -> Desired {
             udp_port: 6635,
             legacy_udp_port: None,
             outer: OuterOptions::default(),
+            mss_clamp: crate::desired::MssClamp::On,
             explicit_null_vrf: None,
         },
         vrfs: names.into_iter().map(|name| DesiredVrf { name, label: None }).collect(),

@@ -31,10 +31,12 @@ pub enum L4 {
     Udp,
     /// SCTP.
     Sctp,
-    /// ICMP or ICMPv6 echo request or reply; the identifier stands for both ports.
-    Echo,
+    /// ICMP or ICMPv6 echo; the identifier stands for both ports.
+    Echo(EchoKind),
     /// ICMP or ICMPv6 error, quoting another packet.
     IcmpError,
+    /// ICMP that no pod has a reason to send through us: redirect, source quench.
+    IcmpRefused,
     /// ICMPv6 neighbour solicitation (RFC 4861).
     NeighbourSolicitation,
     /// ICMP or ICMPv6 of any other kind.
@@ -43,6 +45,22 @@ pub enum L4 {
     Other,
     /// A fragment that is not the first: the transport header is elsewhere.
     Absent,
+}
+
+/// Which half of an echo.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EchoKind {
+    /// The question.
+    Request,
+    /// The answer.
+    Reply,
+}
+
+impl EchoKind {
+    /// ICMP type of an echo reply (RFC 792).
+    pub const REPLY_V4: u8 = 0;
+    /// ICMPv6 type of an echo reply (RFC 4443 section 4.2).
+    pub const REPLY_V6: u8 = 129;
 }
 
 /// Transport facts of a packet.
@@ -137,17 +155,41 @@ fn icmp(segment: &[u8], kind: fn(u8) -> L4) -> Option<Transport> {
     let fixed: [u8; 8] = array_at(segment, 0)?;
     let l4 = kind(fixed[0]);
     let id = match l4 {
-        L4::Echo => u16_at(&fixed, 4)?,
+        L4::Echo(_) => u16_at(&fixed, 4)?,
         _ => 0,
     };
     Some(Transport { l4, sport: id, dport: id })
 }
 
+/// Whether a protocol has ports in the first four bytes of its header.
+pub(crate) fn has_ports(protocol_number: u8) -> bool {
+    matches!(protocol_number, protocol::TCP | protocol::UDP | protocol::SCTP)
+}
+
+/// Ports, or what stands for them, in the first 8 bytes of a quoted transport header. None for
+/// what no ICMP error may be about.
+pub(crate) fn quoted_ports(protocol_number: u8, head: &[u8; 8]) -> Option<(u16, u16)> {
+    let kind = match protocol_number {
+        protocol::ICMP => icmpv4_kind(head[0]),
+        protocol::ICMPV6 => icmpv6_kind(head[0]),
+        _ if has_ports(protocol_number) => return Some((u16_at(head, 0)?, u16_at(head, 2)?)),
+        _ => return Some((0, 0)),
+    };
+    match kind {
+        L4::Echo(_) => u16_at(head, 4).map(|id| (id, id)),
+        L4::IcmpError | L4::IcmpRefused => None,
+        _ => Some((0, 0)),
+    }
+}
+
 /// RFC 792, RFC 1812 section 4.3.2.7 for what is an error.
 fn icmpv4_kind(kind: u8) -> L4 {
     match kind {
-        0 | 8 => L4::Echo,
-        3 | 4 | 5 | 11 | 12 => L4::IcmpError,
+        EchoKind::REPLY_V4 => L4::Echo(EchoKind::Reply),
+        8 => L4::Echo(EchoKind::Request),
+        3 | 11 | 12 => L4::IcmpError,
+        // RFC 6633 has ended source quench; a redirect would talk past the router, which is us.
+        4 | 5 => L4::IcmpRefused,
         _ => L4::IcmpOther,
     }
 }
@@ -155,8 +197,10 @@ fn icmpv4_kind(kind: u8) -> L4 {
 /// RFC 4443 section 2.1: types below 128 are errors.
 fn icmpv6_kind(kind: u8) -> L4 {
     match kind {
-        128 | 129 => L4::Echo,
+        128 => L4::Echo(EchoKind::Request),
+        EchoKind::REPLY_V6 => L4::Echo(EchoKind::Reply),
         135 => L4::NeighbourSolicitation,
+        137 => L4::IcmpRefused,
         0..=127 => L4::IcmpError,
         _ => L4::IcmpOther,
     }
@@ -207,7 +251,7 @@ mod tests {
     #[test]
     fn echo_is_keyed_by_its_identifier() {
         let echo = parse(protocol::ICMP, &[8, 0, 0, 0, 0x12, 0x34, 0, 1], Extent::Whole).unwrap();
-        assert_eq!(echo, Transport { l4: L4::Echo, sport: 0x1234, dport: 0x1234 });
+        assert_eq!(echo, Transport { l4: L4::Echo(EchoKind::Request), sport: 0x1234, dport: 0x1234 });
         let unreachable = parse(protocol::ICMPV6, &[1, 4, 0, 0, 0x12, 0x34, 0, 1], Extent::Whole).unwrap();
         assert_eq!(unreachable, Transport { l4: L4::IcmpError, sport: 0, dport: 0 });
     }

@@ -6,7 +6,7 @@ use crate::drop::DropReason;
 use crate::ids::{Mac, VifSlot};
 use crate::packet::ethernet::{TAGGED_HEADER, TYPE_ARP, TYPE_IPV4, write_to_vif};
 use crate::packet::{Packet, array_at, u16_at, write_at};
-use crate::pipeline::Verdict;
+use crate::pipeline::{Verdict, Way};
 use crate::snapshot::{Snapshot, Vif};
 
 const HARDWARE_ETHERNET: u16 = 1;
@@ -78,5 +78,5 @@ fn reply(vif: &Vif, request: &Arp, packet: &mut Packet<'_>) -> Verdict {
     write_at(body, 14, (request.target.0 as u32).to_be_bytes());
     write_at(body, 18, vif.mac.0);
     write_at(body, 24, (request.sender.0 as u32).to_be_bytes());
-    Verdict::Answer(vif.slot)
+    Verdict::Answer(Way::Vif(vif.slot))
 }

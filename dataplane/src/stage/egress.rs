@@ -8,7 +8,7 @@ use crate::ids::{TunnelId, VifSlot};
 use crate::packet::Packet;
 use crate::packet::ethernet::{TAGGED_HEADER, TYPE_IPV4, TYPE_IPV6, write_to_vif};
 use crate::packet::ip::Ip;
-use crate::pipeline::Verdict;
+use crate::pipeline::{Halt, Way};
 use crate::snapshot::{Snapshot, Vif};
 
 /// A way out that was found open for a packet of its size.
@@ -18,33 +18,34 @@ pub(crate) enum Exit<'s> {
 }
 
 /// Finds the way out, before anything is changed in the packet.
-pub(crate) fn open(snapshot: &Snapshot, output: Output, len: usize) -> Result<Exit<'_>, DropReason> {
+pub(crate) fn open(snapshot: &Snapshot, output: Output, len: usize) -> Result<Exit<'_>, Halt> {
     match output {
         Output::Vif { slot } => open_vif(snapshot, slot, len),
         Output::Tunnel { tunnel, label } => open_tunnel(snapshot, TunnelId(tunnel), label, len),
         Output::Drop { reason } => {
-            Err(DropReason::from_index(usize::from(reason)).unwrap_or(DropReason::DiscardRoute))
+            Err(DropReason::from_index(usize::from(reason)).unwrap_or(DropReason::DiscardRoute).into())
         }
     }
 }
 
-fn open_vif(snapshot: &Snapshot, slot: u16, len: usize) -> Result<Exit<'_>, DropReason> {
+fn open_vif(snapshot: &Snapshot, slot: u16, len: usize) -> Result<Exit<'_>, Halt> {
     let vif = VifSlot::new(slot).and_then(|slot| snapshot.vif(slot)).ok_or(DropReason::VifDown)?;
     if !vif.is_up() {
-        return Err(DropReason::VifDown);
+        return Err(DropReason::VifDown.into());
     }
-    if len > vif.mtu { Err(DropReason::FrameTooBig) } else { Ok(Exit::Vif(vif)) }
+    if len > vif.mtu { Err(Halt::TooBig { mtu: vif.mtu }) } else { Ok(Exit::Vif(vif)) }
 }
 
-fn open_tunnel(snapshot: &Snapshot, id: TunnelId, label: u32, len: usize) -> Result<Exit<'_>, DropReason> {
+fn open_tunnel(snapshot: &Snapshot, id: TunnelId, label: u32, len: usize) -> Result<Exit<'_>, Halt> {
     if !snapshot.fabric.is_up() {
-        return Err(DropReason::UplinkDown);
+        return Err(DropReason::UplinkDown.into());
     }
     let tunnel = snapshot.tunnel(id).ok_or(DropReason::NoNeighbour)?;
     let template = tunnel.template.as_ref().ok_or(DropReason::NoNeighbour)?;
     let label = Label::new(label).ok_or(DropReason::InvalidLabel)?;
-    if len + template.overhead() > snapshot.fabric.mtu {
-        return Err(DropReason::FrameTooBig);
+    let mtu = snapshot.fabric.inner_mtu;
+    if len > mtu {
+        return Err(Halt::TooBig { mtu });
     }
     Ok(Exit::Tunnel { id, template, label })
 }
@@ -57,7 +58,7 @@ impl Exit<'_> {
         ip: &Ip,
         hash: FlowHash,
         outer_id: u16,
-    ) -> Result<Verdict, DropReason> {
+    ) -> Result<Way, DropReason> {
         match self {
             Exit::Vif(vif) => {
                 if !packet.push(TAGGED_HEADER) {
@@ -68,7 +69,7 @@ impl Exit<'_> {
                     Family::V6 => TYPE_IPV6,
                 };
                 write_to_vif(packet.bytes_mut(), vif.mac, vif.slot, ethertype);
-                Ok(Verdict::ToVif(vif.slot))
+                Ok(Way::Vif(vif.slot))
             }
             Exit::Tunnel { id, template, label } => {
                 let fields = Fields {
@@ -80,7 +81,7 @@ impl Exit<'_> {
                 };
                 let room = packet.push(template.len());
                 let written = room && template.write(packet.bytes_mut(), &fields).is_ok();
-                if written { Ok(Verdict::ToTunnel(id)) } else { Err(DropReason::FrameTooBig) }
+                if written { Ok(Way::Tunnel(id)) } else { Err(DropReason::FrameTooBig) }
             }
         }
     }

@@ -9,7 +9,7 @@ use crate::packet::ethernet::{TAGGED_HEADER, TYPE_IPV6, write_to_vif};
 use crate::packet::ip::Ip;
 use crate::packet::l4::protocol::ICMPV6;
 use crate::packet::{Packet, array_at, write_at};
-use crate::pipeline::Verdict;
+use crate::pipeline::{Verdict, Way};
 use crate::snapshot::{Snapshot, Vif};
 
 const IPV6_HEADER: usize = 40;
@@ -99,5 +99,5 @@ fn advertise(vif: &Vif, to: Addr, target: Addr, packet: &mut Packet<'_>) -> Resu
     );
     let checksum = pseudo.add_bytes(message).finish();
     write_at(message, 2, checksum.to_be_bytes());
-    Ok(Verdict::Answer(vif.slot))
+    Ok(Verdict::Answer(Way::Vif(vif.slot)))
 }

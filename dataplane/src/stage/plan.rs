@@ -146,7 +146,7 @@ impl First<'_> {
 
     /// The answer must go to the node this packet came from; this is the reverse path check too
     /// (RFC 7510 section 3: the outer source is the tunnel's other end).
-    fn way_back(&self, vrf: VrfId, peer: TunnelId) -> Result<Target, DropReason> {
+    pub(crate) fn way_back(&self, vrf: VrfId, peer: TunnelId) -> Result<Target, DropReason> {
         let answer = self.key.tuple.reversed();
         let query =
             Query { tuple: &answer, spread: self.spread, prefer: Prefer::Peer(peer), scope: Scope::Any };
@@ -188,7 +188,7 @@ fn translated(tuple: Tuple, decision: &Decision) -> Tuple {
     }
 }
 
-fn output(target: Target) -> Output {
+pub(crate) fn output(target: Target) -> Output {
     match target {
         Target::Vif(slot) => Output::Vif { slot: slot.get() },
         Target::Tunnel { tunnel, label } => Output::Tunnel { tunnel: tunnel.0, label: label.get() },
@@ -196,7 +196,7 @@ fn output(target: Target) -> Output {
 }
 
 /// Addresses that no packet on a wire may have (RFC 1122 section 3.2.1.3, RFC 4291 section 2.5).
-fn refuse_martians(tuple: &Tuple) -> Result<(), DropReason> {
+pub(crate) fn refuse_martians(tuple: &Tuple) -> Result<(), DropReason> {
     let (src, dst) = (tuple.src, tuple.dst);
     if src == dst || is_never_source(tuple.family, src) || is_never_destination(tuple.family, dst) {
         return Err(DropReason::MartianAddress);

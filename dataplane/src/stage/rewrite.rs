@@ -19,28 +19,33 @@ pub(crate) fn check_ttl(ip: &Ip, ttl: Ttl) -> Result<(), DropReason> {
 
 /// Rewrites the packet that starts at its IP header.
 pub(crate) fn apply(packet: &mut [u8], ip: &mut Ip, ttl: Ttl, rewrite: &Rewrite) {
-    let mut header = Delta::NONE;
-    if ttl == Ttl::Decrement {
-        let (old, new) = (ip.ttl, ip.ttl.saturating_sub(1));
-        // In IPv4 the TTL is the high byte of the word it shares with the protocol.
-        header = header.replace_u16(u16::from(old) << 8, u16::from(new) << 8);
-        ip.ttl = new;
-    }
-    match rewrite.kind {
-        RewriteKind::None => {}
+    let new_ttl = match ttl {
+        Ttl::Decrement => ip.ttl.saturating_sub(1),
+        Ttl::Keep => ip.ttl,
+    };
+    let header = match rewrite.kind {
+        RewriteKind::None => Delta::NONE,
         RewriteKind::Translate => {
-            header = header.combine(Delta::from_raw(rewrite.l3_delta));
             translate(packet, ip, rewrite);
+            Delta::from_raw(rewrite.l3_delta)
         }
-    }
+    };
+    write_ttl(packet, ip, new_ttl, header);
+}
+
+/// Sets the TTL or hop limit; `header` is what else has changed in an IPv4 header.
+pub(crate) fn write_ttl(packet: &mut [u8], ip: &mut Ip, ttl: u8, header: Delta) {
     match ip.tuple.family {
         Family::V4 => {
-            write_at(packet, 8, [ip.ttl]);
+            // The TTL is the high byte of the word it shares with the protocol.
+            let header = header.replace_u16(u16::from(ip.ttl) << 8, u16::from(ttl) << 8);
             let checksum = u16_at(packet, 10).unwrap_or_default();
+            write_at(packet, 8, [ttl]);
             write_at(packet, 10, header.apply(checksum).to_be_bytes());
         }
-        Family::V6 => write_at(packet, 7, [ip.ttl]),
+        Family::V6 => write_at(packet, 7, [ttl]),
     }
+    ip.ttl = ttl;
 }
 
 fn translate(packet: &mut [u8], ip: &Ip, rewrite: &Rewrite) {
@@ -76,7 +81,7 @@ fn translate(packet: &mut [u8], ip: &Ip, rewrite: &Rewrite) {
             let crc = crc ^ crc32c::change_at_start(old ^ new, segment.len());
             write_at(segment, 8, crc.to_le_bytes());
         }
-        L4::Echo | L4::IcmpError | L4::IcmpOther | L4::NeighbourSolicitation => {
+        L4::Echo(_) | L4::IcmpError | L4::IcmpRefused | L4::IcmpOther | L4::NeighbourSolicitation => {
             // RFC 4443 section 2.3: the pseudo header counts for ICMPv6 only.
             if ip.tuple.protocol == protocol::ICMPV6 {
                 let checksum = u16_at(segment, 2).unwrap_or_default();

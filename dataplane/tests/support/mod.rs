@@ -25,6 +25,7 @@ use dataplane::drop::DropReason;
 use dataplane::droplog::DropLog;
 use dataplane::ids::Mac;
 use dataplane::io::Side;
+use dataplane::limiter::AnswerLimiter;
 use dataplane::memory::MemoryIo;
 use dataplane::publish::Publisher;
 use dataplane::worker::{Idle, Worker, WorkerParts};
@@ -70,6 +71,7 @@ pub(crate) fn desired(tunnel_address: &str, peers: &[&str]) -> Desired {
             udp_port: 6635,
             legacy_udp_port: Some(51234),
             outer: OuterOptions::default(),
+            mss_clamp: dataplane::desired::MssClamp::On,
             explicit_null_vrf: None,
         },
         vrfs: Vec::new(),
@@ -159,6 +161,7 @@ impl Node {
             spread: RandomState::with_seeds(5, 6, 7, 8),
             counters: Arc::clone(&counters),
             drops: Arc::new(DropLog::new(16)),
+            limiter: Arc::new(AnswerLimiter::new()),
             batch: 64,
             idle: Idle::Sleep,
         };
@@ -228,6 +231,7 @@ impl Node {
         let worker = [
             ("generated", &self.counters.generated),
             ("consumed", &self.counters.consumed),
+            ("suppressed", &self.counters.answers_suppressed),
             ("hits", &self.counters.flow_hits),
             ("misses", &self.counters.flow_misses),
             ("revalidations", &self.counters.flow_revalidations),

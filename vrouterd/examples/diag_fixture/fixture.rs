@@ -347,6 +347,21 @@ impl ViewSource for Fixture {
         ]
     }
 
+    fn programs(&self) -> Vec<ProgramView> {
+        vec![
+            ProgramView { program: "fabric", outcome: "redirected", packets: 2_000_000 },
+            ProgramView { program: "trunk", outcome: "port_tagged", packets: 3 },
+        ]
+    }
+
+    fn refused_configuration(&self) -> Option<String> {
+        None
+    }
+
+    fn outer_fragments(&self) -> u64 {
+        0
+    }
+
     fn health(&self) -> Health {
         Health { live: State::Up, ready: self.ready.clone() }
     }

@@ -3,10 +3,13 @@
 use std::sync::Mutex;
 
 use af_xdp::{FrameCounts, Statistics};
+use dataplane::io::Side;
 
 /// One AF_XDP socket of a worker.
 #[derive(Clone, Debug)]
 pub struct SocketGauge {
+    /// What it is bound to.
+    pub side: Side,
     /// Device.
     pub ifindex: u32,
     /// Queue of the device.

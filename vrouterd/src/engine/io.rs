@@ -121,12 +121,14 @@ impl PacketIo for XskIo {
 
     fn tick(&mut self) {
         let (frames, free) = (self.pool.taken() as u64, self.pool.len() as u64);
-        let sockets = std::iter::once(&self.trunk).chain(&self.uplinks);
+        let uplinks = self.uplinks.iter().map(|socket| (Side::Uplink, socket));
+        let sockets = std::iter::once((Side::Trunk, &self.trunk)).chain(uplinks);
         self.gauges.try_write(|gauge: &mut IoGauge| {
             gauge.frames = frames;
             gauge.free = free;
             gauge.sockets.clear();
-            gauge.sockets.extend(sockets.map(|socket| SocketGauge {
+            gauge.sockets.extend(sockets.map(|(side, socket)| SocketGauge {
+                side,
                 ifindex: socket.ifindex(),
                 queue: socket.queue(),
                 mode: socket.mode(),

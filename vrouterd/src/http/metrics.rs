@@ -43,6 +43,7 @@ fn text(source: &dyn ViewSource, series: VifSeries) -> Result<String, std::fmt::
     let node = source.node();
     register_node(&mut registry, &node);
     register_drops(&mut registry, source);
+    register_programs(&mut registry, source);
     register_workers(&mut registry, &source.workers());
     register_tunnels(&mut registry, source);
     match series {
@@ -68,6 +69,12 @@ struct Port {
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Reason {
     reason: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ProgramOutcome {
+    program: &'static str,
+    outcome: &'static str,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -159,6 +166,19 @@ fn register_drops(registry: &mut Registry, source: &dyn ViewSource) {
         drops.get_or_create(&Reason { reason: drop.reason }).inc_by(drop.count);
     }
     registry.register("drops", "Packets dropped, by reason", drops);
+}
+
+fn register_programs(registry: &mut Registry, source: &dyn ViewSource) {
+    let packets = Family::<ProgramOutcome, Counter>::default();
+    for view in source.programs() {
+        let labels = ProgramOutcome { program: view.program, outcome: view.outcome };
+        packets.get_or_create(&labels).inc_by(view.packets);
+    }
+    registry.register(
+        "program_packets",
+        "Frames seen by the BPF programs, by what happened to them",
+        packets,
+    );
 }
 
 fn register_workers(registry: &mut Registry, workers: &[WorkerView]) {

@@ -2,19 +2,29 @@
 
 use std::fmt::Write;
 
-use etherparse::{LaxNetSlice, LaxSlicedPacket, TransportSlice, UdpSlice};
+use etherparse::{Ipv4HeaderSlice, LaxNetSlice, LaxSlicedPacket, TransportSlice, UdpSlice};
 
 /// UDP ports that carry MPLS (RFC 7510, and the port of old releases).
 const MPLS_PORTS: [u16; 2] = [encap::MPLS_UDP_PORT, encap::LEGACY_MPLS_UDP_PORT];
 /// Labels of one stack that are named; deeper ones are cut off.
 const MAX_LABELS: usize = 4;
 
-/// Describes an Ethernet frame, of which the end may be cut off.
-pub(super) fn one_line(frame: &[u8]) -> String {
-    match LaxSlicedPacket::from_ethernet(frame) {
-        Ok(packet) => describe(&packet, frame),
-        Err(_) => format!("{} bytes, too short for an Ethernet header", frame.len()),
+/// Describes a packet, of which the end may be cut off: an Ethernet frame, or an IP packet when
+/// the worker had taken the headers before it off already.
+pub(super) fn one_line(bytes: &[u8]) -> String {
+    let ethernet = LaxSlicedPacket::from_ethernet(bytes);
+    let is_frame = ethernet.as_ref().is_ok_and(|packet| packet.net.is_some()) && !is_whole_ipv4(bytes);
+    let ip = LaxSlicedPacket::from_ip(bytes).ok().filter(|packet| packet.net.is_some() && !is_frame);
+    match (ip, ethernet) {
+        (Some(packet), _) | (None, Ok(packet)) => describe(&packet, bytes),
+        (None, Err(_)) => format!("{} bytes, too short for an Ethernet header", bytes.len()),
     }
+}
+
+/// Whether the bytes begin with an IPv4 header whose checksum fits: no Ethernet header then.
+fn is_whole_ipv4(bytes: &[u8]) -> bool {
+    Ipv4HeaderSlice::from_slice(bytes)
+        .is_ok_and(|header| header.to_header().calc_header_checksum() == header.header_checksum())
 }
 
 fn describe(packet: &LaxSlicedPacket<'_>, frame: &[u8]) -> String {
@@ -174,6 +184,25 @@ mod tests {
             "172.30.0.1 > 172.30.0.2 ttl 64 UDP 50000 > 6635 MPLS label 33 ttl 62 | \
              10.0.1.2 > 10.96.0.10 ttl 63 TCP 4000 > 80 SYN"
         );
+    }
+
+    #[test]
+    fn a_packet_without_its_ethernet_header_is_described_too() {
+        assert_eq!(one_line(&tcp()[14..]), "10.0.1.2 > 10.96.0.10 ttl 63 TCP 4000 > 80 SYN");
+        assert_eq!(one_line(&tunnel()[14..]), one_line(&tunnel()));
+        let mut six = Vec::new();
+        // The third group of the source stands where a frame has its ethertype, and says IPv4.
+        let source = [0xfd, 0, 0, 1, 8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2];
+        PacketBuilder::ipv6(source, [0xfd; 16], 9).udp(1, 2).write(&mut six, b"").unwrap();
+        let destination = "fdfd:fdfd:fdfd:fdfd:fdfd:fdfd:fdfd:fdfd";
+        assert_eq!(one_line(&six), format!("fd00:1:800::2 > {destination} hop limit 9 UDP 1 > 2"));
+    }
+
+    #[test]
+    fn a_source_address_that_looks_like_an_ethertype_does_not_confuse() {
+        let mut packet = Vec::new();
+        PacketBuilder::ipv4([8, 0, 0x45, 0], [10, 0, 1, 2], 64).udp(1, 2).write(&mut packet, b"").unwrap();
+        assert_eq!(one_line(&packet), "8.0.69.0 > 10.0.1.2 ttl 64 UDP 1 > 2");
     }
 
     #[test]

@@ -66,7 +66,7 @@ pub struct DroppedPacket {
     pub age_ms: u64,
     /// Stable name of the reason.
     pub reason: &'static str,
-    /// Length of the frame in bytes.
+    /// Length in bytes when it was dropped; headers taken off before that are gone.
     pub length: u32,
     /// The first 64 bytes at most, two hexadecimal digits each.
     pub head: String,
@@ -75,7 +75,8 @@ pub struct DroppedPacket {
 }
 
 impl DroppedPacket {
-    /// A record of an Ethernet frame of `length` bytes that begins with `head`, dropped `age` ago.
+    /// A record of a packet of `length` bytes that begins with `head`, dropped `age` ago. It begins
+    /// with its Ethernet header or, when the worker had taken that off already, with an IP header.
     pub fn new(age: Duration, reason: DropReason, length: u32, head: &[u8]) -> Self {
         let mut hex = String::with_capacity(2 * SHOWN);
         for octet in head.iter().take(SHOWN) {

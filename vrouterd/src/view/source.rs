@@ -3,8 +3,8 @@
 use dataplane::ids::{VifName, VrfName};
 
 use super::{
-    DropView, FlowFilter, FlowsView, Health, LabelView, NextHopView, NodeView, RouteView, ServiceView,
-    TunnelView, VifView, VrfView, WorkerView,
+    DropView, FlowFilter, FlowsView, Health, LabelView, NextHopView, NodeView, ProgramView, RouteView,
+    ServiceView, TunnelView, VifView, VrfView, WorkerView,
 };
 
 /// Reads the state of the node. Called from threads that may block for a moment (a few at a time),
@@ -34,6 +34,12 @@ pub trait ViewSource: Send + Sync + 'static {
     fn workers(&self) -> Vec<WorkerView>;
     /// All tunnel endpoints, by address.
     fn tunnels(&self) -> Vec<TunnelView>;
+    /// What the BPF programs count, each outcome once.
+    fn programs(&self) -> Vec<ProgramView>;
+    /// Why the newest configuration is not in force, if it is not.
+    fn refused_configuration(&self) -> Option<String>;
+    /// Frames that the uplink's program left to the kernel because they are fragments of tunnel packets.
+    fn outer_fragments(&self) -> u64;
     /// Whether the process lives and whether packets can flow. Called on the HTTP thread itself, so
     /// that a probe is answered however busy the pages are; must return at once.
     fn health(&self) -> Health;

@@ -1,5 +1,7 @@
 //! Working or not, and if not, why.
 
+use dataplane::desired::Link;
+
 /// State of a link, a backend, a next hop or the daemon. JSON: `{"state":"down","reason":"..."}`.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
@@ -11,6 +13,15 @@ pub enum State {
         /// One sentence for the operator: what is wrong and what to do.
         reason: String,
     },
+}
+
+impl From<&Link> for State {
+    fn from(link: &Link) -> Self {
+        match link {
+            Link::Up => State::Up,
+            Link::Down(reason) => State::Down { reason: reason.clone() },
+        }
+    }
 }
 
 impl State {

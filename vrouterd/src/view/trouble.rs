@@ -26,6 +26,8 @@ pub struct Trouble {
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(tag = "noun", content = "name", rename_all = "snake_case")]
 pub enum Subject {
+    /// The configuration file: its newest state is not in force.
+    Configuration,
     /// The uplink of this name.
     Uplink(String),
     /// The tunnel endpoint with this address.
@@ -44,6 +46,17 @@ impl StatusView {
         let mut add = |subject, reason: &str| troubles.push(Trouble { subject, reason: reason.to_owned() });
         if let Some(reason) = node.uplink.link.reason() {
             add(Subject::Uplink(node.uplink.name.clone()), reason);
+        }
+        if let Some(reason) = source.refused_configuration() {
+            add(Subject::Configuration, &reason);
+        }
+        let fragments = source.outer_fragments();
+        if fragments > 0 {
+            let reason = format!(
+                "{fragments} outer fragments arrived and were not taken: the underlay's MTU is too small for a peer; \
+                 raise it, or lower the MTU of that node's pods."
+            );
+            add(Subject::Uplink(node.uplink.name.clone()), &reason);
         }
         for tunnel in source.tunnels() {
             if let Some(reason) = tunnel.reach.problem() {

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use dataplane::desired::Reach;
 use dataplane::ids::Mac;
 
 /// The way to another node.
@@ -31,6 +32,17 @@ pub enum ReachView {
     Failed,
     /// There is no route over the uplink.
     NoRoute,
+}
+
+impl From<Reach> for ReachView {
+    fn from(reach: Reach) -> Self {
+        match reach {
+            Reach::Via(mac) => ReachView::Via { mac },
+            Reach::Unresolved => ReachView::Unresolved,
+            Reach::Failed => ReachView::Failed,
+            Reach::NoRoute => ReachView::NoRoute,
+        }
+    }
 }
 
 impl ReachView {

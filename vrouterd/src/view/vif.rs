@@ -11,9 +11,9 @@ use super::{DroppedPacket, PortView, ServicePortView, State};
 pub struct VifView {
     /// Unique name on the node.
     pub name: VifName,
-    /// Node end of its veth pair.
+    /// Node end of its veth pair; of the host's vif, the end that the host uses.
     pub ifname: String,
-    /// VLAN id on the trunk; `None` until it is attached.
+    /// VLAN id on the trunk; `None` until it has been given one.
     pub slot: Option<VifSlot>,
     /// Its routing table.
     pub vrf: VrfName,
@@ -34,7 +34,7 @@ pub struct VifView {
     pub last_drops: Vec<DroppedPacket>,
     /// Services it is a backend of.
     pub services: Vec<VifService>,
-    /// Flow pairs it takes part in.
+    /// Flow pairs that count towards its limit: those it began, and those that came to it from other nodes.
     pub flows: u64,
 }
 

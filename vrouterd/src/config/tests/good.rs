@@ -6,7 +6,7 @@ use std::path::Path;
 
 use dataplane::desired::{
     Desired, Hop, HopTarget, Link, Node, OuterOptions, Route, RouteTarget, Service, ServicePort, Transport,
-    Underlay, Vif,
+    Underlay, Vif, Vrf,
 };
 use dataplane::ids::Mac;
 use encap::{DontFragment, DscpMode, Label, Udp6Checksum};
@@ -132,13 +132,15 @@ fn every_key_reaches_the_desired_state() {
             },
             explicit_null_vrf: Some("green".into()),
         },
-        vrfs: vec!["blue".into(), "green".into()],
+        vrfs: ["blue", "green"].map(|name| Vrf { name: name.into(), label: None }).into(),
         vifs: vec![
             Vif {
                 name: "vr-host".into(),
                 vrf: "blue".into(),
                 addresses: vec!["10.0.1.1".parse().unwrap()],
                 mac: Mac([2, 0, 0, 0, 0, 1]),
+                gateway_v4: Vif::DEFAULT_GATEWAY_V4,
+                gateway_v6: Vif::DEFAULT_GATEWAY_V6,
                 label: label(16),
                 mtu: 1468,
                 link: Link::Down("waiting for interface vr-host".to_owned()),
@@ -148,6 +150,8 @@ fn every_key_reaches_the_desired_state() {
                 vrf: "blue".into(),
                 addresses: vec!["10.0.1.2".parse().unwrap(), "fd00:1::2".parse().unwrap()],
                 mac: Mac([2, 0, 0, 0, 0xa, 1]),
+                gateway_v4: Vif::DEFAULT_GATEWAY_V4,
+                gateway_v6: Vif::DEFAULT_GATEWAY_V6,
                 label: label(1_048_575),
                 mtu: 1400,
                 link: Link::Down("waiting for interface veth1a".to_owned()),

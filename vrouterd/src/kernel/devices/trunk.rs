@@ -21,9 +21,12 @@ pub struct TrunkPlan {
 }
 
 impl TrunkPlan {
+    /// Usual name of the end that the engine's sockets are bound to.
+    pub const ENGINE_END: &str = "vr-trunk1";
+
     /// The usual names.
     pub fn new(mtu: u32, queues: u32) -> Self {
-        Self { kernel_end: "vr-trunk0".to_owned(), engine_end: "vr-trunk1".to_owned(), mtu, queues }
+        Self { kernel_end: "vr-trunk0".to_owned(), engine_end: Self::ENGINE_END.to_owned(), mtu, queues }
     }
 }
 

@@ -1,0 +1,95 @@
+//! Flow pairs.
+
+use dataplane::counters::TrafficTotals;
+use dataplane::fib::ip_addr;
+use dataplane::ids::{TunnelId, VifName, VrfId};
+use dataplane::pipeline::{ContextOwner, context_owner};
+use flow_table::{Addr, Context, DirectionView, Family, Millis, Output, Source};
+
+use super::Reading;
+use crate::view::{
+    Endpoint, FlowFilter, FlowSide, FlowView, FlowsView, HopView, Protocol, TranslatedField, Translation,
+};
+
+impl Reading<'_> {
+    /// Pairs that name something that is gone are left out: they wait for the sweep, or for a
+    /// packet that has them derived again.
+    pub(super) fn flows(&self, filter: &FlowFilter) -> FlowsView {
+        let table = &self.state.flows;
+        let wanted = |pair: &flow_table::FlowView| self.flow(pair).is_some_and(|flow| filter.matches(&flow));
+        let found = table.view(self.now(), 0, filter.limit.saturating_add(1), wanted);
+        FlowsView {
+            flows: found.iter().take(filter.limit).filter_map(|pair| self.flow(pair)).collect(),
+            truncated: found.len() > filter.limit,
+            total: table.len() as u64,
+            capacity: table.capacity() as u64,
+        }
+    }
+
+    fn flow(&self, pair: &flow_table::FlowView) -> Option<FlowView> {
+        let (forward, reverse) = (&pair.forward, &pair.reverse);
+        Some(FlowView {
+            vrf: self.vrf_name(VrfId(forward.action.depends.vrf))?,
+            protocol: Protocol(forward.key.tuple.protocol),
+            forward: self.side(forward, reverse.key.context)?,
+            reverse: self.side(reverse, forward.key.context)?,
+            state: pair.state.name(),
+            age_seconds: seconds(pair.age),
+            idle_seconds: seconds(forward.idle.min(reverse.idle)),
+            translations: translations(forward, reverse),
+        })
+    }
+
+    fn side(&self, side: &DirectionView, answers: Context) -> Option<FlowSide> {
+        let tuple = side.key.tuple;
+        Some(FlowSide {
+            vif: match side.action.source {
+                Source::Vif | Source::Any => Some(self.vif_of(side.key.context)?),
+                Source::Tunnel(_) => None,
+            },
+            source: end(tuple.family, tuple.src, tuple.sport),
+            destination: end(tuple.family, tuple.dst, tuple.dport),
+            to: match side.action.output {
+                // The answers come from the vif the packets go to, and their context names it for
+                // good, while a slot may have been given to another vif.
+                Output::Vif { .. } => HopView::Vif { vif: self.vif_of(answers)? },
+                Output::Tunnel { tunnel, label } => {
+                    HopView::Tunnel { node: self.snapshot.tunnel(TunnelId(tunnel))?.address, label }
+                }
+                Output::Drop { .. } => HopView::Discard,
+            },
+            traffic: TrafficTotals { packets: side.packets, bytes: side.bytes },
+        })
+    }
+
+    fn vif_of(&self, context: Context) -> Option<VifName> {
+        match context_owner(context) {
+            ContextOwner::Vif(id) => Some(self.snapshot.vif_by_id(id)?.name.clone()),
+            ContextOwner::Vrf(_) => None,
+        }
+    }
+}
+
+/// What the sender wrote beside what the receiver sees: the answers, turned round.
+fn translations(forward: &DirectionView, reverse: &DirectionView) -> Vec<Translation> {
+    let (sent, seen) = (forward.key.tuple, reverse.key.tuple.reversed());
+    let ends = [
+        (TranslatedField::Source, (sent.src, sent.sport), (seen.src, seen.sport)),
+        (TranslatedField::Destination, (sent.dst, sent.dport), (seen.dst, seen.dport)),
+    ];
+    let changed = ends.into_iter().filter(|(_, from, to)| from != to);
+    let view = |(field, from, to): (_, (Addr, u16), (Addr, u16))| Translation {
+        field,
+        from: end(sent.family, from.0, from.1),
+        to: end(sent.family, to.0, to.1),
+    };
+    changed.map(view).collect()
+}
+
+fn end(family: Family, address: Addr, port: u16) -> Endpoint {
+    Endpoint { address: ip_addr(family, address), port }
+}
+
+fn seconds(span: Millis) -> u64 {
+    span.0 / 1000
+}

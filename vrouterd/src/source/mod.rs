@@ -1,0 +1,115 @@
+//! The views of the running node: [`ViewSource`] for [`NodeState`].
+//!
+//! Each view is made of one [`Reading`]: snapshot and control state as they are at that moment,
+//! and counters that move on while they are read.
+
+mod drops;
+mod flow;
+mod node;
+mod route;
+mod service;
+mod vif;
+mod worker;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use dataplane::ids::{VifName, VrfName};
+use dataplane::snapshot::Snapshot;
+use flow_table::Millis;
+
+use crate::state::{ControlState, NodeState};
+use crate::view::{
+    DropView, FlowFilter, FlowsView, Health, LabelView, NextHopView, NodeView, ProgramView, RouteView,
+    ServiceView, State, TunnelView, ViewSource, VifView, VrfView, WorkerView,
+};
+
+/// What one view is made of.
+struct Reading<'a> {
+    state: &'a NodeState,
+    snapshot: Arc<Snapshot>,
+    control: Arc<ControlState>,
+}
+
+impl<'a> Reading<'a> {
+    fn new(state: &'a NodeState) -> Self {
+        Self { state, snapshot: state.snapshot.load_full(), control: state.control.load_full() }
+    }
+
+    /// The flow table's time.
+    fn now(&self) -> Millis {
+        Millis(u64::try_from(self.state.epoch.elapsed().as_millis()).unwrap_or(u64::MAX))
+    }
+}
+
+impl ViewSource for NodeState {
+    fn node(&self) -> NodeView {
+        Reading::new(self).node()
+    }
+
+    fn vifs(&self) -> Vec<VifView> {
+        Reading::new(self).vifs()
+    }
+
+    fn vif(&self, name: &VifName) -> Option<VifView> {
+        Reading::new(self).vif(name)
+    }
+
+    fn vrfs(&self) -> Vec<VrfView> {
+        Reading::new(self).vrfs()
+    }
+
+    fn routes(&self, vrf: Option<&VrfName>) -> Vec<RouteView> {
+        Reading::new(self).routes(vrf)
+    }
+
+    fn next_hops(&self) -> Vec<NextHopView> {
+        Reading::new(self).next_hops()
+    }
+
+    fn labels(&self) -> Vec<LabelView> {
+        Reading::new(self).labels()
+    }
+
+    fn services(&self) -> Vec<ServiceView> {
+        Reading::new(self).services()
+    }
+
+    fn flows(&self, filter: &FlowFilter) -> FlowsView {
+        Reading::new(self).flows(filter)
+    }
+
+    fn drops(&self) -> Vec<DropView> {
+        Reading::new(self).drops()
+    }
+
+    fn workers(&self) -> Vec<WorkerView> {
+        Reading::new(self).workers()
+    }
+
+    fn tunnels(&self) -> Vec<TunnelView> {
+        Reading::new(self).tunnels()
+    }
+
+    fn programs(&self) -> Vec<ProgramView> {
+        drops::programs(&self.programs.load())
+    }
+
+    fn refused_configuration(&self) -> Option<String> {
+        self.control.load().reload_error.clone()
+    }
+
+    fn outer_fragments(&self) -> u64 {
+        self.programs.load().fabric.outer_fragment
+    }
+
+    fn health(&self) -> Health {
+        let ready = match State::from(&self.snapshot.load().fabric.link) {
+            State::Up => State::Up,
+            State::Down { reason } => State::Down { reason: format!("The uplink is down: {reason}.") },
+        };
+        Health { live: State::Up, ready }
+    }
+}

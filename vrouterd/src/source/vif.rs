@@ -1,0 +1,65 @@
+//! Interfaces.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use dataplane::droplog::DropRecord;
+use dataplane::fib::ip_addr;
+use dataplane::ids::VifName;
+use dataplane::snapshot::Vif;
+
+use super::Reading;
+use crate::view::{DroppedPacket, PortView, State, VifService, VifView};
+
+/// What the configuration knows about vifs, by name.
+struct Known<'a> {
+    ifnames: HashMap<VifName, &'a str>,
+    services: HashMap<&'a VifName, Vec<VifService>>,
+}
+
+impl Reading<'_> {
+    pub(super) fn vifs(&self) -> Vec<VifView> {
+        let known = self.known();
+        let mut vifs: Vec<_> = self.snapshot.vifs().filter_map(|vif| self.vif_view(vif, &known)).collect();
+        vifs.sort_by(|one, other| one.name.cmp(&other.name));
+        vifs
+    }
+
+    pub(super) fn vif(&self, name: &VifName) -> Option<VifView> {
+        let vif = self.snapshot.vifs().find(|vif| vif.name == *name)?;
+        self.vif_view(vif, &self.known())
+    }
+
+    fn known(&self) -> Known<'_> {
+        Known { ifnames: self.control.config.interfaces().collect(), services: self.services_by_vif() }
+    }
+
+    /// None for a vif that is being removed: the configuration does not know it any more.
+    fn vif_view(&self, vif: &Vif, known: &Known<'_>) -> Option<VifView> {
+        Some(VifView {
+            name: vif.name.clone(),
+            ifname: (*known.ifnames.get(&vif.name)?).to_owned(),
+            slot: Some(vif.slot),
+            vrf: self.vrf_name(vif.vrf)?,
+            addresses: vif.addresses.iter().map(|(family, addr)| ip_addr(*family, *addr)).collect(),
+            mac: vif.mac,
+            label: vif.label.get(),
+            mtu: u16::try_from(vif.mtu).unwrap_or(u16::MAX),
+            state: State::from(&vif.link),
+            traffic: PortView::from(&self.state.vif_totals(vif)),
+            last_drops: self.last_drops(vif),
+            services: known.services.get(&vif.name).cloned().unwrap_or_default(),
+            flows: u64::from(self.state.flows.owner_len(vif.slot.get())),
+        })
+    }
+
+    fn last_drops(&self, vif: &Vif) -> Vec<DroppedPacket> {
+        let now = self.now();
+        let view = |record: &DropRecord| {
+            let age = Duration::from_millis(now.since(record.at).0);
+            let head = record.head.get(..record.len).unwrap_or(&record.head);
+            DroppedPacket::new(age, record.reason, u32::try_from(record.len).unwrap_or(u32::MAX), head)
+        };
+        self.state.recent_drops(Some(vif.slot)).iter().map(view).collect()
+    }
+}
