@@ -3,8 +3,10 @@
 //! ```text
 //! prepare   trunk:  vif by VLAN -> MAC checks -> ARP / ND aside -> IP, transport parsed
 //!           uplink: outer headers off -> label -> tunnel known -> inner IP, transport parsed
+//!           fragments: ports of the first one, or wait for it
 //! finish    ARP, ND:  answer from the FIB
 //!           flow:     lookup -> [miss or stale: plan -> insert] -> TTL -> exit -> rewrite -> headers on
+//!           piece:    headers on, for each piece of a packet that is too big
 //! ```
 //!
 //! `prepare` runs over a whole batch before `finish` does, so that the flow table's cache misses
@@ -12,14 +14,15 @@
 
 use ahash::RandomState;
 use flow_table::{
-    Action, Context, Direction, FlowHash, FlowKey, FlowTable, Hit, InsertError, Millis, NewPair, Output,
-    Rewrite, RewriteKind, Source,
+    Action, Context, Direction, Family, FlowHash, FlowKey, FlowTable, Hit, InsertError, Millis, NewPair,
+    Output, Rewrite, RewriteKind, Source,
 };
 
 use crate::counters::WorkerCounters;
 use crate::desired::MssClamp;
 use crate::drop::DropReason;
 use crate::ecmp::{FlowSpread, Target};
+use crate::fragment::{FragmentTable, Split, Waiting, split};
 use crate::ids::{TunnelId, VifId, VifSlot, VrfId};
 use crate::io::Side;
 use crate::limiter::AnswerLimiter;
@@ -28,6 +31,7 @@ use crate::packet::ip::{Fragment, Ip};
 use crate::packet::l4::{EchoKind, L4};
 use crate::snapshot::{LabelTarget, Snapshot};
 use crate::stage::egress::{self, Exit};
+use crate::stage::fragment::{self, Fragments};
 use crate::stage::icmp_error::Quote;
 use crate::stage::plan::{self, First, Keep};
 use crate::stage::{arp, echo, fabric_in, mss, neighbour, reject, rewrite, trunk_in};
@@ -48,7 +52,7 @@ pub enum Ingress {
 
 impl Ingress {
     /// The vif that sent the packet, or that its label names.
-    fn vif(self) -> Option<VifSlot> {
+    pub(crate) fn vif(self) -> Option<VifSlot> {
         match self {
             Ingress::Vif(slot) | Ingress::Fabric { target: LabelTarget::Vif(slot), .. } => Some(slot),
             Ingress::Fabric { target: LabelTarget::Vrf(_), .. } => None,
@@ -72,6 +76,8 @@ pub struct Flow {
 pub enum Prepared {
     /// An IP packet.
     Flow(Flow),
+    /// A fragment that is to wait for the first one of its datagram.
+    Wait(Waiting),
     /// ARP from a vif.
     Arp {
         /// The vif.
@@ -97,7 +103,7 @@ impl Prepared {
     /// The vif that a drop is laid to.
     fn vif(&self) -> Option<VifSlot> {
         match self {
-            Prepared::Flow(flow) => flow.ingress.vif(),
+            Prepared::Flow(flow) | Prepared::Wait(Waiting { flow, .. }) => flow.ingress.vif(),
             Prepared::Arp { vif } | Prepared::NeighbourSolicitation { vif, .. } => Some(*vif),
             Prepared::Drop { vif, .. } => *vif,
         }
@@ -118,6 +124,8 @@ pub enum Way {
 pub enum Verdict {
     /// Sent on.
     Send(Way),
+    /// Sent on in pieces, each through [`Pipeline::piece`].
+    Split(Split),
     /// Consumed; the frame now holds the vrouter's own answer.
     Answer(Way),
     /// Dropped; the frame now holds the vrouter's own message about it to the sender.
@@ -174,6 +182,8 @@ pub struct Pipeline<'a> {
     pub snapshot: &'a Snapshot,
     /// The flows.
     pub flows: &'a FlowTable,
+    /// The datagrams whose fragments are under way.
+    pub fragments: &'a FragmentTable,
     /// Hash for the choice of members, seeded apart from the flow table's.
     pub spread: &'a RandomState,
     /// The worker's counters.
@@ -215,16 +225,32 @@ impl Pipeline<'_> {
             Side::Trunk => trunk_in::prepare(self.snapshot, packet),
             Side::Uplink => fabric_in::prepare(self.snapshot, packet),
         };
-        let hash = match &prepared {
-            Prepared::Flow(flow) => self.flows.hash(&flow.key),
-            Prepared::Arp { .. } | Prepared::NeighbourSolicitation { .. } | Prepared::Drop { .. } => {
-                FlowHash(0)
-            }
-        };
-        (prepared, hash)
+        let prepared = self.fragment_stage().gate(prepared);
+        (prepared, self.hash(&prepared))
     }
 
-    /// Second half: the decision, and the packet as it leaves.
+    /// Looks again at a fragment that has waited, with the result that `prepare` would have.
+    pub fn prepare_again(&self, waiting: Waiting) -> (Prepared, FlowHash) {
+        let prepared = self.fragment_stage().again(waiting);
+        (prepared, self.hash(&prepared))
+    }
+
+    fn hash(&self, prepared: &Prepared) -> FlowHash {
+        match prepared {
+            Prepared::Flow(flow) => self.flows.hash(&flow.key),
+            Prepared::Wait(_)
+            | Prepared::Arp { .. }
+            | Prepared::NeighbourSolicitation { .. }
+            | Prepared::Drop { .. } => FlowHash(0),
+        }
+    }
+
+    fn fragment_stage(&self) -> Fragments<'_> {
+        Fragments { snapshot: self.snapshot, table: self.fragments, now: self.now }
+    }
+
+    /// Second half: the decision, and the packet as it leaves. A fragment that is to wait comes
+    /// here only if the worker can not hold it.
     pub fn finish(
         &self,
         prepared: &Prepared,
@@ -236,6 +262,7 @@ impl Pipeline<'_> {
             Prepared::Flow(flow) => return self.finish_flow(flow, hash, packet, outer_id),
             Prepared::Arp { vif } => arp::answer(self.snapshot, *vif, packet),
             Prepared::NeighbourSolicitation { vif, ip } => neighbour::answer(self.snapshot, *vif, ip, packet),
+            Prepared::Wait(waiting) => Err(self.fragment_stage().give_up(waiting)),
             Prepared::Drop { reason, .. } => Err(*reason),
         };
         answered.unwrap_or_else(|reason| Verdict::Drop { vif: prepared.vif(), reason })
@@ -246,7 +273,7 @@ impl Pipeline<'_> {
             L4::Echo(EchoKind::Request) if self.is_for_gateway(flow) => self.echo(flow, packet),
             L4::IcmpError => self.relay_error(flow, packet, outer_id).map(Verdict::Send),
             L4::IcmpRefused => Err(DropReason::IcmpRedirect.into()),
-            _ => self.forward(flow, hash, packet, outer_id).map(Verdict::Send),
+            _ => self.forward(flow, hash, packet, outer_id),
         };
         outcome.unwrap_or_else(|halt| {
             let (vif, reason) = (flow.ingress.vif(), halt.reason());
@@ -263,17 +290,34 @@ impl Pipeline<'_> {
         hash: FlowHash,
         packet: &mut Packet<'_>,
         outer_id: u16,
-    ) -> Result<Way, Halt> {
-        if flow.ip.fragment == Fragment::Later {
-            return Err(DropReason::FragmentUnsupported.into());
-        }
+    ) -> Result<Verdict, Halt> {
         let (action, translation) = self.decide(flow, hash)?;
         let mut ip = flow.ip;
         rewrite::check_ttl(&ip, action.ttl)?;
-        let exit = egress::open(self.snapshot, action.output, packet.len())?;
+        fragment::check_translation(flow, &translation)?;
+        let exit = match egress::open(self.snapshot, action.output, packet.len()) {
+            Err(Halt::TooBig { mtu }) if split::is_allowed(&ip, mtu) => {
+                rewrite::apply(packet.bytes_mut(), &mut ip, action.ttl, &translation);
+                let vif = flow.ingress.vif();
+                return Ok(Verdict::Split(Split { vif, output: action.output, hash, mtu }));
+            }
+            opened => opened?,
+        };
         self.clamp_segment_size(flow, &exit, packet);
         rewrite::apply(packet.bytes_mut(), &mut ip, action.ttl, &translation);
-        Ok(exit.leave(packet, &ip, hash, outer_id)?)
+        Ok(Verdict::Send(exit.leave(packet, &ip, hash, outer_id)?))
+    }
+
+    /// Sends one piece of a packet that was too big.
+    pub fn piece(&self, split: &Split, packet: &mut Packet<'_>, outer_id: u16) -> Verdict {
+        let left = Ip::parse(Family::V4, packet.bytes()).map_err(Halt::from).and_then(|ip| {
+            let exit = egress::open(self.snapshot, split.output, packet.len())?;
+            Ok(exit.leave(packet, &ip, split.hash, outer_id)?)
+        });
+        match left {
+            Ok(way) => Verdict::Send(way),
+            Err(halt) => Verdict::Drop { vif: split.vif, reason: halt.reason() },
+        }
     }
 
     /// Where a tunnel is on the way, both ends must learn what fits it.
@@ -287,6 +331,9 @@ impl Pipeline<'_> {
 
     fn is_for_gateway(&self, flow: &Flow) -> bool {
         let Ingress::Vif(slot) = flow.ingress else { return false };
+        if flow.ip.fragment != Fragment::Whole {
+            return false;
+        }
         let (family, tuple) = (flow.ip.tuple.family, &flow.ip.tuple);
         self.snapshot
             .vif(slot)

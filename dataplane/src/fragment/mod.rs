@@ -3,8 +3,12 @@
 
 mod datagram;
 mod hold;
+pub(crate) mod split;
 mod table;
 
+pub(crate) use datagram::Ports;
+pub use hold::Waiting;
 pub(crate) use hold::{Held, Hold};
+pub use split::Split;
 pub(crate) use table::{DatagramKey, Later};
 pub use table::{FragmentTable, LIFETIME, PER_CONTEXT};

@@ -257,7 +257,7 @@ mod tests {
     #[test]
     fn one_context_can_not_fill_a_shard() {
         let table = table();
-        let mut first = |context, id| table.first(&key(context, id), &piece(0, 8, true), PORTS, NOW);
+        let first = |context, id| table.first(&key(context, id), &piece(0, 8, true), PORTS, NOW);
         for context in 0..4 {
             for id in 0..PER_CONTEXT as u32 {
                 assert_eq!(first(context, id), Ok(()));

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use ahash::RandomState;
 use dataplane::compile::{Compiler, tunnel_endpoints};
+use dataplane::fragment::FragmentTable;
 use dataplane::ids::{VifName, VifSlot};
 use dataplane::publish::Publisher;
 use dataplane::worker::Idle;
@@ -91,7 +92,8 @@ async fn after_trunk(
     let publisher = Publisher::new(compiler.compile(&desired)?);
     let epoch = Instant::now();
     let flows = Arc::new(FlowTable::new(table_config(&config), seeds()));
-    let shared = Shared { flows: Arc::clone(&flows), spread: RandomState::new(), epoch };
+    let fragments = Arc::new(FragmentTable::new(FRAGMENTED_DATAGRAMS, RandomState::new()));
+    let shared = Shared { flows: Arc::clone(&flows), fragments, spread: RandomState::new(), epoch };
 
     let (near, far) = (index_of(trunk_pair.near.index.0)?, index_of(trunk_pair.far.index.0)?);
     let mut trunk = Trunk::load(TcPreference::PreferTcx)?;

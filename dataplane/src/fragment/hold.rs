@@ -1,0 +1,78 @@
+//! Frames of fragments that came before the first one. They stay with the worker they came to.
+
+use std::collections::VecDeque;
+
+use flow_table::Millis;
+
+use super::DatagramKey;
+use crate::io::Side;
+use crate::pipeline::Flow;
+
+/// Frames one worker holds at most: a quarter of the smallest UMEM share.
+const MAX_HELD: usize = 256;
+/// Frames of one vif (or of the remote senders into one VRF) among them.
+const MAX_PER_CONTEXT: usize = 64;
+
+/// A fragment that came before the first one of its datagram.
+#[derive(Clone, Copy, Debug)]
+pub struct Waiting {
+    pub(crate) flow: Flow,
+    pub(crate) datagram: DatagramKey,
+    pub(crate) until: Millis,
+}
+
+/// Its frame, and the side that came from.
+#[derive(Debug)]
+pub(crate) struct Held<F> {
+    pub(crate) frame: F,
+    pub(crate) side: Side,
+    pub(crate) waiting: Waiting,
+}
+
+/// The frames of one worker that wait, in the order they came.
+#[derive(Debug)]
+pub(crate) struct Hold<F> {
+    frames: VecDeque<Held<F>>,
+    /// What the table's news were when all of them were last looked at.
+    news: u64,
+    /// When the next of them has waited long enough.
+    next: Option<Millis>,
+}
+
+impl<F> Hold<F> {
+    pub(crate) fn new() -> Self {
+        Self { frames: VecDeque::with_capacity(MAX_HELD), news: 0, next: None }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.frames.len()
+    }
+
+    pub(crate) fn has_room(&self, waiting: &Waiting) -> bool {
+        let context = waiting.datagram.context;
+        let same = self.frames.iter().filter(|held| held.waiting.datagram.context == context).count();
+        self.frames.len() < MAX_HELD && same < MAX_PER_CONTEXT
+    }
+
+    pub(crate) fn push(&mut self, held: Held<F>) {
+        let until = held.waiting.until;
+        self.next = Some(self.next.map_or(until, |next| Millis(next.0.min(until.0))));
+        self.frames.push_back(held);
+    }
+
+    /// How many frames to look at again now: all when there are news or one has waited long
+    /// enough, else none. Each is taken with [`Hold::pop`], and pushed again if it waits on.
+    pub(crate) fn due(&mut self, news: u64, now: Millis) -> usize {
+        let late = self.next.is_some_and(|next| next.0 <= now.0);
+        if news == self.news && !late {
+            return 0;
+        }
+        self.news = news;
+        self.next = None;
+        self.frames.len()
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<Held<F>> {
+        self.frames.pop_front()
+    }
+}
