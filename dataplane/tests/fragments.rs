@@ -1,6 +1,13 @@
 //! Fragments through the node, in any order: one path, one backend, translation, and what is
 //! refused, with every counter. What comes out is put together again by this file's own means.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::expect_used,
+    reason = "a test stops where it goes wrong"
+)]
+
 mod datagrams;
 mod support;
 
@@ -8,6 +15,7 @@ use datagrams::{
     Random, cut4, cut6, fragment4, from_fabric, from_pod, put_together, sctp, tunnelled, udp, udp_is_right,
 };
 use dataplane::desired::{Desired, Transport, Vrf};
+use dataplane::drop::DropReason;
 use dataplane::io::Side;
 use encap::Label;
 use support::{Node, Output, desired, route, service, to_tunnel, to_vif, vif, vrf};
@@ -46,14 +54,7 @@ enum Order {
 }
 
 impl Order {
-    const ALL: [Order; 6] = [
-        Order::AsSent,
-        Order::Reversed,
-        Order::Shuffled(1),
-        Order::Shuffled(2),
-        Order::Shuffled(3),
-        Order::Shuffled(4),
-    ];
+    const ALL: [Order; 4] = [Order::AsSent, Order::Reversed, Order::Shuffled(1), Order::Shuffled(2)];
 
     fn of(self, mut frames: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
         match self {
@@ -144,7 +145,7 @@ fn exchange(
 #[test]
 fn ipv4_fragments_of_60_kilobytes_reach_one_backend_in_any_order() {
     for order in Order::ALL {
-        for size in [1, 7, 64] {
+        for size in [1, 64] {
             exchange(order, size, [CLIENT, CLUSTER], cut4);
         }
     }
@@ -153,7 +154,7 @@ fn ipv4_fragments_of_60_kilobytes_reach_one_backend_in_any_order() {
 #[test]
 fn ipv6_fragments_of_60_kilobytes_reach_one_backend_in_any_order() {
     for order in Order::ALL {
-        for size in [1, 64] {
+        for size in [7, 64] {
             exchange(order, size, [CLIENT6, CLUSTER6], cut6);
         }
     }
@@ -412,24 +413,25 @@ fn what_needs_the_whole_is_refused_in_pieces() {
 #[test]
 fn a_vif_that_goes_takes_its_waiting_fragments_along() {
     let mut node = Node::new(&backends());
+    let mut colleague = node.colleague(&backends());
     let pieces = four_pieces(1);
     node.step(Side::Trunk, &pieces[1]);
-    node.step(Side::Trunk, &pieces[0]);
-    node.step(Side::Trunk, &pieces[3]);
-    // The next datagram waits when another vif takes the slot.
-    let pieces = four_pieces(2);
-    let mut colleague = node.colleague(&backends());
-    node.step(Side::Trunk, &pieces[1]);
     let mut state = backends();
-    state.vifs.remove(0);
     state.services.clear();
+    state.vifs.remove(0);
     node.publish(&state);
-    state.vifs.push(vif("new", "red", &["11.1.1.1"], "02:00:00:00:08:01", 104));
+    // So many others come that one of them gets the slot, which is 1, and the address.
+    for n in 4..=4095u32 {
+        let address = if n == 4095 { "11.1.1.1".to_owned() } else { format!("11.2.{}.{}", n >> 8, n & 0xff) };
+        let mac = if n == 4095 { "02:00:00:00:08:01" } else { "02:00:00:00:09:01" };
+        state.vifs.push(vif(&format!("pod{n}"), "red", &[&address], mac, 100 + n));
+    }
     node.publish(&state);
     assert_eq!(node.held(), 1);
     colleague.step(Side::Trunk, &pieces[0]);
     let output = node.batch(Side::Trunk, &[]);
-    output.assert_moved(&[("new.unknown_vif", 1)]);
+    output.assert_moved(&[("pod4095.unknown_vif", 1)]);
+    assert_eq!(node.drops_of_slot(1, DropReason::UnknownVif), 1);
     assert_eq!(node.held(), 0);
 }
 

@@ -174,9 +174,11 @@ mod tests {
         (datagram, last)
     }
 
+    type Row = (&'static [(u16, u16, bool)], DropReason, bool);
+
     #[test]
     fn overlaps_poison_and_duplicates_do_not() {
-        let rows: [(&[(u16, u16, bool)], DropReason, bool); 9] = [
+        let rows: [Row; 9] = [
             (&[(0, 16, true), (8, 24, true)], DropReason::FragmentOverlap, true),
             (&[(8, 24, true), (0, 16, true)], DropReason::FragmentOverlap, true),
             (&[(0, 64, true), (8, 16, true)], DropReason::FragmentOverlap, true),

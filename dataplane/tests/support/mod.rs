@@ -24,7 +24,7 @@ use dataplane::desired::{
 use dataplane::drop::DropReason;
 use dataplane::droplog::DropLog;
 use dataplane::fragment::FragmentTable;
-use dataplane::ids::Mac;
+use dataplane::ids::{Mac, VifSlot};
 use dataplane::io::{PacketIo, Side};
 use dataplane::limiter::AnswerLimiter;
 use dataplane::memory::{MemoryFrame, MemoryIo};
@@ -231,6 +231,11 @@ impl Node {
     /// Fragments that wait for the first one of their datagram.
     pub(crate) fn held(&self) -> u64 {
         self.counters.held.get()
+    }
+
+    /// Drops laid to a slot, whatever vif is there now.
+    pub(crate) fn drops_of_slot(&self, slot: u16, reason: DropReason) -> u64 {
+        self.counters.vif(VifSlot::new(slot).unwrap()).drops(reason)
     }
 
     /// Takes all free buffers away but `left`, for good.

@@ -34,6 +34,8 @@ use crate::state::{ControlState, NodeState, WorkerState};
 /// Largest MTU of the trunk: native XDP on veth wants a frame in one page
 /// (drivers/net/veth.c, `veth_xdp_set`).
 const TRUNK_MTU: u32 = 3400;
+/// Fragmented datagrams under way that are remembered at once.
+const FRAGMENTED_DATAGRAMS: usize = 4096;
 /// Node's side of the host's interface.
 const HOST_NODE_END: &str = "vr-vhost1";
 
