@@ -22,4 +22,5 @@ pub mod publish;
 pub mod service;
 pub mod snapshot;
 mod stage;
+pub mod verdict;
 pub mod worker;

@@ -23,7 +23,7 @@ pub struct Snapshot {
     pub(crate) slot_of: HashMap<VifId, VifSlot, RandomState>,
     pub(crate) labels: HashMap<Label, LabelTarget, RandomState>,
     pub(crate) vrfs: Box<[Option<Arc<Vrf>>]>,
-    pub(crate) tunnels: Box<[Tunnel]>,
+    pub(crate) tunnels: Box<[Option<Tunnel>]>,
     pub(crate) tunnel_of: HashMap<(Family, Addr), TunnelId, RandomState>,
 }
 
@@ -81,7 +81,7 @@ pub struct Vif {
 impl Vif {
     /// Whether the pod may use this address.
     pub fn has_address(&self, family: Family, addr: Addr) -> bool {
-        self.addresses.iter().any(|own| *own == (family, addr))
+        self.addresses.contains(&(family, addr))
     }
 
     /// Whether packets reach the pod.
@@ -164,12 +164,12 @@ impl Snapshot {
 
     /// A tunnel endpoint.
     pub fn tunnel(&self, id: TunnelId) -> Option<&Tunnel> {
-        self.tunnels.get(usize::from(id.0))
+        self.tunnels.get(usize::from(id.0))?.as_ref()
     }
 
-    /// All tunnel endpoints; the index is the [`TunnelId`].
-    pub fn tunnels(&self) -> &[Tunnel] {
-        &self.tunnels
+    /// All tunnel endpoints in the order of their ids.
+    pub fn tunnels(&self) -> impl Iterator<Item = &Tunnel> + '_ {
+        self.tunnels.iter().flatten()
     }
 
     /// The endpoint with this tunnel address.

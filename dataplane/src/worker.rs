@@ -15,8 +15,9 @@ use crate::ids::VifSlot;
 use crate::io::{PacketIo, Side};
 use crate::limiter::AnswerLimiter;
 use crate::packet::Packet;
-use crate::pipeline::{Pipeline, Prepared};
+use crate::pipeline::Pipeline;
 use crate::publish::SnapshotCache;
+use crate::verdict::Prepared;
 use outlet::{Desk, Outlet, TAG};
 
 /// What a worker shares with the rest of the process.
@@ -142,7 +143,7 @@ impl<Io: PacketIo> Worker<Io> {
         if count == 0 {
             return 0;
         }
-        let (pipeline, drops) = open(&mut self.parts, now);
+        let pipeline = open(&mut self.parts, now);
         pipeline.counters.batches.add(1);
         for frame in &mut self.frames {
             let (buffer, extent) = self.io.open(frame);
@@ -153,7 +154,7 @@ impl<Io: PacketIo> Worker<Io> {
             self.io.set_extent(frame, extent);
         }
         self.prepared.iter().fold(0, |touched, (_, hash)| touched ^ pipeline.flows.prefetch(*hash));
-        let mut outlet = Outlet { io: &mut self.io, pipeline, drops, desk: &mut self.desk };
+        let mut outlet = Outlet { io: &mut self.io, pipeline, desk: &mut self.desk };
         for (frame, (prepared, hash)) in self.frames.drain(..).zip(self.prepared.drain(..)) {
             match prepared {
                 Prepared::Wait(waiting) if self.hold.has_room(&waiting) => {
@@ -168,8 +169,8 @@ impl<Io: PacketIo> Worker<Io> {
     /// Lets go of the fragments whose first one has come, or whose time is up.
     fn release(&mut self, now: Millis) {
         let due = self.hold.due(self.parts.fragments.news(), now);
-        let (pipeline, drops) = open(&mut self.parts, now);
-        let mut outlet = Outlet { io: &mut self.io, pipeline, drops, desk: &mut self.desk };
+        let pipeline = open(&mut self.parts, now);
+        let mut outlet = Outlet { io: &mut self.io, pipeline, desk: &mut self.desk };
         for _ in 0..due {
             let Some(Held { frame, side, waiting }) = self.hold.pop() else { break };
             match pipeline.prepare_again(waiting) {
@@ -181,11 +182,10 @@ impl<Io: PacketIo> Worker<Io> {
     }
 }
 
-/// What the packets of one batch go through, and where their drops are remembered.
-fn open(parts: &mut WorkerParts, now: Millis) -> (Pipeline<'_>, &DropLog) {
+/// What the packets of one batch go through.
+fn open(parts: &mut WorkerParts, now: Millis) -> Pipeline<'_> {
     let WorkerParts { snapshots, flows, fragments, spread, counters, drops, limiter, .. } = parts;
-    let pipeline = Pipeline { snapshot: snapshots.load(), flows, fragments, spread, counters, limiter, now };
-    (pipeline, drops)
+    Pipeline { snapshot: snapshots.load(), flows, fragments, spread, counters, drops, limiter, now }
 }
 
 fn count_rx(counters: &WorkerCounters, side: Side, pipeline: &Pipeline<'_>, frame: &[u8]) {

@@ -1,5 +1,12 @@
 //! ICMP: what the vrouter tells senders, and errors of others through the translation.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test stops where it goes wrong"
+)]
+
 mod support;
 
 use dataplane::desired::{Desired, Transport};
@@ -243,6 +250,7 @@ fn a_client_of_another_node_is_told_through_its_tunnel() {
         ("uplink.tx", 1),
         ("generated", 1),
         ("misses", 1),
+        ("pairs", 1),
         ("pod.service_port_unmapped", 1),
     ]);
 }

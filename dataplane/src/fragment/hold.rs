@@ -6,7 +6,7 @@ use flow_table::Millis;
 
 use super::DatagramKey;
 use crate::io::Side;
-use crate::pipeline::Flow;
+use crate::verdict::Flow;
 
 /// Frames one worker holds at most: a quarter of the smallest UMEM share.
 const MAX_HELD: usize = 256;

@@ -9,8 +9,8 @@ use crate::ids::VifSlot;
 use crate::packet::ethernet::Ethernet;
 use crate::packet::ip::Ip;
 use crate::packet::{Packet, write_at};
-use crate::pipeline::{Flow, Ingress, Prepared, vrf_context};
 use crate::snapshot::{LabelTarget, Snapshot};
+use crate::verdict::{Flow, Ingress, Prepared, vrf_context};
 
 /// Looks at a frame from the uplink and leaves the inner packet, its ECN field combined with
 /// the outer one.

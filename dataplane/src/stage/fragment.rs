@@ -8,8 +8,8 @@ use crate::drop::DropReason;
 use crate::fragment::{DatagramKey, FragmentTable, Later, Ports, Waiting};
 use crate::packet::ip::{Fragment, Piece};
 use crate::packet::l4::{L4, protocol};
-use crate::pipeline::{ContextOwner, Flow, Ingress, Prepared, context_owner};
 use crate::snapshot::Snapshot;
+use crate::verdict::{ContextOwner, Flow, Ingress, Prepared, context_owner};
 
 /// IPv6 numbers datagrams without regard to what is in them (RFC 8200 section 4.5).
 const ANY_PROTOCOL: u8 = 44;

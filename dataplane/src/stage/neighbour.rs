@@ -9,8 +9,8 @@ use crate::packet::ethernet::{TAGGED_HEADER, TYPE_IPV6, write_to_vif};
 use crate::packet::ip::Ip;
 use crate::packet::l4::protocol::ICMPV6;
 use crate::packet::{Packet, array_at, write_at};
-use crate::pipeline::{Verdict, Way};
 use crate::snapshot::{Snapshot, Vif};
+use crate::verdict::{Verdict, Way};
 
 const IPV6_HEADER: usize = 40;
 /// Solicitation or advertisement without options: ICMPv6 header, flags or reserved, target.

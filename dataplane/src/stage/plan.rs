@@ -8,8 +8,8 @@ use super::resolve::{Decision, Prefer, Query, Scope, resolve};
 use crate::drop::DropReason;
 use crate::ecmp::{FlowSpread, Target};
 use crate::ids::{TunnelId, VifSlot, VrfId};
-use crate::pipeline::Ingress;
 use crate::snapshot::{LabelTarget, Snapshot, Vif};
+use crate::verdict::Ingress;
 
 /// What a flow that is derived again shall keep, as far as the new snapshot allows.
 #[derive(Clone, Copy, Debug)]
@@ -35,13 +35,41 @@ impl First<'_> {
         match self.ingress {
             Ingress::Vif(slot) => {
                 let vif = self.snapshot.vif(slot).ok_or(DropReason::UnknownVif)?;
-                self.from_vif(vif)
+                self.plan_from_vif(vif)
             }
-            Ingress::Fabric { target, peer } => self.from_fabric(target, peer),
+            Ingress::Fabric { target, peer } => self.plan_from_fabric(target, peer),
         }
     }
 
-    fn from_vif(&self, vif: &Vif) -> Result<NewPair, DropReason> {
+    /// A pair that remembers for a short while that this flow was refused, so that the operator
+    /// sees it and its next packets cost no lookup. Only for refusals that a service or a policy
+    /// makes: others are about a packet, not about a flow.
+    pub(crate) fn refusal(&self, reason: DropReason) -> Option<NewPair> {
+        match reason {
+            DropReason::ServiceNoBackend | DropReason::ServicePortUnmapped => {}
+            _ => return None,
+        }
+        let slot = self.ingress.vif()?;
+        let vif = self.snapshot.vif(slot)?;
+        let source = match self.ingress {
+            Ingress::Vif(_) => Source::Vif,
+            Ingress::Fabric { peer, .. } => Source::Tunnel(peer.0),
+        };
+        let action = Action {
+            output: Output::Drop { reason: reason as u8 },
+            ttl: Ttl::Keep,
+            source,
+            depends: self.dependency(vif.vrf).ok()?,
+        };
+        let answer = FlowKey { tuple: self.key.tuple.reversed(), ..self.key };
+        Some(NewPair {
+            forward: Half { key: self.key, action },
+            reverse: Half { key: answer, action: Action { source: Source::Any, ..action } },
+            owner: slot.get(),
+        })
+    }
+
+    fn plan_from_vif(&self, vif: &Vif) -> Result<NewPair, DropReason> {
         let tuple = self.key.tuple;
         if !vif.has_address(tuple.family, tuple.src) {
             return Err(DropReason::SpoofedSource);
@@ -83,20 +111,23 @@ impl First<'_> {
         })
     }
 
-    fn from_fabric(&self, target: LabelTarget, peer: TunnelId) -> Result<NewPair, DropReason> {
+    fn plan_from_fabric(&self, target: LabelTarget, peer: TunnelId) -> Result<NewPair, DropReason> {
         let tuple = self.key.tuple;
-        let (vrf, decision) = match target {
+        let vrf = match target {
+            LabelTarget::Vif(slot) => self.snapshot.vif(slot).ok_or(DropReason::InvalidLabel)?.vrf,
+            LabelTarget::Vrf(vrf) => vrf,
+        };
+        let back = self.way_back(vrf, peer)?;
+        let decision = match target {
             LabelTarget::Vif(slot) => {
-                let vif = self.snapshot.vif(slot).ok_or(DropReason::InvalidLabel)?;
-                (vif.vrf, self.labelled(vif)?)
+                self.labelled(self.snapshot.vif(slot).ok_or(DropReason::InvalidLabel)?)?
             }
             LabelTarget::Vrf(vrf) => {
                 let prefer = self.keep.map_or(Prefer::Hash, |keep| Prefer::Current(keep.target));
                 let query = Query { tuple: &tuple, spread: self.spread, prefer, scope: Scope::Local };
-                (vrf, resolve(self.snapshot, vrf, &query)?)
+                resolve(self.snapshot, vrf, &query)?
             }
         };
-        let back = self.way_back(vrf, peer)?;
         let slot = match decision.target {
             Target::Vif(slot) => slot,
             Target::Tunnel { .. } => return Err(DropReason::TunnelLoop),

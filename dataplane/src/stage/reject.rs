@@ -10,7 +10,7 @@ use crate::drop::DropReason;
 use crate::packet::ip::{Fragment, Ip};
 use crate::packet::l4::{L4, protocol};
 use crate::packet::{Packet, write_at};
-use crate::pipeline::Halt;
+use crate::verdict::Halt;
 
 /// TTL of what the vrouter sends itself (RFC 1700, "IP time to live parameter").
 const TTL: u8 = 64;

@@ -9,8 +9,8 @@ use crate::packet::ethernet::{self, Ethernet};
 use crate::packet::ip::Ip;
 use crate::packet::l4::L4;
 use crate::packet::{Packet, ethernet::TAGGED_HEADER};
-use crate::pipeline::{Flow, Ingress, Prepared};
 use crate::snapshot::{Snapshot, Vif};
+use crate::verdict::{Flow, Ingress, Prepared};
 
 /// Looks at a frame from the trunk. An IP packet is left at its IP header; ARP and neighbour
 /// solicitations keep their Ethernet header, because the answer reuses it.

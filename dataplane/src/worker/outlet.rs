@@ -4,13 +4,13 @@ use flow_table::FlowHash;
 
 use crate::counters::WorkerCounters;
 use crate::drop::DropReason;
-use crate::droplog::DropLog;
 use crate::fragment::Split;
 use crate::fragment::split::{Cut, MAX_PIECES};
 use crate::ids::VifSlot;
 use crate::io::{PacketIo, Side};
 use crate::packet::Packet;
-use crate::pipeline::{Pipeline, Prepared, Verdict, Way};
+use crate::pipeline::Pipeline;
+use crate::verdict::{Prepared, Verdict, Way};
 
 /// Length of the VLAN tag that the trunk adds to a vif's frame.
 pub(super) const TAG: usize = 4;
@@ -39,7 +39,6 @@ impl<F> Desk<F> {
 pub(super) struct Outlet<'a, Io: PacketIo> {
     pub(super) io: &'a mut Io,
     pub(super) pipeline: Pipeline<'a>,
-    pub(super) drops: &'a DropLog,
     pub(super) desk: &'a mut Desk<Io::Frame>,
 }
 
@@ -56,9 +55,6 @@ impl<Io: PacketIo> Outlet<'_, Io> {
         let (buffer, extent) = self.io.open(&mut frame);
         let mut packet = Packet::new(buffer, extent);
         let verdict = decide(&mut packet);
-        if let Verdict::Drop { vif, reason } | Verdict::Reject { vif, reason, .. } = verdict {
-            self.drops.record(self.pipeline.now, vif, reason, packet.bytes());
-        }
         let extent = packet.extent();
         self.io.set_extent(&mut frame, extent);
         self.carry_out(from, frame, verdict, extent.len);
@@ -112,7 +108,8 @@ impl<Io: PacketIo> Outlet<'_, Io> {
             }
             Err(reason) => {
                 pieces.drain(..).for_each(|piece| self.io.recycle(piece));
-                self.send_as(from, frame, |_| Verdict::Drop { vif: split.vif, reason });
+                let pipeline = self.pipeline;
+                self.send_as(from, frame, |packet| pipeline.dropped(split.vif, reason, packet));
             }
         }
         self.desk.pieces = pieces;

@@ -2,7 +2,7 @@
 
 use core::net::IpAddr;
 
-use dataplane::desired::{Desired, Link, Node, Service, Underlay, Vif, Vrf};
+use dataplane::desired::{Desired, Link, Node, Service, Underlay, Vif};
 use dataplane::ids::VifName;
 
 use super::model::{Config, Host};
@@ -34,8 +34,8 @@ impl Config {
             vrf: vif.vrf.clone(),
             addresses: values(&vif.addresses),
             mac: vif.mac,
-            gateway_v4: Vif::DEFAULT_GATEWAY_V4,
-            gateway_v6: Vif::DEFAULT_GATEWAY_V6,
+            gateway_v4: vif.gateways.v4,
+            gateway_v6: vif.gateways.v6,
             label: vif.label.value,
             mtu: vif.mtu.as_ref().map_or(default_mtu, |mtu| mtu.value),
             link: waiting(&vif.ifname.value),
@@ -46,9 +46,10 @@ impl Config {
                 udp_port: self.node.udp_port,
                 legacy_udp_port: self.node.legacy_udp_port,
                 outer: self.node.outer.clone(),
+                mss_clamp: self.node.mss_clamp,
                 explicit_null_vrf: self.node.explicit_null_vrf.clone(),
             },
-            vrfs: self.vrfs.iter().map(|name| Vrf { name: name.clone(), label: None }).collect(),
+            vrfs: self.vrfs.clone(),
             vifs: host.chain(vifs).collect(),
             routes: self.routes.clone(),
             services: self.services.iter().flat_map(one_per_address).collect(),
@@ -77,8 +78,8 @@ fn host_vif(host: &Host, mtu: u16) -> Vif {
         vrf: host.vrf.clone(),
         addresses: values(&host.addresses),
         mac: host.mac,
-        gateway_v4: Vif::DEFAULT_GATEWAY_V4,
-        gateway_v6: Vif::DEFAULT_GATEWAY_V6,
+        gateway_v4: host.gateways.v4,
+        gateway_v6: host.gateways.v6,
         label: host.label,
         mtu,
         link: waiting(&host.ifname),

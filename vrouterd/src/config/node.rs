@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use dataplane::desired::OuterOptions;
+use dataplane::desired::{MssClamp, OuterOptions};
 use encap::{DontFragment, DscpMode, LEGACY_MPLS_UDP_PORT, MPLS_UDP_PORT, Udp6Checksum};
 
 use super::ledger::{Ledger, Owner};
@@ -30,6 +30,9 @@ pub(super) fn read(mut section: Section<'_>, ledger: &mut Ledger<'_>) -> Result<
         }
     });
     let explicit_null_vrf = section.optional("explicit_null_vrf", |item| ledger.vrf(item));
+    let mss_clamp = section.or_default("mss_clamp", MssClamp::default(), |item| {
+        scalar::choice(item, &[("on", MssClamp::On), ("off", MssClamp::Off)])
+    });
     let outer = outer(&mut section);
     section.finish();
 
@@ -45,6 +48,7 @@ pub(super) fn read(mut section: Section<'_>, ledger: &mut Ledger<'_>) -> Result<
         udp_port: udp_port?,
         legacy_udp_port: legacy?,
         explicit_null_vrf: explicit_null_vrf?.map(|at| at.value),
+        mss_clamp: mss_clamp?,
         outer: outer?,
     })
 }

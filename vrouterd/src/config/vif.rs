@@ -2,8 +2,10 @@
 
 use core::net::IpAddr;
 
-use dataplane::ids::{Mac, VrfName};
+use dataplane::desired::Vrf;
+use dataplane::ids::Mac;
 
+use super::gateway::gateways;
 use super::ledger::{Ledger, Owner};
 use super::model::{Host, Vif};
 use super::place::At;
@@ -16,21 +18,27 @@ pub(super) const LEAST_MTU_V6: u16 = 1280;
 /// Smallest MTU we take for IPv4: what every host must be able to receive (RFC 791 section 3.1).
 pub(super) const LEAST_MTU_V4: u16 = 576;
 
-pub(super) fn vrf(mut section: Section<'_>, ledger: &mut Ledger<'_>) -> Result<VrfName, Reported> {
-    let name = section.required("name", "name = \"blue\"", scalar::name);
+pub(super) fn vrf(mut section: Section<'_>, ledger: &mut Ledger<'_>) -> Result<Vrf, Reported> {
+    let name = section.required("name", "name = \"blue\"", scalar::path_name);
+    let label = section.optional("label", scalar::label);
     section.finish();
-    let name = name?;
-    ledger.claim_vrf(&name);
-    Ok(name.value.as_str().into())
+    if let Ok(name) = &name {
+        ledger.claim_vrf(name);
+    }
+    if let Ok(Some(label)) = &label {
+        ledger.claim_label(label, &Owner::new("VRF", &name, &section.place));
+    }
+    Ok(Vrf { name: name?.value.as_str().into(), label: label?.map(|at| at.value) })
 }
 
 pub(super) fn vif(mut section: Section<'_>, ledger: &mut Ledger<'_>) -> Result<Vif, Reported> {
-    let name = section.required("name", "name = \"client\"", scalar::name);
+    let name = section.required("name", "name = \"client\"", scalar::path_name);
     let ifname =
         section.required("ifname", "ifname = \"veth1a\", the node's end of the pod's veth", scalar::ifname);
     let vrf = section.required("vrf", "vrf = \"blue\"", |item| ledger.vrf(item));
     let addresses = section.required("addresses", "addresses = [\"10.0.1.2\"]", addresses);
     let mac = section.required("mac", "mac = \"02:00:00:00:0a:01\"", scalar::mac);
+    let gateways = gateways(&mut section, &addresses);
     let label = section.required("label", "label = 17", scalar::label);
     let mtu = section.optional("mtu", |item| mtu(item, addresses.as_ref().ok()));
     section.finish();
@@ -54,6 +62,7 @@ pub(super) fn vif(mut section: Section<'_>, ledger: &mut Ledger<'_>) -> Result<V
         vrf: vrf?.value,
         addresses: addresses?.value,
         mac: mac?.value,
+        gateways: gateways?,
         label: label?,
         mtu: mtu?,
     })
@@ -71,6 +80,7 @@ pub(super) fn host(
         host_addresses(item, ledger.tunnel_address)
     });
     let mac = section.optional("mac", scalar::mac);
+    let gateways = gateways(&mut section, &addresses);
     let label = section.required("label", "label = 16", scalar::label);
     let routes = section.or_default("routes", Vec::new(), |item| item.list(scalar::prefix));
     section.finish();
@@ -92,6 +102,7 @@ pub(super) fn host(
     let ifname = ifname?.value;
     Ok(Host {
         mac: mac?.map_or_else(|| derived_mac(node.unwrap_or_default(), &ifname), |at| at.value),
+        gateways: gateways?,
         ifname,
         vrf: vrf?.value,
         addresses: addresses?.value,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use dataplane::compile::{Compiler, tunnel_endpoints};
+use dataplane::compile::{CompileError, Compiler, tunnel_endpoints};
 use dataplane::desired::{Desired, Underlay};
 use dataplane::publish::Publisher;
 use flow_table::Millis;
@@ -21,7 +21,7 @@ use crate::kernel::devices::Devices;
 use crate::kernel::lock::NamespaceLock;
 use crate::kernel::resolver::Resolver;
 use crate::kernel::underlay::UnderlayQuery;
-use crate::kernel::uplink::find_uplink;
+use crate::kernel::uplink::{UplinkDevices, find_uplink};
 use crate::kernel::watch::Watch;
 use crate::state::{ControlState, NodeState, ProgramCounters};
 
@@ -43,7 +43,7 @@ pub(super) struct Parts {
     pub(super) query: watch::Sender<UnderlayQuery>,
     pub(super) resolver: Resolver,
     pub(super) state: Arc<NodeState>,
-    pub(super) vlan: Option<u16>,
+    pub(super) uplink: UplinkDevices,
 }
 
 /// The running node.
@@ -52,6 +52,8 @@ pub(super) struct Control {
     devices: Devices,
     facts: watch::Receiver<Arc<KernelFacts>>,
     underlay: watch::Receiver<Underlay>,
+    /// Why the newest configuration file is not in force, if it is not.
+    reload_error: Option<String>,
     // Kept for as long as the daemon runs.
     _watch: Watch,
     _lock: NamespaceLock,
@@ -61,7 +63,7 @@ impl Control {
     pub(super) fn new(parts: Parts, devices: Devices, watch: Watch, lock: NamespaceLock) -> Self {
         let (mut facts, underlay) = (watch.facts(), parts.resolver.underlay());
         facts.mark_changed();
-        Self { parts, devices, facts, underlay, _watch: watch, _lock: lock }
+        Self { parts, devices, facts, underlay, reload_error: None, _watch: watch, _lock: lock }
     }
 
     pub(super) fn state(&self) -> Arc<NodeState> {
@@ -78,18 +80,24 @@ impl Control {
     }
 
     /// Folds what the kernel says now into the desired state and publishes it if that changed.
-    pub(super) async fn follow(&mut self) {
+    ///
+    /// # Errors
+    /// [`DaemonError::UplinkGone`].
+    pub(super) async fn follow(&mut self) -> Result<(), DaemonError> {
         let facts = Arc::clone(&self.facts.borrow_and_update());
         let mut desired = self.parts.desired.clone();
         desired.underlay = self.underlay.borrow_and_update().clone();
         self.follow_mtu(&facts, &mut desired);
-        self.follow_vlan(&facts);
+        self.follow_uplink(&facts)?;
         let snapshot = self.parts.publisher.current();
         let Parts { ports, trunk, .. } = &mut self.parts;
         ports.follow(&mut desired, &snapshot, &facts, &self.devices, trunk).await;
-        if desired != self.parts.desired {
-            self.publish(desired);
+        if desired != self.parts.desired
+            && let Err(error) = self.publish(Arc::clone(&self.parts.config), desired)
+        {
+            tracing::error!(%error, "the running state is kept");
         }
+        Ok(())
     }
 
     /// Vifs without an MTU of their own get what the uplink leaves them.
@@ -102,69 +110,72 @@ impl Control {
         }
     }
 
-    fn follow_vlan(&mut self, facts: &KernelFacts) {
+    /// The VLAN of the tunnel address may change; the device on the wire may not: program and
+    /// sockets are bound to it.
+    fn follow_uplink(&mut self, facts: &KernelFacts) -> Result<(), DaemonError> {
+        let bound = self.parts.uplink;
+        if !facts.links.contains_key(&bound.physical) {
+            return Err(DaemonError::UplinkGone(self.parts.config.node.uplink.value.clone()));
+        }
         let node = &self.parts.config.node;
-        let Ok(uplink) = find_uplink(facts, &node.uplink.value, node.tunnel_address.value) else { return };
-        if uplink.vlan != self.parts.vlan {
-            self.parts.vlan = uplink.vlan;
-            self.configure_fabric();
+        match find_uplink(facts, &node.uplink.value, node.tunnel_address.value) {
+            Ok(uplink) if uplink.vlan != bound.vlan => {
+                self.parts.uplink.vlan = uplink.vlan;
+                self.configure_fabric();
+                Ok(())
+            }
+            Ok(_) | Err(_) => Ok(()),
         }
     }
 
     fn configure_fabric(&mut self) {
-        let config = fabric_config(&self.parts.config, self.parts.vlan);
+        let config = fabric_config(&self.parts.config, self.parts.uplink.vlan);
         if let Err(error) = self.parts.fabric.set_config(&config) {
             tracing::error!(%error, "the uplink's program keeps its old settings");
         }
     }
 
-    fn publish(&mut self, desired: Desired) {
+    /// Compiles and publishes what `config` and the kernel make of the node; on an error all
+    /// stays as it was.
+    fn publish(&mut self, config: Arc<Config>, desired: Desired) -> Result<(), CompileError> {
         let parts = &mut self.parts;
-        match parts.compiler.compile(&desired) {
-            Ok(snapshot) => {
-                let endpoints = tunnel_endpoints(&desired).collect();
-                parts.publisher.publish(snapshot);
-                parts.state.note_slots(&parts.publisher.current());
-                parts.desired = desired;
-                let query = UnderlayQuery {
-                    uplink: parts.config.node.uplink.value.clone(),
-                    tunnel_address: parts.config.node.tunnel_address.value,
-                    endpoints,
-                };
-                parts.query.send_if_modified(|old| {
-                    let changed = *old != query;
-                    *old = query;
-                    changed
-                });
-                self.tell(None);
-            }
-            Err(error) => {
-                tracing::error!(%error, "the running state is kept");
-                self.tell(Some(error.to_string()));
-            }
-        }
+        let snapshot = parts.compiler.compile(&desired)?;
+        parts.publisher.publish(snapshot);
+        parts.state.note_slots(&parts.publisher.current());
+        let query = UnderlayQuery {
+            uplink: config.node.uplink.value.clone(),
+            tunnel_address: config.node.tunnel_address.value,
+            endpoints: tunnel_endpoints(&desired).collect(),
+        };
+        parts.query.send_if_modified(|old| {
+            let changed = *old != query;
+            *old = query;
+            changed
+        });
+        (parts.config, parts.desired) = (config, desired);
+        self.tell();
+        Ok(())
     }
 
     /// Tells the pages what is in force.
-    fn tell(&self, reload_error: Option<String>) {
+    fn tell(&self) {
         let old = self.parts.state.control.load();
         self.parts.state.control.store(Arc::new(ControlState {
             config: Arc::clone(&self.parts.config),
             desired: Arc::new(self.parts.desired.clone()),
             attached: old.attached.clone(),
-            reload_error,
+            reload_error: self.reload_error.clone(),
         }));
     }
 
     /// Reads the configuration file again. A file with mistakes changes nothing.
     pub(super) async fn reload(&mut self) {
-        match self.try_reload().await {
-            Ok(()) => tracing::info!(file = %self.parts.path.display(), "configuration reloaded"),
-            Err(error) => {
-                tracing::error!("configuration not reloaded, the running state is kept:\n{error}");
-                self.tell(Some(error));
-            }
+        self.reload_error = self.try_reload().await.err();
+        match &self.reload_error {
+            None => tracing::info!(file = %self.parts.path.display(), "configuration reloaded"),
+            Some(error) => tracing::error!("configuration not reloaded, the running state is kept:\n{error}"),
         }
+        self.tell();
     }
 
     async fn try_reload(&mut self) -> Result<(), String> {
@@ -186,12 +197,11 @@ impl Control {
             }
         }
         self.replace_vhost(&config, &desired).await?;
-        self.parts.config = Arc::new(config);
-        self.parts.ports.set_plugs(plugs(&self.parts.config), &mut self.parts.trunk);
-        self.publish(desired);
+        let plugs = plugs(&config);
+        self.publish(Arc::new(config), desired).map_err(|error| error.to_string())?;
+        self.parts.ports.set_plugs(plugs, &mut self.parts.trunk);
         self.configure_fabric();
-        self.follow().await;
-        Ok(())
+        self.follow().await.map_err(|error| error.to_string())
     }
 
     async fn replace_vhost(&mut self, config: &Config, desired: &Desired) -> Result<(), String> {
@@ -226,7 +236,7 @@ impl Control {
             self.parts.state.programs.store(Arc::new(ProgramCounters { fabric, trunk }));
         }
         if self.parts.ports.forget_refusals() {
-            self.follow().await;
+            self.follow().await?;
         }
         tracing::trace!(took = ?started.elapsed(), "housekeeping");
         if self.parts.engine.is_running() { Ok(()) } else { Err(DaemonError::WorkerGone) }

@@ -12,7 +12,7 @@ use dataplane::fragment::FragmentTable;
 use dataplane::ids::{VifName, VifSlot};
 use dataplane::publish::Publisher;
 use dataplane::worker::Idle;
-use flow_table::{FlowTable, Millis, TableConfig, Timeouts};
+use flow_table::{FlowTable, TableConfig};
 use tokio::sync::watch;
 use xdp_prog::{Fabric, FabricConfig, IfIndex, PortKind, TcPreference, Trunk, VlanId, XdpPreference};
 
@@ -94,8 +94,13 @@ async fn after_trunk(
     let publisher = Publisher::new(compiler.compile(&desired)?);
     let epoch = Instant::now();
     let flows = Arc::new(FlowTable::new(table_config(&config), seeds()));
-    let fragments = Arc::new(FragmentTable::new(FRAGMENTED_DATAGRAMS, RandomState::new()));
-    let shared = Shared { flows: Arc::clone(&flows), fragments, spread: RandomState::new(), epoch };
+    let shared = Shared {
+        flows: Arc::clone(&flows),
+        fragments: Arc::new(FragmentTable::new(FRAGMENTED_DATAGRAMS, RandomState::new())),
+        spread: RandomState::new(),
+        limiter: Arc::default(),
+        epoch,
+    };
 
     let (near, far) = (index_of(trunk_pair.near.index.0)?, index_of(trunk_pair.far.index.0)?);
     let mut trunk = Trunk::load(TcPreference::PreferTcx)?;
@@ -154,7 +159,7 @@ async fn after_trunk(
         query,
         resolver,
         state,
-        vlan: uplink.vlan,
+        uplink,
     })
 }
 
@@ -244,21 +249,11 @@ fn xdp_preference(attach: Attach) -> XdpPreference {
 }
 
 fn table_config(config: &Config) -> TableConfig {
-    let wanted = &config.timeouts;
-    let millis = |time: std::time::Duration| Millis(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
-    let mut timeouts = Timeouts::default();
-    timeouts.tcp_opening = millis(wanted.tcp_opening);
-    timeouts.tcp_established = millis(wanted.tcp_established);
-    timeouts.tcp_closing = millis(wanted.tcp_closing);
-    timeouts.udp = millis(wanted.udp);
-    timeouts.icmp = millis(wanted.icmp);
-    timeouts.other = millis(wanted.other);
-    timeouts.dropped = millis(wanted.drop);
     TableConfig {
         max_pairs: config.engine.flows,
         max_per_owner: config.engine.flows_per_vif,
         max_owners: VifSlot::TABLE as u16,
-        timeouts,
+        timeouts: config.timeouts.clone(),
     }
 }
 

@@ -14,6 +14,7 @@ use ahash::RandomState;
 use dataplane::counters::WorkerCounters;
 use dataplane::droplog::DropLog;
 use dataplane::fragment::FragmentTable;
+use dataplane::limiter::AnswerLimiter;
 use dataplane::publish::Publisher;
 use dataplane::worker::{Continue, Idle, Worker, WorkerParts};
 use flow_table::FlowTable;
@@ -68,6 +69,8 @@ pub struct Shared {
     pub fragments: Arc<FragmentTable>,
     /// Hash for ECMP choices.
     pub spread: RandomState,
+    /// How many answers each vif may cause.
+    pub limiter: Arc<AnswerLimiter>,
     /// Start of the daemon: zero of the flow table's time.
     pub epoch: Instant,
 }
@@ -242,6 +245,7 @@ impl EnginePlan {
             spread: shared.spread.clone(),
             counters: Arc::clone(&counters),
             drops: Arc::clone(&drops),
+            limiter: Arc::clone(&shared.limiter),
             batch: self.batch,
             idle: self.idle,
         };
