@@ -56,11 +56,11 @@ pub struct Pipeline<'a> {
 impl Pipeline<'_> {
     /// First half: headers parsed and taken off, the flow's buckets on their way into the cache.
     pub fn prepare(&self, side: Side, packet: &mut Packet<'_>) -> (Prepared, FlowHash) {
-        let prepared = match side {
+        let mut prepared = match side {
             Side::Trunk => trunk_in::prepare(self.snapshot, packet),
             Side::Uplink => fabric_in::prepare(self.snapshot, packet),
         };
-        let prepared = self.fragment_stage().gate(prepared);
+        self.fragment_stage().gate(&mut prepared);
         (prepared, self.hash(&prepared))
     }
 

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 
 use flow_table::Millis;
 
-use super::DatagramKey;
 use crate::io::Side;
+use crate::packet::ip::Piece;
 use crate::verdict::Flow;
 
 /// Frames one worker holds at most: a quarter of the smallest UMEM share.
@@ -17,7 +17,7 @@ const MAX_PER_CONTEXT: usize = 64;
 #[derive(Clone, Copy, Debug)]
 pub struct Waiting {
     pub(crate) flow: Flow,
-    pub(crate) datagram: DatagramKey,
+    pub(crate) piece: Piece,
     pub(crate) until: Millis,
 }
 
@@ -49,8 +49,8 @@ impl<F> Hold<F> {
     }
 
     pub(crate) fn has_room(&self, waiting: &Waiting) -> bool {
-        let context = waiting.datagram.context;
-        let same = self.frames.iter().filter(|held| held.waiting.datagram.context == context).count();
+        let context = waiting.flow.key.context;
+        let same = self.frames.iter().filter(|held| held.waiting.flow.key.context == context).count();
         self.frames.len() < MAX_HELD && same < MAX_PER_CONTEXT
     }
 

@@ -23,41 +23,41 @@ pub(crate) struct Fragments<'a> {
 
 impl Fragments<'_> {
     /// Looks at a packet that has just come; only fragments change.
-    pub(crate) fn gate(&self, prepared: Prepared) -> Prepared {
+    pub(crate) fn gate(&self, prepared: &mut Prepared) {
         let (vif, outcome) = match prepared {
-            Prepared::Flow(flow) => (flow.ingress.vif(), self.arrive(flow)),
+            Prepared::Flow(flow) => match flow.ip.fragment {
+                Fragment::Whole => return,
+                Fragment::First(piece) => (flow.ingress.vif(), self.first(*flow, &piece)),
+                Fragment::Later(piece) => (flow.ingress.vif(), self.later(*flow, piece)),
+            },
             // RFC 6980 section 5: neighbour discovery in fragments is ignored.
             Prepared::NeighbourSolicitation { vif, ip } if ip.fragment != Fragment::Whole => {
-                (Some(vif), Err(DropReason::FragmentUnsupported))
+                (Some(*vif), Err(DropReason::FragmentUnsupported))
             }
-            other => return other,
+            Prepared::NeighbourSolicitation { .. }
+            | Prepared::Wait(_)
+            | Prepared::Arp { .. }
+            | Prepared::Drop { .. } => return,
         };
-        outcome.unwrap_or_else(|reason| Prepared::Drop { vif, reason })
+        *prepared = outcome.unwrap_or_else(|reason| Prepared::Drop { vif, reason });
     }
 
     /// Looks again at a fragment that has waited.
     pub(crate) fn again(&self, waiting: Waiting) -> Prepared {
-        let Waiting { flow, datagram, until } = waiting;
+        let Waiting { flow, piece, until } = waiting;
         let late = || if until.0 <= self.now.0 { Err(DropReason::FragmentTimeout) } else { Ok(()) };
-        let answer = late().and_then(|()| self.table.again(&datagram, self.now)).and_then(|ports| {
-            let Some(ports) = ports else { return Ok(Prepared::Wait(waiting)) };
-            self.check_context(&flow).map(|()| Prepared::Flow(follow(flow, ports)))
-        });
+        let answer =
+            late().and_then(|()| self.table.again(&key(&flow, &piece), self.now)).and_then(|ports| {
+                let Some(ports) = ports else { return Ok(Prepared::Wait(waiting)) };
+                self.check_context(&flow).map(|()| Prepared::Flow(follow(flow, ports)))
+            });
         answer.unwrap_or_else(|reason| Prepared::Drop { vif: flow.ingress.vif(), reason })
     }
 
     /// A fragment that was to wait finds no room to.
     pub(crate) fn give_up(&self, waiting: &Waiting) -> DropReason {
-        self.table.give_up(&waiting.datagram, self.now);
+        self.table.give_up(&key(&waiting.flow, &waiting.piece), self.now);
         DropReason::FragmentTableFull
-    }
-
-    fn arrive(&self, flow: Flow) -> Result<Prepared, DropReason> {
-        match flow.ip.fragment {
-            Fragment::Whole => Ok(Prepared::Flow(flow)),
-            Fragment::First(piece) => self.first(flow, &piece),
-            Fragment::Later(piece) => self.later(flow, &piece),
-        }
     }
 
     fn first(&self, flow: Flow, piece: &Piece) -> Result<Prepared, DropReason> {
@@ -72,12 +72,11 @@ impl Fragments<'_> {
         Ok(Prepared::Flow(flow))
     }
 
-    fn later(&self, flow: Flow, piece: &Piece) -> Result<Prepared, DropReason> {
+    fn later(&self, flow: Flow, piece: Piece) -> Result<Prepared, DropReason> {
         self.check_source(&flow)?;
-        let datagram = key(&flow, piece);
-        match self.table.later(&datagram, piece, self.now)? {
+        match self.table.later(&key(&flow, &piece), &piece, self.now)? {
             Later::Follow(ports) => Ok(Prepared::Flow(follow(flow, ports))),
-            Later::Wait(until) => Ok(Prepared::Wait(Waiting { flow, datagram, until })),
+            Later::Wait(until) => Ok(Prepared::Wait(Waiting { flow, piece, until })),
         }
     }
 
