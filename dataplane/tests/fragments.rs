@@ -362,6 +362,25 @@ fn ipv6_fragments_are_refused_for_the_same_reasons() {
 }
 
 #[test]
+fn ipv6_fragments_with_options_follow_their_first() {
+    let mut node = Node::new(&backends());
+    let plain = udp("fd00:11::1", "fd00:11::2", (4000, 5000), &payload(800));
+    // Destination options between fragment header and UDP: only the first fragment names UDP.
+    let mut whole = [&plain[..40], &[17, 0, 1, 4, 0, 0, 0, 0], &plain[40..]].concat();
+    whole[6] = 60;
+    let pieces: Vec<_> = cut6(&whole, 248, 5).iter().map(|piece| from_pod(1, piece)).collect();
+    let count = pieces.len() as u64;
+    let output = feed(&mut node, Side::Trunk, &Order::Reversed.of(pieces), 2);
+    output.assert_moved(&[
+        ("pod1.rx", count),
+        ("pod2.tx", count),
+        ("misses", 1),
+        ("hits", count - 1),
+        ("pairs", 1),
+    ]);
+}
+
+#[test]
 fn every_fragment_is_checked_like_a_whole_packet() {
     let mut node = Node::new(&backends());
     let pieces = cut4(&udp("11.1.1.1", "11.1.1.2", (4000, 5000), &payload(792)), 220, 1);
@@ -404,6 +423,16 @@ fn what_needs_the_whole_is_refused_in_pieces() {
         ("misses", 1),
         ("hits", count - 1),
         ("pairs", 1),
+    ]);
+    // The reply to a ping would need its later fragments too.
+    let ping = fragment4("11.1.1.1", "169.254.1.1", 1, 4, (0, true), &[&[8u8, 0][..], &[0; 62]].concat());
+    let output = node.step(Side::Trunk, &from_pod(1, &ping));
+    output.assert_moved(&[
+        ("pod1.rx", 1),
+        ("pod1.no_route", 1),
+        ("misses", 1),
+        ("pod1.tx", 1),
+        ("generated", 1),
     ]);
     let error = fragment4("11.1.1.1", "11.1.1.2", 1, 3, (0, true), &[&[3u8, 3][..], &[0; 62]].concat());
     let output = node.step(Side::Trunk, &from_pod(1, &error));
@@ -473,6 +502,26 @@ fn a_worker_holds_no_more_than_a_vifs_share() {
     output.assert_moved(&[("pod3.rx", 4), ("pod2.tx", 4), ("misses", 1), ("hits", 3), ("pairs", 1)]);
     node.now += 2000;
     node.batch(Side::Trunk, &[]).assert_moved(&[("pod1.fragment_timeout", 64)]);
+}
+
+#[test]
+fn a_fragment_that_finds_no_room_does_not_keep_its_datagram_alive() {
+    let mut node = Node::with_few_fragments(&backends());
+    let whole = udp("11.1.1.1", "11.1.1.2", (4000, 5000), &payload(792));
+    for id in 0..4 {
+        let pieces = cut4(&whole, 68, id);
+        let frames: Vec<_> = pieces[1..].iter().map(|piece| from_pod(1, piece)).collect();
+        feed(&mut node, Side::Trunk, &frames, 64).assert_moved(&[("pod1.rx", 16)]);
+    }
+    assert_eq!(node.held(), 64);
+    // Datagrams of two fragments come and go: their slots are free again each time.
+    for id in 100..120 {
+        let pieces = cut4(&whole, 600, id);
+        let output = node.step(Side::Trunk, &from_pod(1, &pieces[1]));
+        output.assert_moved(&[("pod1.rx", 1), ("pod1.fragment_table_full", 1)]);
+        let output = node.step(Side::Trunk, &from_pod(1, &pieces[0]));
+        assert_eq!(output.moved.get("pod2.tx"), Some(&1), "{id}");
+    }
 }
 
 #[test]

@@ -76,3 +76,51 @@ impl<F> Hold<F> {
         self.frames.pop_front()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use flow_table::{Context, Family, FlowKey};
+
+    use super::*;
+    use crate::ids::VifSlot;
+    use crate::packet::ip::Ip;
+    use crate::verdict::Ingress;
+
+    fn held(context: u32, until: u64) -> Held<()> {
+        let bytes = [
+            0x45, 0, 0, 28, 0, 1, 0, 1, 64, 17, 0x66, 0xcd, 10, 0, 0, 1, 10, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0,
+        ];
+        let ip = Ip::parse(Family::V4, &bytes).unwrap();
+        let key = FlowKey { context: Context(context), tuple: ip.tuple };
+        let flow = Flow { ingress: Ingress::Vif(VifSlot::new(1).unwrap()), ip, key };
+        let piece = Piece { id: 1, start: 8, end: 16, more: false };
+        Held { frame: (), side: Side::Trunk, waiting: Waiting { flow, piece, until: Millis(until) } }
+    }
+
+    #[test]
+    fn frames_are_due_when_there_are_news_or_one_is_late() {
+        let mut hold = Hold::new();
+        hold.push(held(1, 500));
+        hold.push(held(1, 300));
+        assert_eq!(hold.due(0, Millis(299)), 0);
+        assert_eq!(hold.due(0, Millis(300)), 2);
+        let (first, _) = (hold.pop().unwrap(), hold.pop().unwrap());
+        hold.push(first);
+        assert_eq!(hold.due(0, Millis(499)), 0, "the late one is gone");
+        assert_eq!(hold.due(1, Millis(499)), 1);
+    }
+
+    #[test]
+    fn room_is_shared_out() {
+        let mut hold = Hold::new();
+        for context in 0..4 {
+            for _ in 0..MAX_PER_CONTEXT {
+                assert!(hold.has_room(&held(context, 9).waiting));
+                hold.push(held(context, 9));
+            }
+            assert!(!hold.has_room(&held(context, 9).waiting));
+        }
+        assert_eq!(hold.len(), MAX_HELD);
+        assert!(!hold.has_room(&held(4, 9).waiting));
+    }
+}
