@@ -7,6 +7,7 @@ use dataplane::ids::VifName;
 
 use super::model::{Config, Host};
 use super::place::At;
+use super::vif::MOST_VIF_MTU;
 
 impl Config {
     /// Bytes that the tunnel puts in front of an inner packet.
@@ -18,9 +19,9 @@ impl Config {
         u16::try_from(bytes).unwrap_or(u16::MAX)
     }
 
-    /// MTU of a vif that names none: the largest inner packet that fits, in bytes.
+    /// MTU of a vif that names none: the largest inner packet that fits tunnel and trunk, in bytes.
     pub fn default_vif_mtu(&self, uplink_mtu: u16) -> u16 {
-        uplink_mtu.saturating_sub(self.overhead())
+        uplink_mtu.saturating_sub(self.overhead()).min(MOST_VIF_MTU)
     }
 
     /// The desired state as far as the file knows it: the way to the other nodes is unknown, and

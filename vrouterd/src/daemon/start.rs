@@ -20,7 +20,7 @@ use super::control::{Control, Parts};
 use super::error::DaemonError;
 use super::facts::host_facts;
 use super::ports::{Plug, Ports};
-use crate::config::{Attach, Config, HugePages, Problems, Wait, ZeroCopy, check_against};
+use crate::config::{Attach, Config, HugePages, MOST_VIF_MTU, Problems, Wait, ZeroCopy, check_against};
 use crate::engine::{Engine, EnginePlan, Shared, UplinkQueues};
 use crate::kernel::devices::{Devices, HostRoute, RxQueues, TrunkPlan, VethPair, VhostPlan};
 use crate::kernel::lock::NamespaceLock;
@@ -31,9 +31,6 @@ use crate::kernel::watch::{Watch, WatchOptions};
 use crate::kernel::{KernelFacts, Netlink};
 use crate::state::{ControlState, NodeState, WorkerState};
 
-/// Largest MTU of the trunk: native XDP on veth wants a frame in one page
-/// (drivers/net/veth.c, `veth_xdp_set`).
-const TRUNK_MTU: u32 = 3400;
 /// Fragmented datagrams under way that are remembered at once.
 const FRAGMENTED_DATAGRAMS: usize = 4096;
 /// Node's side of the host's interface.
@@ -61,8 +58,9 @@ pub(super) async fn start(path: &Path, config: Config) -> Result<Control, Daemon
     let found = find_uplink(&facts, &config.node.uplink.value, config.node.tunnel_address.value);
     let uplink = found.map_err(|fault| DaemonError::KernelFeature(fault.to_string()))?;
 
-    let made =
-        devices.create_trunk(&TrunkPlan::new(TRUNK_MTU, u32::from(config.engine.workers.value))).await?;
+    let made = devices
+        .create_trunk(&TrunkPlan::new(u32::from(MOST_VIF_MTU), u32::from(config.engine.workers.value)))
+        .await?;
     let started = after_trunk(path, config, &made, uplink, &facts, &devices, netlink, &watch).await;
     match started {
         Ok(parts) => Ok(Control::new(parts, devices, watch, lock)),

@@ -290,6 +290,7 @@ fn the_default_mtu_is_what_fits_into_the_tunnel() {
     let v6 = v4.replace("172.30.0.1", "fd00::1");
     assert_eq!(sound(&v6).desired(1500).vifs[0].mtu, 1448);
     assert_eq!(sound(&v6).desired(20).vifs[0].mtu, 0);
+    assert_eq!(sound(&v4).desired(9000).vifs[0].mtu, 3400, "the trunk's limit");
 }
 
 #[test]
