@@ -71,7 +71,7 @@ reasons! {
     FragmentDuplicate = "fragment_duplicate": "The same part of a datagram came twice; the first copy went on.",
     FragmentTimeout = "fragment_timeout": "The first fragment of the datagram did not come in time.",
     FragmentTableFull = "fragment_table_full": "No room to remember the datagram or to hold a fragment that came before the first one.",
-    FragmentUnsupported = "fragment_unsupported": "A fragment of an SCTP packet whose ports must be translated; its checksum needs the whole packet.",
+    FragmentUnsupported = "fragment_unsupported": "A fragment of a packet that must be seen whole: SCTP through a translation, an ICMP error, a neighbour solicitation.",
     FrameTooBig = "frame_too_big": "Larger than the way out takes; lower the pods' MTU or raise the uplink's.",
     TxRingFull = "tx_ring_full": "The transmit ring was full.",
     NoFreeFrame = "no_free_frame": "No UMEM frame was free.",
