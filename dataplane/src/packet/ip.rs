@@ -188,6 +188,10 @@ fn parse_v6(bytes: &[u8]) -> Result<Ip, DropReason> {
     let chain = walk_extensions(packet, fixed[6])?;
     let segment = packet.get(chain.offset..).unwrap_or_default();
     let transport = transport(chain.protocol, segment, chain.fragment)?;
+    // RFC 8200 section 8.1: UDP has a checksum over IPv6, always.
+    if transport.l4 == L4::Udp && u16_at(segment, 6) == Some(0) {
+        return Err(DropReason::MalformedL4);
+    }
     let [src, dst] = [8, 24].map(|at| Addr::from_v6(array_at(&fixed, at).unwrap_or_default()));
     Ok(Ip {
         tuple: Tuple {
