@@ -5,7 +5,7 @@ use std::path::Path;
 
 use dataplane::desired::{
     Desired, Hop, HopTarget, Link, Node, OuterOptions, Route, RouteTarget, Service, ServicePort, Transport,
-    Underlay, Vif, Vrf,
+    Underlay, Vif, VifKind, Vrf,
 };
 use dataplane::ids::Mac;
 use encap::{DontFragment, DscpMode, Label, Udp6Checksum};
@@ -144,6 +144,7 @@ fn every_key_reaches_the_desired_state() {
         vifs: vec![
             Vif {
                 name: "vr-host".into(),
+                kind: VifKind::Host,
                 vrf: "blue".into(),
                 addresses: vec!["10.0.1.1".parse().unwrap()],
                 mac: Mac([2, 0, 0, 0, 0, 1]),
@@ -155,6 +156,7 @@ fn every_key_reaches_the_desired_state() {
             },
             Vif {
                 name: "web-1".into(),
+                kind: VifKind::Pod,
                 vrf: "blue".into(),
                 addresses: vec!["10.0.1.2".parse().unwrap(), "fd00:1::2".parse().unwrap()],
                 mac: Mac([2, 0, 0, 0, 0xa, 1]),
