@@ -82,7 +82,7 @@ impl Compiler {
         self.ids.assign(desired)?;
         let vifs = self.vifs(desired)?;
         let labels = self.labels(desired, &vifs)?;
-        let (tunnels, tunnel_of) = self.tunnels(desired)?;
+        let tunnels = self.tunnels(desired)?;
         let vrfs = self.vrfs(desired, &vifs)?;
         let explicit_null = match &desired.node.explicit_null_vrf {
             Some(name) => Some(self.ids.vrf("node.explicit_null_vrf", name)?),
@@ -102,8 +102,12 @@ impl Compiler {
             slot_of,
             labels,
             vrfs,
+            tunnel_of: (0..=u16::MAX)
+                .map(TunnelId)
+                .zip(&tunnels)
+                .filter_map(|(id, tunnel)| Some((fib::family_and_addr(tunnel.as_ref()?.address), id)))
+                .collect(),
             tunnels,
-            tunnel_of,
         })
     }
 
@@ -113,6 +117,7 @@ impl Compiler {
             Ok(Vif {
                 id,
                 slot,
+                kind: vif.kind,
                 name: vif.name.clone(),
                 vrf: self.ids.vrf(&format!("vif \"{}\"", vif.name), &vif.vrf)?,
                 mac: vif.mac,
@@ -146,26 +151,16 @@ impl Compiler {
         Ok(labels)
     }
 
-    #[expect(clippy::type_complexity, reason = "the two tables of one pass, taken apart by the only caller")]
-    fn tunnels(
-        &self,
-        desired: &Desired,
-    ) -> Result<
-        (Box<[Tunnel]>, HashMap<(flow_table::Family, flow_table::Addr), TunnelId, ahash::RandomState>),
-        CompileError,
-    > {
-        let mut tunnels = Vec::new();
-        let mut tunnel_of = HashMap::default();
-        for (id, address) in self.ids.tunnels() {
+    fn tunnels(&self, desired: &Desired) -> Result<Box<[Option<Tunnel>]>, CompileError> {
+        let tunnel = |address: IpAddr| {
             let reach = desired.underlay.tunnels.get(&address).copied().unwrap_or(Reach::Unresolved);
             let template = match (&desired.underlay.uplink, reach) {
                 (Some(uplink), Reach::Via(mac)) => Some(template(desired, uplink, address, mac.0)?),
                 _ => None,
             };
-            tunnels.push(Tunnel { address, reach, template });
-            tunnel_of.insert(fib::family_and_addr(address), id);
-        }
-        Ok((tunnels.into(), tunnel_of))
+            Ok(Tunnel { address, reach, template })
+        };
+        self.ids.tunnels().into_iter().map(|address| address.map(tunnel).transpose()).collect()
     }
 
     /// Compiles the VRFs whose input has changed and everything that looks up in them.
@@ -208,6 +203,7 @@ fn fabric(desired: &Desired, explicit_null: Option<VrfId>) -> Fabric {
     };
     Fabric {
         address: desired.node.tunnel_address,
+        mac: desired.underlay.uplink.as_ref().map(|uplink| uplink.mac),
         ports: Ports { current: desired.node.udp_port, legacy: desired.node.legacy_udp_port },
         zero_checksum6: match desired.node.outer.udp6_checksum {
             Udp6Checksum::Compute => ZeroChecksum6::Refuse,

@@ -136,6 +136,45 @@ mod tests {
         }
     }
 
+    /// Pearson's statistic of the picks against equal shares.
+    fn chi_squared(picks: impl Iterator<Item = u16>, members: usize) -> f64 {
+        let mut counts = vec![0u32; members];
+        picks.for_each(|slot| counts[usize::from(slot) - 1] += 1);
+        let expected = f64::from(counts.iter().sum::<u32>()) / members as f64;
+        counts.iter().map(|count| (f64::from(*count) - expected).powi(2) / expected).sum()
+    }
+
+    #[test]
+    fn flows_spread_evenly() {
+        // Critical values of chi squared at 1 % for 1, 2, 6 and 63 degrees of freedom.
+        for (members, critical) in [(2u16, 6.635), (3, 9.210), (7, 16.812), (64, 92.010)] {
+            let group = group(&(1..=members).map(|slot| (slot, 1)).collect::<Vec<_>>());
+            let statistic = chi_squared(picks(&group).into_iter(), usize::from(members));
+            assert!(statistic < critical, "{members} members: {statistic}");
+        }
+    }
+
+    #[test]
+    fn the_choice_of_the_next_node_is_independent() {
+        let group = group(&[(1, 1), (2, 1), (3, 1)]);
+        let seeds = [ahash::RandomState::with_seeds(1, 2, 3, 4), ahash::RandomState::with_seeds(5, 6, 7, 8)];
+        let pick = |node: usize, flow: u64| match group.pick(FlowSpread(seeds[node].hash_one(flow)), |_| true)
+        {
+            Some(Target::Vif(slot)) => slot.get(),
+            other => panic!("{other:?}"),
+        };
+        let second = (0..30_000).filter(|flow| pick(0, *flow) == 1).map(|flow| pick(1, flow));
+        let statistic = chi_squared(second, 3);
+        assert!(statistic < 9.210, "{statistic}");
+    }
+
+    #[test]
+    fn a_second_member_takes_half_and_leaves_the_rest_where_it_was() {
+        let (one, two) = (picks(&group(&[(1, 1)])), picks(&group(&[(1, 1), (2, 1)])));
+        assert!(one.iter().zip(&two).all(|(before, after)| before == after || *after == 2));
+        assert!((share(&two, 2) - 0.5).abs() < 0.02);
+    }
+
     #[test]
     fn an_empty_group_picks_nothing() {
         assert_eq!(Group::default().pick(FlowSpread(1), |_| true), None);

@@ -8,7 +8,7 @@ use ahash::RandomState;
 use encap::{Label, Ports, Template, ZeroChecksum6};
 use flow_table::{Addr, Family};
 
-use crate::desired::{Link, MssClamp, Reach};
+use crate::desired::{Link, MssClamp, Reach, VifKind};
 use crate::fib::Vrf;
 use crate::ids::{Mac, TunnelId, VifId, VifName, VifSlot, VrfId};
 
@@ -23,7 +23,7 @@ pub struct Snapshot {
     pub(crate) slot_of: HashMap<VifId, VifSlot, RandomState>,
     pub(crate) labels: HashMap<Label, LabelTarget, RandomState>,
     pub(crate) vrfs: Box<[Option<Arc<Vrf>>]>,
-    pub(crate) tunnels: Box<[Tunnel]>,
+    pub(crate) tunnels: Box<[Option<Tunnel>]>,
     pub(crate) tunnel_of: HashMap<(Family, Addr), TunnelId, RandomState>,
 }
 
@@ -32,6 +32,8 @@ pub struct Snapshot {
 pub struct Fabric {
     /// Our tunnel address.
     pub address: IpAddr,
+    /// Ethernet address of the uplink.
+    pub mac: Option<Mac>,
     /// UDP ports taken.
     pub ports: Ports,
     /// Whether a zero UDP checksum is taken over IPv6.
@@ -60,6 +62,8 @@ pub struct Vif {
     pub id: VifId,
     /// Its VLAN on the trunk.
     pub slot: VifSlot,
+    /// Whose it is.
+    pub kind: VifKind,
     /// Its name.
     pub name: VifName,
     /// Its routing table.
@@ -164,12 +168,12 @@ impl Snapshot {
 
     /// A tunnel endpoint.
     pub fn tunnel(&self, id: TunnelId) -> Option<&Tunnel> {
-        self.tunnels.get(usize::from(id.0))
+        self.tunnels.get(usize::from(id.0))?.as_ref()
     }
 
-    /// All tunnel endpoints; the index is the [`TunnelId`].
-    pub fn tunnels(&self) -> &[Tunnel] {
-        &self.tunnels
+    /// All tunnel endpoints in the order of their ids.
+    pub fn tunnels(&self) -> impl Iterator<Item = &Tunnel> + '_ {
+        self.tunnels.iter().flatten()
     }
 
     /// The endpoint with this tunnel address.

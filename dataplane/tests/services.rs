@@ -1,6 +1,11 @@
 //! Services: spread over backends, kept choices, hairpin, local backends, and what is refused.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops where it goes wrong")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test stops where it goes wrong"
+)]
 
 mod support;
 
@@ -46,8 +51,11 @@ fn from_fabric(label: u32, src: [u8; 4], dst: [u8; 4], ports: (u16, u16)) -> Vec
     frame
 }
 
+/// An address with a port.
+type Endpoint = ([u8; 4], u16);
+
 /// VLAN, source and destination of a frame to a vif; its checksums must be right.
-fn seen(frame: &[u8]) -> (u16, ([u8; 4], u16), ([u8; 4], u16)) {
+fn seen(frame: &[u8]) -> (u16, Endpoint, Endpoint) {
     let sliced = SlicedPacket::from_ethernet(frame).unwrap();
     let vlan = sliced.vlan_ids().first().unwrap().value();
     let Some(NetSlice::Ipv4(ip)) = sliced.net else { panic!("not IPv4: {frame:02x?}") };
@@ -227,8 +235,12 @@ fn what_a_service_refuses_is_counted() {
     let to_port = |port| from_vif(1, mac, [11, 1, 1, 1], [14, 1, 1, 100], (4000, port));
     let mut node = Node::new(&pods(1));
     let output = node.step(Side::Trunk, &to_port(8080));
-    let told = [("pod1.rx", 1), ("pod1.tx", 1), ("generated", 1), ("misses", 1)];
+    let told = [("pod1.rx", 1), ("pod1.tx", 1), ("generated", 1), ("misses", 1), ("pairs", 1)];
     output.assert_moved(&[&told[..], &[("pod1.service_port_unmapped", 1)]].concat());
+
+    // The refusal is remembered for a while, and forgotten when the service changes.
+    let again = node.step(Side::Trunk, &to_port(8080));
+    assert_eq!((again.moved["hits"], again.moved["pod1.service_port_unmapped"]), (1, 1));
 
     let mut empty = pods(1);
     empty.services[0].backends.clear();

@@ -1,7 +1,12 @@
 //! The cases of the wire specification on literal bytes, checksums included; every counter that
 //! may move is named. The bytes were computed apart from this code.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops where it goes wrong")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test stops where it goes wrong"
+)]
 
 mod support;
 
@@ -405,6 +410,7 @@ fn assert_refused(output: &Output, reset: &str) {
         ("uplink.rx", 1),
         ("pod.service_port_unmapped", 1),
         ("misses", 1),
+        ("pairs", 1),
         ("generated", 1),
         ("uplink.tx", 1),
     ]);

@@ -1,10 +1,11 @@
 //! The command line of `vrouterd`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{self, ConfigError};
+use crate::config;
+use crate::daemon::{self, DaemonError};
 
 /// Exit code for a configuration, a command line or privileges that will not do. Clap uses the
 /// same for a command line it does not understand.
@@ -22,15 +23,26 @@ pub struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Read a configuration, name every mistake in it, and change nothing.
+    /// Read a configuration, compare it with this machine, name every mistake, and change nothing.
     ///
     /// Exits with 0 when the file is sound and with 2 when it is not.
-    Check(ConfigFile),
+    Check(Check),
     /// Forward packets until told to stop (SIGTERM, SIGINT); SIGHUP reads the file again.
     ///
     /// Exits with 0 after a stop, with 2 when configuration, privileges or kernel will not do
     /// (nothing has been attached then), and with 1 when something broke.
     Run(ConfigFile),
+}
+
+/// What to check, and against what.
+#[derive(Debug, Args)]
+pub struct Check {
+    /// Which configuration.
+    #[command(flatten)]
+    pub file: ConfigFile,
+    /// Judge the file alone, not whether it fits this machine's interfaces and CPUs.
+    #[arg(long)]
+    pub offline: bool,
 }
 
 /// Which configuration.
@@ -45,9 +57,13 @@ pub struct ConfigFile {
 ///
 /// # Errors
 ///
-/// [`ConfigError`], one line for each mistake.
-pub fn check(path: &Path) -> Result<String, ConfigError> {
-    config::load(path).map(|config| format!("config ok: {config}"))
+/// [`DaemonError`], one line for each mistake.
+pub fn check(check: &Check) -> Result<String, DaemonError> {
+    let config = config::load(&check.file.config)?;
+    if !check.offline {
+        daemon::check_machine(&config)?;
+    }
+    Ok(format!("config ok: {config}"))
 }
 
 #[cfg(test)]
@@ -65,8 +81,8 @@ mod tests {
     #[test]
     fn check_wants_a_file() {
         let cli = Cli::try_parse_from(["vrouterd", "check", "--config", "a.toml"]).unwrap();
-        let Command::Check(file) = cli.command else { panic!("not check") };
-        assert_eq!(file.config, Path::new("a.toml"));
+        let Command::Check(check) = cli.command else { panic!("not check") };
+        assert_eq!((check.file.config, check.offline), (PathBuf::from("a.toml"), false));
         let table: [(&[&str], ErrorKind); 4] = [
             (&["vrouterd", "check"], ErrorKind::MissingRequiredArgument),
             (&["vrouterd", "chekc"], ErrorKind::InvalidSubcommand),
@@ -83,7 +99,8 @@ mod tests {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         let node = "[node]\nname = \"n\"\nuplink = \"eth0\"\ntunnel_address = \"172.30.0.1\"\n";
         file.write_all(node.as_bytes()).unwrap();
-        let summary = check(file.path()).unwrap();
+        let offline = Check { file: ConfigFile { config: file.path().to_owned() }, offline: true };
+        let summary = check(&offline).unwrap();
         assert_eq!(summary, "config ok: node n: 0 VRFs, 0 vifs, 0 routes, 0 services, 1 worker");
 
         file.write_all(b"udp_port = 0\n").unwrap();
@@ -91,6 +108,6 @@ mod tests {
             "{}:5:12: node.udp_port: 0 is out of range: write a number from 1 to 65535",
             file.path().display()
         );
-        assert_eq!(check(file.path()).unwrap_err().to_string(), expected);
+        assert_eq!(check(&offline).unwrap_err().to_string(), expected);
     }
 }

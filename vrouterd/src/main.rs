@@ -10,7 +10,7 @@ use vrouterd::{daemon, log};
 fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Run(file) => run(&file.config),
-        Command::Check(file) => match cli::check(&file.config) {
+        Command::Check(check) => match cli::check(&check) {
             Ok(summary) => {
                 println!("{summary}");
                 ExitCode::SUCCESS

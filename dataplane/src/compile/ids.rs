@@ -1,5 +1,6 @@
 //! Ids given to names, kept for as long as the names are configured.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
@@ -11,7 +12,7 @@ use crate::ids::{TunnelId, VifId, VifName, VifSlot, VrfId, VrfName};
 pub(super) struct Ids {
     vifs: HashMap<VifName, (VifId, VifSlot)>,
     vrfs: HashMap<VrfName, VrfId>,
-    tunnels: Vec<IpAddr>,
+    tunnels: HashMap<IpAddr, TunnelId>,
     vif_ids_given: u32,
     last_slot: u16,
 }
@@ -38,15 +39,23 @@ impl Ids {
                 self.vrfs.insert(name.clone(), id);
             }
         }
+        self.assign_tunnels(desired)
+    }
+
+    /// A tunnel id may go to another endpoint at once: every VRF that named the old one has
+    /// changed, so no flow uses its id before it is derived again.
+    fn assign_tunnels(&mut self, desired: &Desired) -> Result<(), CompileError> {
+        let endpoints: HashSet<_> = tunnel_endpoints(desired).collect();
+        self.tunnels.retain(|address, _| endpoints.contains(address));
+        let used: HashSet<_> = self.tunnels.values().copied().collect();
+        let mut free = (0..=u16::MAX).map(TunnelId).filter(|id| !used.contains(id));
         for endpoint in tunnel_endpoints(desired) {
             if endpoint.is_ipv4() != desired.node.tunnel_address.is_ipv4() {
                 return Err(CompileError::TunnelFamily(endpoint));
             }
-            if !self.tunnels.contains(&endpoint) {
-                if self.tunnels.len() > usize::from(u16::MAX) {
-                    return Err(CompileError::TooMany { what: "tunnel endpoints", most: 1 << 16 });
-                }
-                self.tunnels.push(endpoint);
+            if let Entry::Vacant(entry) = self.tunnels.entry(endpoint) {
+                let full = CompileError::TooMany { what: "tunnel endpoints", most: 1 << 16 };
+                entry.insert(free.next().ok_or(full)?);
             }
         }
         Ok(())
@@ -78,11 +87,16 @@ impl Ids {
     }
 
     pub(super) fn tunnel(&self, address: IpAddr) -> Option<TunnelId> {
-        let index = self.tunnels.iter().position(|known| *known == address)?;
-        u16::try_from(index).ok().map(TunnelId)
+        self.tunnels.get(&address).copied()
     }
 
-    pub(super) fn tunnels(&self) -> impl Iterator<Item = (TunnelId, IpAddr)> + '_ {
-        (0..=u16::MAX).map(TunnelId).zip(self.tunnels.iter().copied())
+    /// Endpoints by id, the gaps too.
+    pub(super) fn tunnels(&self) -> Vec<Option<IpAddr>> {
+        let rows = self.tunnels.values().map(|id| usize::from(id.0) + 1).max().unwrap_or(0);
+        let mut table = vec![None; rows];
+        for (address, id) in &self.tunnels {
+            table[usize::from(id.0)] = Some(*address);
+        }
+        table
     }
 }

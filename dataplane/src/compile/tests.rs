@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::desired::{
-    Hop, Node, OuterOptions, Route, Service, ServicePort, Transport, Underlay, Vif as DesiredVif,
+    Hop, Node, OuterOptions, Route, Service, ServicePort, Transport, Underlay, Vif as DesiredVif, VifKind,
     Vrf as DesiredVrf,
 };
 use crate::fib::NextHop;
@@ -11,6 +11,7 @@ use crate::ids::Mac;
 fn vif(name: &str, vrf: &str, address: &str, label: u32) -> DesiredVif {
     DesiredVif {
         name: name.into(),
+        kind: VifKind::Pod,
         vrf: vrf.into(),
         addresses: vec![address.parse().unwrap()],
         mac: Mac([2, 0, 0, 0, 0, 1]),

@@ -6,8 +6,8 @@ use crate::drop::DropReason;
 use crate::ids::{Mac, VifSlot};
 use crate::packet::ethernet::{TAGGED_HEADER, TYPE_ARP, TYPE_IPV4, write_to_vif};
 use crate::packet::{Packet, array_at, u16_at, write_at};
-use crate::pipeline::{Verdict, Way};
 use crate::snapshot::{Snapshot, Vif};
+use crate::verdict::{Verdict, Way};
 
 const HARDWARE_ETHERNET: u16 = 1;
 const REQUEST: u16 = 1;

@@ -8,8 +8,8 @@ use crate::ids::{TunnelId, VifSlot};
 use crate::packet::Packet;
 use crate::packet::ethernet::{TAGGED_HEADER, TYPE_IPV4, TYPE_IPV6, write_to_vif};
 use crate::packet::ip::Ip;
-use crate::pipeline::{Halt, Way};
 use crate::snapshot::{Snapshot, Vif};
+use crate::verdict::{Halt, Way};
 
 /// A way out that was found open for a packet of its size.
 pub(crate) enum Exit<'s> {

@@ -9,8 +9,8 @@ use crate::ids::VifSlot;
 use crate::packet::ethernet::Ethernet;
 use crate::packet::ip::Ip;
 use crate::packet::{Packet, write_at};
-use crate::pipeline::{Flow, Ingress, Prepared, vrf_context};
 use crate::snapshot::{LabelTarget, Snapshot};
+use crate::verdict::{Flow, Ingress, Prepared, vrf_context};
 
 /// Looks at a frame from the uplink and leaves the inner packet, its ECN field combined with
 /// the outer one.
@@ -29,8 +29,11 @@ fn decapsulate(
     vif: &mut Option<VifSlot>,
 ) -> Result<Flow, DropReason> {
     let ethernet = Ethernet::parse(packet.bytes())?;
-    packet.pull(ethernet.len);
     let fabric = &snapshot.fabric;
+    if Some(ethernet.dst) != fabric.mac {
+        return Err(DropReason::NotForUs);
+    }
+    packet.pull(ethernet.len);
     let outer = encap::decapsulate(packet.bytes(), &fabric.ports, fabric.zero_checksum6).map_err(reason)?;
     if outer.dst != fabric.address {
         return Err(DropReason::NotForUs);

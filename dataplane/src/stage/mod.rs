@@ -1,9 +1,12 @@
 //! The steps of a packet. Each is one file; their order stands in [`crate::pipeline`].
 
+pub(crate) mod answer;
 pub(crate) mod arp;
 pub(crate) mod echo;
 pub(crate) mod egress;
 pub(crate) mod fabric_in;
+pub(crate) mod flow;
+pub(crate) mod fragment;
 pub(crate) mod icmp_error;
 pub(crate) mod mss;
 pub(crate) mod neighbour;

@@ -9,8 +9,8 @@ use crate::packet::ethernet::{TAGGED_HEADER, TYPE_IPV6, write_to_vif};
 use crate::packet::ip::Ip;
 use crate::packet::l4::protocol::ICMPV6;
 use crate::packet::{Packet, array_at, write_at};
-use crate::pipeline::{Verdict, Way};
 use crate::snapshot::{Snapshot, Vif};
+use crate::verdict::{Verdict, Way};
 
 const IPV6_HEADER: usize = 40;
 /// Solicitation or advertisement without options: ICMPv6 header, flags or reserved, target.
@@ -76,7 +76,7 @@ fn advertise(vif: &Vif, to: Addr, target: Addr, packet: &mut Packet<'_>) -> Resu
     let len = TAGGED_HEADER + IPV6_HEADER + payload;
     // RFC 4861 section 4.3: a unicast solicitation need not carry the option that the answer has.
     let missing = len.saturating_sub(packet.len());
-    if !packet.push(missing) {
+    if !packet.extend(missing) {
         return Err(DropReason::FrameTooBig);
     }
     packet.truncate(len);

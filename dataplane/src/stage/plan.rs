@@ -5,11 +5,14 @@ use flow_table::{
 };
 
 use super::resolve::{Decision, Prefer, Query, Scope, resolve};
+use crate::desired::VifKind;
 use crate::drop::DropReason;
 use crate::ecmp::{FlowSpread, Target};
+use crate::fib;
 use crate::ids::{TunnelId, VifSlot, VrfId};
-use crate::pipeline::Ingress;
+use crate::packet::l4::protocol;
 use crate::snapshot::{LabelTarget, Snapshot, Vif};
+use crate::verdict::Ingress;
 
 /// What a flow that is derived again shall keep, as far as the new snapshot allows.
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +46,34 @@ impl First<'_> {
         }
     }
 
+    /// A pair that remembers for a short while that this flow was refused, so that the operator
+    /// sees it and its next packets cost no lookup. Only for refusals that a service or a policy
+    /// makes: others are about a packet, not about a flow.
+    pub(crate) fn refusal(&self, reason: DropReason) -> Option<NewPair> {
+        match reason {
+            DropReason::ServiceNoBackend | DropReason::ServicePortUnmapped => {}
+            _ => return None,
+        }
+        let slot = self.ingress.vif()?;
+        let vif = self.snapshot.vif(slot)?;
+        let source = match self.ingress {
+            Ingress::Vif(_) => Source::Vif,
+            Ingress::Fabric { peer, .. } => Source::Tunnel(peer.0),
+        };
+        let action = Action {
+            output: Output::Drop { reason: reason as u8 },
+            ttl: Ttl::Keep,
+            source,
+            depends: self.dependency(vif.vrf).ok()?,
+        };
+        let answer = FlowKey { tuple: self.key.tuple.reversed(), ..self.key };
+        Some(NewPair {
+            forward: Half { key: self.key, action },
+            reverse: Half { key: answer, action: Action { source: Source::Any, ..action } },
+            owner: slot.get(),
+        })
+    }
+
     fn plan_from_vif(&self, vif: &Vif) -> Result<NewPair, DropReason> {
         let tuple = self.key.tuple;
         if !vif.has_address(tuple.family, tuple.src) {
@@ -51,6 +82,7 @@ impl First<'_> {
         let prefer = self.keep.map_or(Prefer::Hash, |keep| Prefer::Current(keep.target));
         let query = Query { tuple: &tuple, spread: self.spread, prefer, scope: Scope::Any };
         let decision = resolve(self.snapshot, vif.vrf, &query)?;
+        self.refuse_own_voice(&decision)?;
         let depends = self.dependency(vif.vrf)?;
         let (context, answers_from) = match decision.target {
             Target::Vif(slot) => (self.context_of(slot)?, Source::Vif),
@@ -85,20 +117,40 @@ impl First<'_> {
         })
     }
 
+    /// A pod must not send tunnel packets that reach another node from this node's address, by way
+    /// of a host that forwards and masquerades: the other node would take any label from it.
+    fn refuse_own_voice(&self, decision: &Decision) -> Result<(), DropReason> {
+        let tuple = &self.key.tuple;
+        let fabric = &self.snapshot.fabric;
+        if tuple.protocol != protocol::UDP || !fabric.ports.accept(tuple.dport) {
+            return Ok(());
+        }
+        let to_host = match decision.target {
+            Target::Vif(slot) => self.snapshot.vif(slot).is_some_and(|vif| vif.kind == VifKind::Host),
+            Target::Tunnel { .. } => false,
+        };
+        let to_node = (tuple.family, tuple.dst) == fib::family_and_addr(fabric.address)
+            || self.snapshot.tunnel_by_address(tuple.family, tuple.dst).is_some();
+        if to_host || to_node { Err(DropReason::TunnelRecursion) } else { Ok(()) }
+    }
+
     fn plan_from_fabric(&self, target: LabelTarget, peer: TunnelId) -> Result<NewPair, DropReason> {
         let tuple = self.key.tuple;
-        let (vrf, decision) = match target {
+        let vrf = match target {
+            LabelTarget::Vif(slot) => self.snapshot.vif(slot).ok_or(DropReason::InvalidLabel)?.vrf,
+            LabelTarget::Vrf(vrf) => vrf,
+        };
+        let back = self.way_back(vrf, peer)?;
+        let decision = match target {
             LabelTarget::Vif(slot) => {
-                let vif = self.snapshot.vif(slot).ok_or(DropReason::InvalidLabel)?;
-                (vif.vrf, self.labelled(vif)?)
+                self.labelled(self.snapshot.vif(slot).ok_or(DropReason::InvalidLabel)?)?
             }
             LabelTarget::Vrf(vrf) => {
                 let prefer = self.keep.map_or(Prefer::Hash, |keep| Prefer::Current(keep.target));
                 let query = Query { tuple: &tuple, spread: self.spread, prefer, scope: Scope::Local };
-                (vrf, resolve(self.snapshot, vrf, &query)?)
+                resolve(self.snapshot, vrf, &query)?
             }
         };
-        let back = self.way_back(vrf, peer)?;
         let slot = match decision.target {
             Target::Vif(slot) => slot,
             Target::Tunnel { .. } => return Err(DropReason::TunnelLoop),
@@ -221,7 +273,7 @@ fn is_never_destination(family: Family, address: Addr) -> bool {
     }
 }
 
-fn is_multicast(family: Family, address: Addr) -> bool {
+pub(crate) fn is_multicast(family: Family, address: Addr) -> bool {
     match family {
         Family::V4 => matches!((address.0 >> 24) as u8, 224..=239) || address.0 as u32 == u32::MAX,
         Family::V6 => address.0 >> 120 == 0xff,

@@ -10,7 +10,7 @@ use crate::drop::DropReason;
 use crate::packet::ip::{Fragment, Ip};
 use crate::packet::l4::{L4, protocol};
 use crate::packet::{Packet, write_at};
-use crate::pipeline::Halt;
+use crate::verdict::Halt;
 
 /// TTL of what the vrouter sends itself (RFC 1700, "IP time to live parameter").
 const TTL: u8 = 64;
@@ -74,7 +74,9 @@ fn may_be_answered(ip: &Ip) -> bool {
         L4::Tcp(segment) => segment.flags & RST == 0,
         L4::Udp | L4::Sctp | L4::Echo(_) | L4::IcmpOther | L4::Other => true,
     };
-    about && ip.fragment != Fragment::Later && crate::stage::plan::refuse_martians(&ip.tuple).is_ok()
+    about
+        && !matches!(ip.fragment, Fragment::Later(_))
+        && crate::stage::plan::refuse_martians(&ip.tuple).is_ok()
 }
 
 fn error(notice: Notice, ip: &Ip, gateway: Addr, packet: &mut Packet<'_>) -> Option<Ip> {

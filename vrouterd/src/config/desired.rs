@@ -2,11 +2,12 @@
 
 use core::net::IpAddr;
 
-use dataplane::desired::{Desired, Link, Node, Service, Underlay, Vif, Vrf};
+use dataplane::desired::{Desired, Link, Node, Service, Underlay, Vif, VifKind};
 use dataplane::ids::VifName;
 
 use super::model::{Config, Host};
 use super::place::At;
+use super::vif::MOST_VIF_MTU;
 
 impl Config {
     /// Bytes that the tunnel puts in front of an inner packet.
@@ -18,9 +19,9 @@ impl Config {
         u16::try_from(bytes).unwrap_or(u16::MAX)
     }
 
-    /// MTU of a vif that names none: the largest inner packet that fits, in bytes.
+    /// MTU of a vif that names none: the largest inner packet that fits tunnel and trunk, in bytes.
     pub fn default_vif_mtu(&self, uplink_mtu: u16) -> u16 {
-        uplink_mtu.saturating_sub(self.overhead())
+        uplink_mtu.saturating_sub(self.overhead()).min(MOST_VIF_MTU)
     }
 
     /// The desired state as far as the file knows it: the way to the other nodes is unknown, and
@@ -31,11 +32,12 @@ impl Config {
         let host = self.host.iter().map(|host| host_vif(host, default_mtu));
         let vifs = self.vifs.iter().map(|vif| Vif {
             name: vif.name.clone(),
+            kind: VifKind::Pod,
             vrf: vif.vrf.clone(),
             addresses: values(&vif.addresses),
             mac: vif.mac,
-            gateway_v4: Vif::DEFAULT_GATEWAY_V4,
-            gateway_v6: Vif::DEFAULT_GATEWAY_V6,
+            gateway_v4: vif.gateways.v4,
+            gateway_v6: vif.gateways.v6,
             label: vif.label.value,
             mtu: vif.mtu.as_ref().map_or(default_mtu, |mtu| mtu.value),
             link: waiting(&vif.ifname.value),
@@ -49,7 +51,7 @@ impl Config {
                 mss_clamp: self.node.mss_clamp,
                 explicit_null_vrf: self.node.explicit_null_vrf.clone(),
             },
-            vrfs: self.vrfs.iter().map(|name| Vrf { name: name.clone(), label: None }).collect(),
+            vrfs: self.vrfs.clone(),
             vifs: host.chain(vifs).collect(),
             routes: self.routes.clone(),
             services: self.services.iter().flat_map(one_per_address).collect(),
@@ -75,11 +77,12 @@ impl Host {
 fn host_vif(host: &Host, mtu: u16) -> Vif {
     Vif {
         name: host.vif_name(),
+        kind: VifKind::Host,
         vrf: host.vrf.clone(),
         addresses: values(&host.addresses),
         mac: host.mac,
-        gateway_v4: Vif::DEFAULT_GATEWAY_V4,
-        gateway_v6: Vif::DEFAULT_GATEWAY_V6,
+        gateway_v4: host.gateways.v4,
+        gateway_v6: host.gateways.v6,
         label: host.label,
         mtu,
         link: waiting(&host.ifname),

@@ -137,7 +137,7 @@ impl<'r> Ledger<'r> {
     }
 
     pub(super) fn claim_label(&mut self, label: &At<Label>, owner: &Owner) {
-        let claim = Claim { thing: "label", remedy: "give each vif its own label, 16 to 1048575" };
+        let claim = Claim { thing: "label", remedy: "give each VRF and vif its own label, 16 to 1048575" };
         claim.enter(self.report, &mut self.labels, label.value, (label, owner));
     }
 

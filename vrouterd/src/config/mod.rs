@@ -9,6 +9,7 @@
 
 mod desired;
 mod facts;
+mod gateway;
 mod ledger;
 mod model;
 mod node;
@@ -19,6 +20,7 @@ mod route;
 mod scalar;
 mod section;
 mod service;
+mod timeout;
 mod vif;
 
 #[cfg(test)]
@@ -34,10 +36,11 @@ use toml::de::DeTable;
 
 pub use facts::{HostFacts, LinkFacts, check_against};
 pub use model::{
-    Attach, Config, Engine, Host, Http, HugePages, Node, Service, Timeouts, Vif, Wait, ZeroCopy,
+    Attach, Config, Engine, Gateways, Host, Http, HugePages, Node, Service, Vif, Wait, ZeroCopy,
 };
 pub use place::{At, Place};
 pub use problem::{Problem, Problems};
+pub use vif::MOST_VIF_MTU;
 
 use ledger::Ledger;
 use problem::{Report, Reported};
@@ -127,7 +130,7 @@ fn read<'a>(mut root: Section<'a>, report: &'a Report<'a>) -> Result<Config, Rep
         }
     };
     let engine = section_or_empty(&mut root, report, "engine", &empty).and_then(options::engine);
-    let timeouts = section_or_empty(&mut root, report, "timeouts", &empty).and_then(options::timeouts);
+    let timeouts = section_or_empty(&mut root, report, "timeouts", &empty).and_then(timeout::timeouts);
     let http = section_or_empty(&mut root, report, "http", &empty).and_then(options::http);
     let node_name = node.as_ref().ok().map(|node| node.name.as_str());
     let host = root.optional("host", |item| vif::host(item.section()?, ledger, node_name));

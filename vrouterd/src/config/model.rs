@@ -1,12 +1,12 @@
 //! What a configuration file says, after it has been read and found sound.
 
-use core::net::{IpAddr, SocketAddr};
-use core::time::Duration;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
-use dataplane::desired::{Hop, MssClamp, OuterOptions, Route, ServicePort};
+use dataplane::desired::{Hop, MssClamp, OuterOptions, Route, ServicePort, Vrf};
 use dataplane::ids::{Mac, VifName, VrfName};
 use encap::Label;
+use flow_table::Timeouts;
 use ipnet::IpNet;
 
 use super::place::At;
@@ -25,7 +25,7 @@ pub struct Config {
     /// `[host]`, if the host takes part.
     pub host: Option<Host>,
     /// `[[vrf]]`
-    pub vrfs: Vec<VrfName>,
+    pub vrfs: Vec<Vrf>,
     /// `[[vif]]`, without the host's.
     pub vifs: Vec<Vif>,
     /// `[[route]]`
@@ -120,25 +120,6 @@ pub enum HugePages {
     Off,
 }
 
-/// How long a flow pair may be idle, both directions together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Timeouts {
-    /// TCP before both sides have agreed.
-    pub tcp_opening: Duration,
-    /// TCP in full swing (RFC 5382 REQ-5: at least 2 h 4 min).
-    pub tcp_established: Duration,
-    /// TCP after a FIN from both ends (RFC 5382 REQ-5: at least 4 min).
-    pub tcp_closing: Duration,
-    /// UDP (RFC 4787 REQ-5: at least 2 min, better 5).
-    pub udp: Duration,
-    /// ICMP and ICMPv6 echo (RFC 5508 REQ-2: at least 60 s).
-    pub icmp: Duration,
-    /// All other protocols.
-    pub other: Duration,
-    /// Flows that only remember a drop.
-    pub drop: Duration,
-}
-
 /// The HTTP server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Http {
@@ -157,6 +138,8 @@ pub struct Host {
     pub addresses: Vec<At<IpAddr>>,
     /// Its Ethernet address.
     pub mac: Mac,
+    /// Addresses of the vrouter towards it.
+    pub gateways: Gateways,
     /// Its label.
     pub label: Label,
     /// Prefixes the host reaches through it.
@@ -176,10 +159,21 @@ pub struct Vif {
     pub addresses: Vec<At<IpAddr>>,
     /// The pod's Ethernet address.
     pub mac: Mac,
+    /// Addresses of the vrouter towards it.
+    pub gateways: Gateways,
     /// Its label.
     pub label: At<Label>,
     /// Largest IP packet, bytes; absent means what fits into the tunnel.
     pub mtu: Option<At<u16>>,
+}
+
+/// Addresses of the vrouter towards a pod: answered by ARP and ND, source of ICMP errors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gateways {
+    /// For IPv4.
+    pub v4: Ipv4Addr,
+    /// For IPv6.
+    pub v6: Ipv6Addr,
 }
 
 /// A service.

@@ -1,9 +1,8 @@
-//! `[engine]`, `[timeouts]` and `[http]`: sections in which every key has a default.
+//! `[engine]` and `[http]`: sections in which every key has a default.
 
 use core::net::{Ipv4Addr, SocketAddr};
-use core::time::Duration;
 
-use super::model::{Attach, Engine, Http, HugePages, Timeouts, Wait, ZeroCopy};
+use super::model::{Attach, Engine, Http, HugePages, Wait, ZeroCopy};
 use super::place::At;
 use super::problem::{Reported, quote};
 use super::scalar;
@@ -74,27 +73,6 @@ fn cpus(item: &Item<'_>) -> Result<Vec<At<u16>>, Reported> {
         }
         seen.push(cpu);
         Ok(cpu)
-    })
-}
-
-pub(super) fn timeouts(mut section: Section<'_>) -> Result<Timeouts, Reported> {
-    let mut read = |key, default| section.or_default(key, Duration::from_secs(default), scalar::seconds);
-    let tcp_opening = read("tcp_opening", 240);
-    let tcp_established = read("tcp_established", 7440);
-    let tcp_closing = read("tcp_closing", 240);
-    let udp = read("udp", 300);
-    let icmp = read("icmp", 60);
-    let other = read("other", 300);
-    let drop = read("drop", 10);
-    section.finish();
-    Ok(Timeouts {
-        tcp_opening: tcp_opening?,
-        tcp_established: tcp_established?,
-        tcp_closing: tcp_closing?,
-        udp: udp?,
-        icmp: icmp?,
-        other: other?,
-        drop: drop?,
     })
 }
 

@@ -1,14 +1,18 @@
 //! Single values: names, addresses, labels, ports.
 
 use core::net::IpAddr;
-use core::time::Duration;
 
+use dataplane::desired::Transport;
 use dataplane::ids::Mac;
 use encap::Label;
+use flow_table::Millis;
 use ipnet::IpNet;
 
 use super::problem::{Reported, quote};
 use super::section::Item;
+
+/// Interfaces that the daemon makes itself, beside the host's, whose name is configured.
+pub(super) const OWN_IFNAMES: [&str; 3] = ["vr-trunk0", "vr-trunk1", "vr-vhost1"];
 
 /// A name shown to people: 1 to 64 letters, digits, signs, and single spaces inside.
 pub(super) fn name(item: &Item<'_>) -> Result<String, Reported> {
@@ -28,6 +32,16 @@ pub(super) fn name(item: &Item<'_>) -> Result<String, Reported> {
     Ok(text.to_owned())
 }
 
+/// A name that is also a segment of a URL's path, where `.` and `..` are steps (RFC 3986 section 5.2.4).
+pub(super) fn path_name(item: &Item<'_>) -> Result<String, Reported> {
+    let name = name(item)?;
+    if matches!(name.as_str(), "." | "..") || name.contains('/') {
+        let what = format!("the name {} cannot be part of a URL", quote(&name));
+        return Err(item.wrong(what, "use a name without '/' that is neither \".\" nor \"..\""));
+    }
+    Ok(name)
+}
+
 /// A name that the kernel takes for an interface (`dev_valid_name` in net/core/dev.c), without
 /// `%`, which the kernel would replace with a number when it creates one.
 pub(super) fn ifname(item: &Item<'_>) -> Result<String, Reported> {
@@ -37,6 +51,10 @@ pub(super) fn ifname(item: &Item<'_>) -> Result<String, Reported> {
     if text.is_empty() || text.len() > LONGEST || matches!(text, "." | "..") || text.contains(refused) {
         let what = format!("{} cannot be the name of an interface", quote(text));
         return Err(item.wrong(what, "use 1 to 15 bytes without spaces, '/', ':' or '%'"));
+    }
+    if OWN_IFNAMES.contains(&text) {
+        let what = format!("{} is an interface that the daemon makes itself", quote(text));
+        return Err(item.wrong(what, "name another interface"));
     }
     Ok(text.to_owned())
 }
@@ -74,6 +92,18 @@ pub(super) fn label(item: &Item<'_>) -> Result<Label, Reported> {
 
 /// The address of one host.
 pub(super) fn address(item: &Item<'_>) -> Result<IpAddr, Reported> {
+    let address = gateway(item)?;
+    match address {
+        IpAddr::V6(v6) if v6.is_unicast_link_local() => Err(item.wrong(
+            format_args!("{address} is a link-local address, which is not routed"),
+            "give the unicast address of one host",
+        )),
+        IpAddr::V4(_) | IpAddr::V6(_) => Ok(address),
+    }
+}
+
+/// The address of one host on the link: unlike [`address`], it need not be routed.
+pub(super) fn gateway(item: &Item<'_>) -> Result<IpAddr, Reported> {
     let text = item.text()?;
     let address: IpAddr = text.parse().map_err(|_| {
         let remedy = if text.contains('/') {
@@ -99,7 +129,6 @@ fn unfit(address: IpAddr) -> Option<&'static str> {
         IpAddr::V4(v4) if v4.octets()[0] == 0 => Some("an address of \"this network\" (0.0.0.0/8)"),
         IpAddr::V4(v4) if v4.octets()[0] >= 240 => Some("a reserved address (240.0.0.0/4)"),
         IpAddr::V6(v6) if v6.is_unspecified() => Some("the unspecified address"),
-        IpAddr::V6(v6) if v6.is_unicast_link_local() => Some("a link-local address, which is not routed"),
         IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some() => Some("an IPv4 address in IPv6 clothing"),
         IpAddr::V4(_) | IpAddr::V6(_) => None,
     }
@@ -130,6 +159,11 @@ pub(super) fn port(item: &Item<'_>) -> Result<u16, Reported> {
     small(item, 1..=u16::MAX, "")
 }
 
+/// A protocol with ports.
+pub(super) fn transport(item: &Item<'_>) -> Result<Transport, Reported> {
+    choice(item, &[("tcp", Transport::Tcp), ("udp", Transport::Udp), ("sctp", Transport::Sctp)])
+}
+
 /// A number of 16 bits.
 pub(super) fn small(
     item: &Item<'_>,
@@ -149,9 +183,9 @@ pub(super) fn medium(item: &Item<'_>, allowed: core::ops::RangeInclusive<u32>) -
 }
 
 /// A time in whole seconds, 1 second to 30 days.
-pub(super) fn seconds(item: &Item<'_>) -> Result<Duration, Reported> {
+pub(super) fn seconds(item: &Item<'_>) -> Result<Millis, Reported> {
     const LONGEST: u64 = 30 * 24 * 3600;
-    item.number(1..=LONGEST, " seconds").map(Duration::from_secs)
+    item.number(1..=LONGEST, " seconds").map(|seconds| Millis(seconds * 1000))
 }
 
 /// One of a few words.

@@ -3,7 +3,7 @@
 use core::net::IpAddr;
 use std::collections::HashSet;
 
-use dataplane::desired::{HopTarget, ServicePort, Transport};
+use dataplane::desired::{HopTarget, ServicePort};
 
 use super::ledger::{Ledger, Owner};
 use super::model::Service;
@@ -13,7 +13,7 @@ use super::scalar;
 use super::section::{Item, Section};
 
 pub(super) fn service(mut section: Section<'_>, ledger: &mut Ledger<'_>) -> Result<Service, Reported> {
-    let name = section.optional("name", scalar::name);
+    let name = section.optional("name", scalar::path_name);
     let vrf = section.required("vrf", "vrf = \"blue\"", |item| ledger.vrf(item));
     let addresses = addresses(&mut section);
     let example = "ports = [{ protocol = \"tcp\", port = 80, target_port = 8080 }]";
@@ -99,10 +99,7 @@ fn ports(item: &Item<'_>) -> Result<Vec<At<ServicePort>>, Reported> {
 }
 
 fn port(mut section: Section<'_>) -> Result<ServicePort, Reported> {
-    let protocol = section.required("protocol", "protocol = \"tcp\"", |item| {
-        let choices = [("tcp", Transport::Tcp), ("udp", Transport::Udp), ("sctp", Transport::Sctp)];
-        scalar::choice(item, &choices)
-    });
+    let protocol = section.required("protocol", "protocol = \"tcp\"", scalar::transport);
     let port = section.required("port", "port = 80", scalar::port);
     let target_port = section.optional("target_port", scalar::port);
     section.finish();

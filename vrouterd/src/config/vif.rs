@@ -2,8 +2,10 @@
 
 use core::net::IpAddr;
 
-use dataplane::ids::{Mac, VrfName};
+use dataplane::desired::Vrf;
+use dataplane::ids::Mac;
 
+use super::gateway::gateways;
 use super::ledger::{Ledger, Owner};
 use super::model::{Host, Vif};
 use super::place::At;
@@ -16,21 +18,31 @@ pub(super) const LEAST_MTU_V6: u16 = 1280;
 /// Smallest MTU we take for IPv4: what every host must be able to receive (RFC 791 section 3.1).
 pub(super) const LEAST_MTU_V4: u16 = 576;
 
-pub(super) fn vrf(mut section: Section<'_>, ledger: &mut Ledger<'_>) -> Result<VrfName, Reported> {
-    let name = section.required("name", "name = \"blue\"", scalar::name);
+/// Largest MTU of a vif. Native XDP on the trunk's veth wants a frame in one page
+/// (drivers/net/veth.c, `veth_xdp_set`), and a frame of the UMEM is one chunk of 4 KiB.
+pub const MOST_VIF_MTU: u16 = 3400;
+
+pub(super) fn vrf(mut section: Section<'_>, ledger: &mut Ledger<'_>) -> Result<Vrf, Reported> {
+    let name = section.required("name", "name = \"blue\"", scalar::path_name);
+    let label = section.optional("label", scalar::label);
     section.finish();
-    let name = name?;
-    ledger.claim_vrf(&name);
-    Ok(name.value.as_str().into())
+    if let Ok(name) = &name {
+        ledger.claim_vrf(name);
+    }
+    if let Ok(Some(label)) = &label {
+        ledger.claim_label(label, &Owner::new("VRF", &name, &section.place));
+    }
+    Ok(Vrf { name: name?.value.as_str().into(), label: label?.map(|at| at.value) })
 }
 
 pub(super) fn vif(mut section: Section<'_>, ledger: &mut Ledger<'_>) -> Result<Vif, Reported> {
-    let name = section.required("name", "name = \"client\"", scalar::name);
+    let name = section.required("name", "name = \"client\"", scalar::path_name);
     let ifname =
         section.required("ifname", "ifname = \"veth1a\", the node's end of the pod's veth", scalar::ifname);
     let vrf = section.required("vrf", "vrf = \"blue\"", |item| ledger.vrf(item));
     let addresses = section.required("addresses", "addresses = [\"10.0.1.2\"]", addresses);
     let mac = section.required("mac", "mac = \"02:00:00:00:0a:01\"", scalar::mac);
+    let gateways = gateways(&mut section, &addresses);
     let label = section.required("label", "label = 17", scalar::label);
     let mtu = section.optional("mtu", |item| mtu(item, addresses.as_ref().ok()));
     section.finish();
@@ -54,6 +66,7 @@ pub(super) fn vif(mut section: Section<'_>, ledger: &mut Ledger<'_>) -> Result<V
         vrf: vrf?.value,
         addresses: addresses?.value,
         mac: mac?.value,
+        gateways: gateways?,
         label: label?,
         mtu: mtu?,
     })
@@ -71,6 +84,7 @@ pub(super) fn host(
         host_addresses(item, ledger.tunnel_address)
     });
     let mac = section.optional("mac", scalar::mac);
+    let gateways = gateways(&mut section, &addresses);
     let label = section.required("label", "label = 16", scalar::label);
     let routes = section.or_default("routes", Vec::new(), |item| item.list(scalar::prefix));
     section.finish();
@@ -92,6 +106,7 @@ pub(super) fn host(
     let ifname = ifname?.value;
     Ok(Host {
         mac: mac?.map_or_else(|| derived_mac(node.unwrap_or_default(), &ifname), |at| at.value),
+        gateways: gateways?,
         ifname,
         vrf: vrf?.value,
         addresses: addresses?.value,
@@ -122,7 +137,7 @@ fn host_addresses(item: &Item<'_>, tunnel_address: Option<IpAddr>) -> Result<Vec
 }
 
 fn mtu(item: &Item<'_>, addresses: Option<&At<Vec<At<IpAddr>>>>) -> Result<u16, Reported> {
-    let mtu = scalar::small(item, LEAST_MTU_V4..=u16::MAX, " bytes")?;
+    let mtu = scalar::small(item, LEAST_MTU_V4..=MOST_VIF_MTU, " bytes")?;
     let v6 = addresses.and_then(|list| list.value.iter().find(|address| address.value.is_ipv6()));
     match v6 {
         Some(v6) if mtu < LEAST_MTU_V6 => Err(item.wrong(

@@ -21,7 +21,7 @@ use crate::kernel::devices::Devices;
 use crate::kernel::lock::NamespaceLock;
 use crate::kernel::resolver::Resolver;
 use crate::kernel::underlay::UnderlayQuery;
-use crate::kernel::uplink::find_uplink;
+use crate::kernel::uplink::{UplinkDevices, find_uplink};
 use crate::kernel::watch::Watch;
 use crate::state::{ControlState, NodeState, ProgramCounters};
 
@@ -43,7 +43,7 @@ pub(super) struct Parts {
     pub(super) query: watch::Sender<UnderlayQuery>,
     pub(super) resolver: Resolver,
     pub(super) state: Arc<NodeState>,
-    pub(super) vlan: Option<u16>,
+    pub(super) uplink: UplinkDevices,
 }
 
 /// The running node.
@@ -80,12 +80,15 @@ impl Control {
     }
 
     /// Folds what the kernel says now into the desired state and publishes it if that changed.
-    pub(super) async fn follow(&mut self) {
+    ///
+    /// # Errors
+    /// [`DaemonError::UplinkGone`].
+    pub(super) async fn follow(&mut self) -> Result<(), DaemonError> {
         let facts = Arc::clone(&self.facts.borrow_and_update());
         let mut desired = self.parts.desired.clone();
         desired.underlay = self.underlay.borrow_and_update().clone();
         self.follow_mtu(&facts, &mut desired);
-        self.follow_vlan(&facts);
+        self.follow_uplink(&facts)?;
         let snapshot = self.parts.publisher.current();
         let Parts { ports, trunk, .. } = &mut self.parts;
         ports.follow(&mut desired, &snapshot, &facts, &self.devices, trunk).await;
@@ -94,6 +97,7 @@ impl Control {
         {
             tracing::error!(%error, "the running state is kept");
         }
+        Ok(())
     }
 
     /// Vifs without an MTU of their own get what the uplink leaves them.
@@ -106,17 +110,26 @@ impl Control {
         }
     }
 
-    fn follow_vlan(&mut self, facts: &KernelFacts) {
+    /// The VLAN of the tunnel address may change; the device on the wire may not: program and
+    /// sockets are bound to it.
+    fn follow_uplink(&mut self, facts: &KernelFacts) -> Result<(), DaemonError> {
+        let bound = self.parts.uplink;
+        if !facts.links.contains_key(&bound.physical) {
+            return Err(DaemonError::UplinkGone(self.parts.config.node.uplink.value.clone()));
+        }
         let node = &self.parts.config.node;
-        let Ok(uplink) = find_uplink(facts, &node.uplink.value, node.tunnel_address.value) else { return };
-        if uplink.vlan != self.parts.vlan {
-            self.parts.vlan = uplink.vlan;
-            self.configure_fabric();
+        match find_uplink(facts, &node.uplink.value, node.tunnel_address.value) {
+            Ok(uplink) if uplink.vlan != bound.vlan => {
+                self.parts.uplink.vlan = uplink.vlan;
+                self.configure_fabric();
+                Ok(())
+            }
+            Ok(_) | Err(_) => Ok(()),
         }
     }
 
     fn configure_fabric(&mut self) {
-        let config = fabric_config(&self.parts.config, self.parts.vlan);
+        let config = fabric_config(&self.parts.config, self.parts.uplink.vlan);
         if let Err(error) = self.parts.fabric.set_config(&config) {
             tracing::error!(%error, "the uplink's program keeps its old settings");
         }
@@ -188,8 +201,7 @@ impl Control {
         self.publish(Arc::new(config), desired).map_err(|error| error.to_string())?;
         self.parts.ports.set_plugs(plugs, &mut self.parts.trunk);
         self.configure_fabric();
-        self.follow().await;
-        Ok(())
+        self.follow().await.map_err(|error| error.to_string())
     }
 
     async fn replace_vhost(&mut self, config: &Config, desired: &Desired) -> Result<(), String> {
@@ -224,7 +236,7 @@ impl Control {
             self.parts.state.programs.store(Arc::new(ProgramCounters { fabric, trunk }));
         }
         if self.parts.ports.forget_refusals() {
-            self.follow().await;
+            self.follow().await?;
         }
         tracing::trace!(took = ?started.elapsed(), "housekeeping");
         if self.parts.engine.is_running() { Ok(()) } else { Err(DaemonError::WorkerGone) }

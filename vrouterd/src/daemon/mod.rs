@@ -14,8 +14,9 @@ use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::config::{self, Config};
+use crate::config::{self, Config, Problems, check_against};
 use crate::http;
+use crate::kernel::Netlink;
 use crate::preflight;
 
 pub use error::DaemonError;
@@ -33,9 +34,26 @@ const HOUSEKEEPING: Duration = Duration::from_secs(1);
 pub fn run(path: &Path) -> Result<(), DaemonError> {
     let config = config::load(path)?;
     preflight::check_capabilities()?;
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(DaemonError::Runtime)?;
-    runtime.block_on(serve(path, config))
+    runtime()?.block_on(serve(path, config))
+}
+
+/// Compares a configuration with this machine.
+///
+/// # Errors
+/// [`DaemonError::Machine`] with every mistake, or what stood in the way of asking the kernel.
+pub fn check_machine(config: &Config) -> Result<(), DaemonError> {
+    let ask = async {
+        let facts = Netlink::connect()?.facts().await?;
+        match check_against(config, &host_facts(&facts)) {
+            problems if problems.is_empty() => Ok(()),
+            problems => Err(Problems(problems).into()),
+        }
+    };
+    runtime()?.block_on(ask)
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, DaemonError> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(DaemonError::Runtime)
 }
 
 async fn serve(path: &Path, config: Config) -> Result<(), DaemonError> {
@@ -64,7 +82,7 @@ async fn serve(path: &Path, config: Config) -> Result<(), DaemonError> {
             _ = interrupt.recv() => break Ok(()),
             _ = reload.recv() => control.reload().await,
             changed = control.kernel_changed() => match changed {
-                Ok(()) => control.follow().await,
+                Ok(()) => if let Err(error) = control.follow().await { break Err(error) },
                 Err(error) => break Err(error),
             },
             _ = sweep.tick() => control.sweep(),

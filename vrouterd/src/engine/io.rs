@@ -10,6 +10,9 @@ use dataplane::io::{Extent, PacketIo, Side};
 
 use super::gauges::{GaugeBoard, IoGauge, SocketGauge};
 
+/// Longest sleep while the kernel has not taken everything yet.
+const RETRY: Duration = Duration::from_millis(5);
+
 /// Sockets of one worker: its queue of the trunk and its queues of the uplink.
 #[derive(Debug)]
 pub struct XskIo {
@@ -19,6 +22,8 @@ pub struct XskIo {
     uplinks: Vec<Socket>,
     wake: PipeReader,
     poll: PollSet,
+    /// The uplink socket that was asked first the last time.
+    first: usize,
     gauges: Arc<GaugeBoard>,
 }
 
@@ -33,7 +38,7 @@ impl XskIo {
         gauges: Arc<GaugeBoard>,
     ) -> Self {
         let poll = PollSet::new(uplinks.len() + 2);
-        let mut io = Self { umem, pool, trunk, uplinks, wake, poll, gauges };
+        let mut io = Self { umem, pool, trunk, uplinks, wake, poll, first: 0, gauges };
         io.collect_and_refill();
         io.tick();
         io
@@ -43,6 +48,8 @@ impl XskIo {
         for socket in std::iter::once(&mut self.trunk).chain(&mut self.uplinks) {
             socket.complete(&mut self.pool);
             socket.refill(&mut self.pool);
+            // A driver that has met an empty fill ring waits to be told. Failures show in the link's state.
+            drop(socket.wake_rx());
         }
     }
 }
@@ -54,11 +61,13 @@ impl PacketIo for XskIo {
         match side {
             Side::Trunk => self.trunk.receive(into, max),
             Side::Uplink => {
-                let mut count = 0;
-                for socket in &mut self.uplinks {
-                    count += socket.receive(into, max - count);
-                }
-                count
+                // Another socket begins each time, so that a full queue does not starve the others.
+                self.first = (self.first + 1) % self.uplinks.len().max(1);
+                let (later, sooner) = self.uplinks.split_at_mut(self.first);
+                sooner
+                    .iter_mut()
+                    .chain(later)
+                    .fold(0, |count, socket| count + socket.receive(into, max - count))
             }
         }
     }
@@ -104,6 +113,11 @@ impl PacketIo for XskIo {
     }
 
     fn wait(&mut self, timeout: Duration) {
+        let mut sending = std::iter::once(&self.trunk).chain(&self.uplinks);
+        let timeout = match sending.any(|socket| socket.frames().tx_ring > 0) {
+            true => timeout.min(RETRY),
+            false => timeout,
+        };
         let sockets = std::iter::once(&self.trunk).chain(&self.uplinks).filter_map(Socket::fd);
         let ready = self.poll.wait(std::iter::once(self.wake.as_fd()).chain(sockets), timeout);
         let failed =

@@ -3,7 +3,7 @@
 use dataplane::counters::TrafficTotals;
 use dataplane::fib::ip_addr;
 use dataplane::ids::{TunnelId, VifName, VrfId};
-use dataplane::pipeline::{ContextOwner, context_owner};
+use dataplane::verdict::{ContextOwner, context_owner};
 use flow_table::{Addr, Context, DirectionView, Family, Millis, Output, Source};
 
 use super::Reading;

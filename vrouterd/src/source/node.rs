@@ -1,9 +1,5 @@
 //! The node as a whole.
 
-use std::collections::BTreeSet;
-use std::net::IpAddr;
-
-use dataplane::compile::tunnel_endpoints;
 use dataplane::counters::{Counter, WorkerCounters};
 use dataplane::io::Side;
 use dataplane::snapshot::Tunnel;
@@ -27,6 +23,7 @@ impl Reading<'_> {
             trunk: PortView::from(&ports.trunk()),
             generated: self.sum(|worker| &worker.generated),
             consumed: self.sum(|worker| &worker.consumed),
+            held: self.state.workers.iter().map(|worker| worker.counters.held.get()).sum(),
             counts: self.counts(),
         }
     }
@@ -86,7 +83,7 @@ impl Reading<'_> {
             next_hops: Hops::of(snapshot).len() as u64,
             labels: snapshot.labels().count() as u64,
             services: self.control.desired.services.len() as u64,
-            tunnels: self.tunnels_in_use().len() as u64,
+            tunnels: self.snapshot.tunnels().count() as u64,
             workers: self.state.workers.len() as u64,
             flows: self.state.flows.len() as u64,
             flow_capacity: self.state.flows.capacity() as u64,
@@ -100,16 +97,8 @@ impl Reading<'_> {
             reach: tunnel.reach.into(),
             next_hops: hops.through(&self.snapshot, tunnel.address),
         };
-        self.tunnels_in_use().into_iter().map(view).collect()
-    }
-
-    /// Tunnels keep their ids for as long as the daemon runs; only those that the desired state
-    /// still names are shown, by address.
-    fn tunnels_in_use(&self) -> Vec<&Tunnel> {
-        let named: BTreeSet<IpAddr> = tunnel_endpoints(&self.control.desired).collect();
-        let mut tunnels: Vec<_> =
-            self.snapshot.tunnels().iter().filter(|tunnel| named.contains(&tunnel.address)).collect();
-        tunnels.sort_by_key(|tunnel| tunnel.address);
+        let mut tunnels: Vec<_> = self.snapshot.tunnels().map(view).collect();
+        tunnels.sort_by_key(|tunnel| tunnel.peer);
         tunnels
     }
 }

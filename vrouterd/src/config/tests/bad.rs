@@ -64,6 +64,49 @@ const CHANGED: &[(&str, &str, &str)] = &[
          spaces, '/', ':' or '%'",
     ),
     (
+        "name = \"client\"",
+        "name = \".\"",
+        "f:10:8: vif[0].name: the name \".\" cannot be part of a URL: use a name without '/' that is neither \".\" nor \
+         \"..\"",
+    ),
+    (
+        "name = \"client\"",
+        "name = \"a\\u007fb\"",
+        "f:10:8: vif[0].name: the name \"a\\u{7f}b\" is not printable: use 1 to 64 letters, digits or signs, with \
+         single spaces inside at most",
+    ),
+    (
+        "uplink = \"eth0\"",
+        "uplink = \"vr-trunk1\"",
+        "f:3:10: node.uplink: \"vr-trunk1\" is an interface that the daemon makes itself: name another interface",
+    ),
+    (
+        "ifname = \"veth1a\"",
+        "ifname = \"vr-trunk0\"",
+        "f:11:10: vif[0].ifname: \"vr-trunk0\" is an interface that the daemon makes itself: name another interface",
+    ),
+    (
+        "label = 17",
+        "label = 17\ngateway = [\"10.0.1.2\", \"fd00:1::2\"]",
+        "f:16:12: vif[0].gateway[0]: 10.0.1.2 is an address of the vif itself: give the vrouter another one\n\
+         f:16:24: vif[0].gateway[1]: fd00:1::2 is an address of the vif itself: give the vrouter another one",
+    ),
+    (
+        "label = 17",
+        "label = 17\ngateway = [\"10.0.1.1\", \"10.0.1.9\", \"fe80::1\"]",
+        "f:16:11: vif[0].gateway: 2 IPv4 and 1 IPv6 gateways are given: give at most one of each family",
+    ),
+    (
+        "label = 17",
+        "label = 17\ngateway = \"10.0.1.1\"",
+        "f:16:11: vif[0].gateway: a string is given where a list is needed: put the values in brackets: [ ... ]",
+    ),
+    (
+        "label = 17",
+        "label = 17\ngateway = [\"ff02::1\"]",
+        "f:16:12: vif[0].gateway[0]: ff02::1 is a multicast address: give the unicast address of one host",
+    ),
+    (
         "ifname = \"veth1a\"",
         "ifname = \"eth0\"",
         "f:11:10: vif[0].ifname: eth0 is already the interface of uplink \"eth0\" (line 3): give each its own interface",
@@ -132,7 +175,7 @@ const CHANGED: &[(&str, &str, &str)] = &[
     (
         "label = 17",
         "label = 17\nmtu = 575",
-        "f:16:7: vif[0].mtu: 575 is out of range: write a number from 576 to 65535 bytes",
+        "f:16:7: vif[0].mtu: 575 is out of range: write a number from 576 to 3400 bytes",
     ),
     (
         "label = 17",
@@ -227,6 +270,35 @@ const NODE_KEYS: &[(&str, &str)] = &[
         "f:6:7: timeouts.udp: 0 is out of range: write a number from 1 to 2592000 seconds",
     ),
     (
+        "[timeouts]\nports = [{ protocol = \"icmp\", port = \"53\", idle = 0 }]",
+        "f:6:23: timeouts.ports[0].protocol: \"icmp\" is not one of the choices: write \"tcp\" or \"udp\" or \"sctp\"\n\
+         f:6:38: timeouts.ports[0].port: \"53\" is no range of ports: write a port like 53, or a range like \
+         \"5000-5100\" within 1 to 65535\n\
+         f:6:51: timeouts.ports[0].idle: 0 is out of range: write a number from 1 to 2592000 seconds",
+    ),
+    (
+        "[timeouts]\nports = [{ protocol = \"udp\", port = \"0-9\", idle = 1 }, { protocol = \"udp\", port = \"9-8\", idle = 1 }]",
+        "f:6:37: timeouts.ports[0].port: \"0-9\" begins with port 0: write a port like 53, or a range like \
+         \"5000-5100\" within 1 to 65535\n\
+         f:6:83: timeouts.ports[1].port: the range \"9-8\" is empty: give the lower port first",
+    ),
+    (
+        "[timeouts]\nports = [\n{ protocol = \"udp\", port = \"50-60\", idle = 1 },\n\
+         { protocol = \"tcp\", port = 60, idle = 1 },\n{ protocol = \"udp\", port = \"60-70\", idle = 1 },\n]",
+        "f:9:1: timeouts.ports[2]: ports of 60-70 are also in timeouts.ports[0]: list each port once for a protocol",
+    ),
+    (
+        "[timeouts]\nports = [{ protocol = \"sctp\", port = \"+5-9\", idle = 1 }]",
+        "f:6:38: timeouts.ports[0].port: \"+5-9\" is no range of ports: write a port like 53, or a range like \
+         \"5000-5100\" within 1 to 65535",
+    ),
+    (
+        "[timeouts]\nports = [{ port = 70000 }]",
+        "f:6:10: timeouts.ports[0]: the key `protocol` is missing: add protocol = \"udp\"\n\
+         f:6:10: timeouts.ports[0]: the key `idle` is missing: add idle = 30\n\
+         f:6:19: timeouts.ports[0].port: 70000 is out of range: write a number from 1 to 65535",
+    ),
+    (
         "[http]\nlisten = \"0.0.0.0:8085\"",
         "f:6:10: http.listen: 0.0.0.0 can be reached from outside, which will need an access token, and tokens are not \
          implemented yet: write a loopback address and a port, like \"127.0.0.1:8085\" or \"[::1]:8085\"",
@@ -246,7 +318,28 @@ const NODE_KEYS: &[(&str, &str)] = &[
 #[test]
 fn node_and_option_keys_are_refused() {
     for (lines, expected) in NODE_KEYS {
-        assert_refused(&format!("{NODE}{lines}\n"), &[expected]);
+        assert_refused(&format!("{NODE}{lines}\n"), &expected.split('\n').collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn more_timeouts_by_port_than_the_table_takes_are_refused() {
+    let ports = |count: u16| {
+        let list: String =
+            (1..=count).map(|port| format!("{{ protocol = \"udp\", port = {port}, idle = 1 }},")).collect();
+        format!("{NODE}[timeouts]\nports = [{list}]\n")
+    };
+    super::sound(&ports(256));
+    let expected = "f:6:9: timeouts.ports: 257 timeouts by port; at most 256 are possible: merge ranges: or leave \
+                    some out";
+    assert_refused(&ports(257), &[expected]);
+}
+
+#[test]
+fn the_trunks_own_names_are_among_those_refused() {
+    let plan = crate::kernel::devices::TrunkPlan::new(1500, 1);
+    for name in [plan.kernel_end, plan.engine_end] {
+        assert!(crate::config::scalar::OWN_IFNAMES.contains(&name.as_str()), "{name}");
     }
 }
 

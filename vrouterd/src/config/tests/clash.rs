@@ -18,8 +18,33 @@ const ADDED: &[(&str, &[&str])] = &[
              interface",
             "f:20:14: vif[1].addresses[0]: fd00:1::2 is already the address of vif \"client\" (line 9): give each \
              address to one vif of a VRF",
-            "f:22:9: vif[1].label: 17 is already the label of vif \"client\" (line 9): give each vif its own label, 16 \
-             to 1048575",
+            "f:22:9: vif[1].label: 17 is already the label of vif \"client\" (line 9): give each VRF and vif its own \
+             label, 16 to 1048575",
+        ],
+    ),
+    (
+        "[[vrf]]\nname = \"red\"\nlabel = 17\n[[vrf]]\nname = \"pink\"\nlabel = 17",
+        &[
+            "f:15:9: vif[0].label: 17 is already the label of VRF \"red\" (line 16): give each VRF and vif its own \
+             label, 16 to 1048575",
+            "f:21:9: vrf[3].label: 17 is already the label of VRF \"red\" (line 16): give each VRF and vif its own \
+             label, 16 to 1048575",
+        ],
+    ),
+    (
+        "[[vrf]]\nname = \"red/green\"\nlabel = 2",
+        &[
+            "f:17:8: vrf[2].name: the name \"red/green\" cannot be part of a URL: use a name without '/' that is \
+             neither \".\" nor \"..\"",
+            "f:18:9: vrf[2].label: 2 is out of range: write a number from 16 to 1048575",
+        ],
+    ),
+    (
+        "[host]\nifname = \"vr-vhost1\"\nvrf = \"blue\"\naddresses = [\"169.254.1.1\"]\nlabel = 16",
+        &[
+            "f:16:1: host: the address 169.254.1.1 is also that of the gateway if none is given: give the vif another \
+             address, or add a `gateway`",
+            "f:17:10: host.ifname: \"vr-vhost1\" is an interface that the daemon makes itself: name another interface",
         ],
     ),
     (
@@ -40,8 +65,8 @@ const ADDED: &[(&str, &[&str])] = &[
              interface",
             "f:13:14: vif[0].addresses[0]: 10.0.1.2 is already the address of host \"veth1a\" (line 16): give each \
              address to one vif of a VRF",
-            "f:15:9: vif[0].label: 17 is already the label of host \"veth1a\" (line 16): give each vif its own label, \
-             16 to 1048575",
+            "f:15:9: vif[0].label: 17 is already the label of host \"veth1a\" (line 16): give each VRF and vif its own \
+             label, 16 to 1048575",
         ],
     ),
     (
@@ -141,6 +166,14 @@ const ADDED: &[(&str, &[&str])] = &[
              80, target_port = 8080 }",
             "f:20:13: service[0].backends[0]: vif \"client\" (line 9) is in VRF \"blue\", the service in \"green\": \
              use backends of the service's VRF",
+        ],
+    ),
+    (
+        "[[service]]\nname = \"..\"\nvrf = \"blue\"\naddress = \"10.96.0.10\"\n\
+         ports = [{ protocol = \"tcp\", port = 80 }]\nbackends = []",
+        &[
+            "f:17:8: service[0].name: the name \"..\" cannot be part of a URL: use a name without '/' that is neither \
+             \".\" nor \"..\"",
         ],
     ),
     (

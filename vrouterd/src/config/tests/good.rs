@@ -1,15 +1,15 @@
 //! Sound files become what they say.
 
 use core::net::SocketAddr;
-use core::time::Duration;
 use std::path::Path;
 
 use dataplane::desired::{
     Desired, Hop, HopTarget, Link, Node, OuterOptions, Route, RouteTarget, Service, ServicePort, Transport,
-    Underlay, Vif, Vrf,
+    Underlay, Vif, VifKind, Vrf,
 };
 use dataplane::ids::Mac;
 use encap::{DontFragment, DscpMode, Label, Udp6Checksum};
+use flow_table::{Millis, PortTimeout, Timeouts};
 
 use super::{NODE, VIFS, sound};
 use crate::config::{Attach, HugePages, Wait, ZeroCopy, load};
@@ -45,6 +45,7 @@ udp = 4
 icmp = 5
 other = 6
 drop = 7
+ports = [{ protocol = "udp", port = 53, idle = 8 }, { protocol = "tcp", port = "5000-5100", idle = 9 }]
 [http]
 listen = "[::1]:9000"
 [host]
@@ -53,11 +54,13 @@ vrf = "blue"
 addresses = ["10.0.1.1"]
 mac = "02:00:00:00:00:01"
 label = 16
+gateway = ["fd00:1::ffff"]
 routes = ["10.0.0.0/16", "10.96.0.0/16"]
 [[vrf]]
 name = "blue"
 [[vrf]]
 name = "green"
+label = 100
 [[vif]]
 name = "web-1"
 ifname = "veth1a"
@@ -66,6 +69,7 @@ addresses = ["10.0.1.2", "fd00:1::2"]
 mac = "02:00:00:00:0a:01"
 label = 1048575
 mtu = 1400
+gateway = ["10.0.1.1", "fe80::ffff"]
 [[route]]
 vrf = "blue"
 prefix = "10.0.2.0/24"
@@ -133,26 +137,31 @@ fn every_key_reaches_the_desired_state() {
             mss_clamp: dataplane::desired::MssClamp::On,
             explicit_null_vrf: Some("green".into()),
         },
-        vrfs: ["blue", "green"].map(|name| Vrf { name: name.into(), label: None }).into(),
+        vrfs: vec![
+            Vrf { name: "blue".into(), label: None },
+            Vrf { name: "green".into(), label: Some(label(100)) },
+        ],
         vifs: vec![
             Vif {
                 name: "vr-host".into(),
+                kind: VifKind::Host,
                 vrf: "blue".into(),
                 addresses: vec!["10.0.1.1".parse().unwrap()],
                 mac: Mac([2, 0, 0, 0, 0, 1]),
                 gateway_v4: Vif::DEFAULT_GATEWAY_V4,
-                gateway_v6: Vif::DEFAULT_GATEWAY_V6,
+                gateway_v6: "fd00:1::ffff".parse().unwrap(),
                 label: label(16),
                 mtu: 1468,
                 link: Link::Down("waiting for interface vr-host".to_owned()),
             },
             Vif {
                 name: "web-1".into(),
+                kind: VifKind::Pod,
                 vrf: "blue".into(),
                 addresses: vec!["10.0.1.2".parse().unwrap(), "fd00:1::2".parse().unwrap()],
                 mac: Mac([2, 0, 0, 0, 0xa, 1]),
-                gateway_v4: Vif::DEFAULT_GATEWAY_V4,
-                gateway_v6: Vif::DEFAULT_GATEWAY_V6,
+                gateway_v4: "10.0.1.1".parse().unwrap(),
+                gateway_v6: "fe80::ffff".parse().unwrap(),
                 label: label(1_048_575),
                 mtu: 1400,
                 link: Link::Down("waiting for interface veth1a".to_owned()),
@@ -196,9 +205,17 @@ fn every_key_reaches_what_stands_beside_the_desired_state() {
     assert_eq!((engine.attach, engine.zero_copy), (Attach::Generic, ZeroCopy::Off));
     assert_eq!((engine.wait, engine.huge_pages), (Wait::Busy, HugePages::Prefer));
     assert_eq!((engine.flows, engine.flows_per_vif), (10_000, 10_000));
-    let t = config.timeouts;
-    let seconds = [t.tcp_opening, t.tcp_established, t.tcp_closing, t.udp, t.icmp, t.other, t.drop];
-    assert_eq!(seconds.map(|timeout| timeout.as_secs()), [1, 2, 3, 4, 5, 6, 7]);
+    let seconds = |n: u64| Millis(n * 1000);
+    let mut timeouts = Timeouts::default()
+        .with_overrides(vec![
+            PortTimeout { protocol: 17, ports: 53..=53, idle: seconds(8) },
+            PortTimeout { protocol: 6, ports: 5000..=5100, idle: seconds(9) },
+        ])
+        .unwrap();
+    (timeouts.tcp_opening, timeouts.tcp_established) = (seconds(1), seconds(2));
+    (timeouts.tcp_closing, timeouts.udp) = (seconds(3), seconds(4));
+    (timeouts.icmp, timeouts.other, timeouts.dropped) = (seconds(5), seconds(6), seconds(7));
+    assert_eq!(config.timeouts, timeouts);
     assert_eq!(config.http.listen, "[::1]:9000".parse::<SocketAddr>().unwrap());
     let routes: Vec<_> =
         config.host.iter().flat_map(|host| &host.routes).map(|at| at.value.to_string()).collect();
@@ -226,13 +243,26 @@ fn the_least_file_gets_the_documented_defaults() {
     assert_eq!((engine.frames, engine.flows, engine.flows_per_vif), (8192, 262_144, 65_536));
     assert_eq!((engine.attach, engine.zero_copy), (Attach::Auto, ZeroCopy::Prefer));
     assert_eq!((engine.wait, engine.huge_pages), (Wait::Adaptive, HugePages::Off));
-    let t = config.timeouts;
-    assert_eq!(t.tcp_established, Duration::from_secs(2 * 3600 + 4 * 60));
-    assert_eq!([t.tcp_opening, t.tcp_closing], [Duration::from_secs(240); 2]);
-    assert_eq!([t.udp, t.other], [Duration::from_secs(300); 2]);
-    assert_eq!((t.icmp, t.drop), (Duration::from_secs(60), Duration::from_secs(10)));
+    let t = &config.timeouts;
+    let millis = [t.tcp_opening, t.tcp_established, t.tcp_closing, t.udp, t.icmp, t.other, t.dropped];
+    let documented = [240, 7440, 240, 300, 60, 300, 10];
+    assert_eq!(millis, documented.map(|seconds| Millis(seconds * 1000)));
     assert_eq!(config.http.listen, "127.0.0.1:8085".parse::<SocketAddr>().unwrap());
     assert_eq!((config.host.is_none(), config.vifs.len()), (true, 0));
+}
+
+#[test]
+fn a_vif_without_gateway_gets_the_usual_ones_and_one_of_a_family_leaves_the_other() {
+    let text = format!("{NODE}{VIFS}");
+    let gateways = |text: &str| {
+        let vif = &sound(text).desired(1500).vifs[0];
+        (vif.gateway_v4.to_string(), vif.gateway_v6.to_string())
+    };
+    assert_eq!(gateways(&text), ("169.254.1.1".to_owned(), "fe80::1".to_owned()));
+    let v4_only = format!("{text}gateway = [\"10.0.1.1\"]\n");
+    assert_eq!(gateways(&v4_only), ("10.0.1.1".to_owned(), "fe80::1".to_owned()));
+    let own = format!("{text}gateway = [\"10.0.1.1\"]\n").replace("\"10.0.1.2\"", "\"169.254.1.1\"");
+    assert_eq!(gateways(&own).0, "10.0.1.1", "169.254.1.1 is free for the pod then");
 }
 
 #[test]
@@ -262,6 +292,7 @@ fn the_default_mtu_is_what_fits_into_the_tunnel() {
     let v6 = v4.replace("172.30.0.1", "fd00::1");
     assert_eq!(sound(&v6).desired(1500).vifs[0].mtu, 1448);
     assert_eq!(sound(&v6).desired(20).vifs[0].mtu, 0);
+    assert_eq!(sound(&v4).desired(9000).vifs[0].mtu, 3400, "the trunk's limit");
 }
 
 #[test]

@@ -54,6 +54,8 @@ fn value() -> impl Strategy<Value = String> {
         "[{ vif = \"client\" }]",
         "[{ tunnel = \"172.30.0.2\", label = 33 }]",
         "[{ protocol = \"tcp\", port = 80 }]",
+        "[{ protocol = \"tcp\", port = \"9-1\", idle = 1 }]",
+        "\"1-\"",
     ];
     prop::sample::select(WORDS).prop_map(str::to_owned)
 }
@@ -98,8 +100,8 @@ proptest! {
 
     #[test]
     fn any_key_of_any_section_takes_any_value(
-        section in prop::sample::select(&["[node]", "[engine]", "[http]", "[host]", "[[vif]]", "[[route]]", "[[service]]"][..]),
-        key in prop::sample::select(&["name", "vrf", "addresses", "address", "label", "mtu", "via", "via_vrf", "ports", "backends", "workers", "cpus", "listen", "routes", "dscp", "legacy_udp_port"][..]),
+        section in prop::sample::select(&["[node]", "[engine]", "[timeouts]", "[http]", "[host]", "[[vif]]", "[[route]]", "[[service]]"][..]),
+        key in prop::sample::select(&["name", "vrf", "addresses", "address", "label", "mtu", "via", "via_vrf", "ports", "backends", "workers", "cpus", "listen", "routes", "dscp", "legacy_udp_port", "gateway"][..]),
         value in value(),
     ) {
         digest(&format!("{VIFS}{section}\n{key} = {value}\n"));

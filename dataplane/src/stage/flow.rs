@@ -1,0 +1,264 @@
+//! A packet and its flow: found, made, or derived again after a change.
+
+use flow_table::{
+    Action, Direction, FlowHash, FlowKey, Hit, InsertError, NewPair, Output, Rewrite, RewriteKind, Source,
+};
+
+use super::plan::{First, Keep};
+use crate::drop::DropReason;
+use crate::ecmp::{FlowSpread, Target};
+use crate::ids::{TunnelId, VifSlot, VrfId};
+use crate::packet::l4::L4;
+use crate::pipeline::Pipeline;
+use crate::snapshot::LabelTarget;
+use crate::verdict::{ContextOwner, Flow, Ingress, context_owner};
+
+impl Pipeline<'_> {
+    /// What to do with a packet: what its flow says, or what a new flow will say.
+    pub(crate) fn decide(&self, flow: &Flow, hash: FlowHash) -> Result<(Action, Rewrite), DropReason> {
+        let Some(hit) = self.flows.lookup(hash, &flow.key) else {
+            self.counters.flow_misses.add(1);
+            return self.admit(flow, None);
+        };
+        self.counters.flow_hits.add(1);
+        if self.is_current(&hit.action) && came_from(flow.ingress, hit.action.source) {
+            self.touch(&hit, flow);
+            return Ok((hit.action, hit.rewrite));
+        }
+        self.counters.flow_revalidations.add(1);
+        self.revalidate(flow, hash, &hit)
+    }
+
+    pub(crate) fn is_current(&self, action: &Action) -> bool {
+        let vrf = self.snapshot.vrf(VrfId(action.depends.vrf));
+        vrf.is_some_and(|vrf| vrf.epoch == action.depends.epoch)
+    }
+
+    fn touch(&self, hit: &Hit, flow: &Flow) {
+        let segment = match flow.ip.l4 {
+            L4::Tcp(segment) => Some(segment),
+            _ => None,
+        };
+        self.flows.touch(hit, self.now, flow.ip.len as u32, segment);
+    }
+
+    /// Makes the pair for a first packet; the packet itself is never lost to that.
+    fn admit(&self, flow: &Flow, keep: Option<Keep>) -> Result<(Action, Rewrite), DropReason> {
+        if let L4::Tcp(segment) = flow.ip.l4
+            && !begins_sensibly(segment.flags)
+        {
+            return Err(DropReason::TcpBadFlags);
+        }
+        let first = self.first(flow.ingress, flow.key, keep);
+        let mut pair = first.plan().inspect_err(|reason| {
+            if let Some(refusal) = first.refusal(*reason) {
+                // Without room for it the flow is refused just the same.
+                let _ = self.flows.insert(&refusal, self.now);
+            }
+        })?;
+        for attempt in 0..PORT_ATTEMPTS {
+            match self.flows.insert(&pair, self.now) {
+                Ok(hit) => {
+                    self.touch(&hit, flow);
+                    return Ok((hit.action, hit.rewrite));
+                }
+                Err(InsertError::Exists(hit)) => return self.join(flow, &hit),
+                Err(InsertError::ReverseTaken) => match self.sidestep(&mut pair, attempt) {
+                    Sidestep::Retry => {}
+                    Sidestep::Stateless => return Ok((pair.forward.action, NO_REWRITE)),
+                    Sidestep::Refuse => return Err(DropReason::NatPortExhausted),
+                },
+                Err(InsertError::OwnerLimit) => return Err(DropReason::VifFlowLimit),
+                Err(InsertError::TableFull | InsertError::BucketFull) => {
+                    return Err(DropReason::FlowTableFull);
+                }
+            }
+        }
+        Err(DropReason::NatPortExhausted)
+    }
+
+    /// Another worker has made the pair in the same moment.
+    fn join(&self, flow: &Flow, hit: &Hit) -> Result<(Action, Rewrite), DropReason> {
+        if self.is_current(&hit.action) && came_from(flow.ingress, hit.action.source) {
+            self.touch(hit, flow);
+            return Ok((hit.action, hit.rewrite));
+        }
+        let (_, reverse) = self.flows.keys(hit.pair).ok_or(DropReason::FlowTableFull)?;
+        self.check_source(flow, hit, &reverse)
+    }
+
+    /// What to do when another pair's packets look like the answers to this one.
+    fn sidestep(&self, pair: &mut NewPair, attempt: u16) -> Sidestep {
+        let forward = pair.forward.key.tuple;
+        let answer = &mut pair.reverse.key.tuple;
+        if *answer == forward.reversed() {
+            // Nothing is translated, so nothing needs to be remembered.
+            return Sidestep::Stateless;
+        }
+        if answer.dst == forward.src {
+            // The client's own address and port go to the backend; there is nothing to vary.
+            return Sidestep::Refuse;
+        }
+        let start = self.spread.hash_one((forward.src.0, forward.sport)) as u16;
+        answer.dport = 49152 | start.wrapping_add(attempt) & 0x3fff;
+        Sidestep::Retry
+    }
+
+    /// Derives a flow again that a snapshot has overtaken, or whose packet came from elsewhere.
+    fn revalidate(&self, flow: &Flow, hash: FlowHash, hit: &Hit) -> Result<(Action, Rewrite), DropReason> {
+        let Some((_, reverse)) = self.flows.keys(hit.pair) else { return self.admit(flow, None) };
+        if self.is_current(&hit.action) {
+            return self.check_source(flow, hit, &reverse);
+        }
+        match self.derive_again(hit) {
+            Derived::Kept => match self.flows.lookup(hash, &flow.key) {
+                Some(fresh)
+                    if self.is_current(&fresh.action) && came_from(flow.ingress, fresh.action.source) =>
+                {
+                    self.touch(&fresh, flow);
+                    Ok((fresh.action, fresh.rewrite))
+                }
+                Some(fresh) => self.check_source(flow, &fresh, &reverse),
+                None => self.admit(flow, None),
+            },
+            Derived::Refused(reason) => Err(reason),
+            Derived::Gone => self.admit(flow, None),
+        }
+    }
+
+    /// The pair of a key as the current snapshot has it, for a packet that is not of the flow itself.
+    pub(crate) fn current(&self, hash: FlowHash, key: &FlowKey) -> Option<Hit> {
+        let hit = self.flows.lookup(hash, key)?;
+        if self.is_current(&hit.action) {
+            return Some(hit);
+        }
+        match self.derive_again(&hit) {
+            Derived::Kept => self.flows.lookup(hash, key).filter(|hit| self.is_current(&hit.action)),
+            Derived::Refused(_) | Derived::Gone => None,
+        }
+    }
+
+    /// Plans the pair anew from its forward key. Where that gives the same translation the pair
+    /// stays with new actions; else it is removed.
+    fn derive_again(&self, hit: &Hit) -> Derived {
+        let (Some((forward, reverse)), Some((old, answers))) =
+            (self.flows.keys(hit.pair), self.flows.actions(hit.pair))
+        else {
+            return Derived::Gone;
+        };
+        let back = target_of(answers.output);
+        let keep = target_of(old.output).map(|target| Keep { target, reverse, back });
+        let ingress = self.ingress_of(&forward, old.source);
+        let planned = ingress.map(|ingress| self.first(ingress, forward, keep).plan());
+        match (planned, hit.direction) {
+            (Some(Ok(pair)), _) if pair.reverse.key == reverse => {
+                self.flows.replace(hit.pair, pair.forward.action, pair.reverse.action);
+                return Derived::Kept;
+            }
+            (Some(Err(reason)), Direction::Forward) => {
+                self.flows.remove(hit.pair);
+                return Derived::Refused(reason);
+            }
+            (Some(_) | None, _) => {}
+        }
+        self.flows.remove(hit.pair);
+        Derived::Gone
+    }
+
+    /// A packet of a live flow from another place than the flow knows: allowed only when the
+    /// same flow could have begun there (another path to the same pod).
+    fn check_source(
+        &self,
+        flow: &Flow,
+        hit: &Hit,
+        reverse: &FlowKey,
+    ) -> Result<(Action, Rewrite), DropReason> {
+        let pair = self.first(flow.ingress, flow.key, None).plan()?;
+        let same = match hit.direction {
+            Direction::Forward => pair.reverse.key == *reverse,
+            Direction::Reverse => hit.rewrite.kind == RewriteKind::None,
+        };
+        if same { Ok((hit.action, hit.rewrite)) } else { Err(DropReason::TunnelSourceMismatch) }
+    }
+
+    pub(crate) fn first(&self, ingress: Ingress, key: FlowKey, keep: Option<Keep>) -> First<'_> {
+        let tuple = key.tuple;
+        let numbers = (tuple.src.0, tuple.dst.0, tuple.sport, tuple.dport, tuple.protocol);
+        let spread = FlowSpread(self.spread.hash_one(numbers));
+        First { snapshot: self.snapshot, ingress, key, spread, keep }
+    }
+
+    /// Where the first packet of a flow came in, read back from its key.
+    fn ingress_of(&self, forward: &FlowKey, source: Source) -> Option<Ingress> {
+        let target = match context_owner(forward.context) {
+            ContextOwner::Vif(id) => LabelTarget::Vif(self.snapshot.vif_by_id(id)?.slot),
+            ContextOwner::Vrf(vrf) => LabelTarget::Vrf(vrf),
+        };
+        match (source, target) {
+            (Source::Tunnel(peer), target) => Some(Ingress::Fabric { target, peer: TunnelId(peer) }),
+            (Source::Vif | Source::Any, LabelTarget::Vif(slot)) => Some(Ingress::Vif(slot)),
+            (Source::Vif | Source::Any, LabelTarget::Vrf(_)) => None,
+        }
+    }
+}
+
+/// Source ports tried before a translation is given up.
+const PORT_ATTEMPTS: u16 = 16;
+
+pub(crate) const NO_REWRITE: Rewrite = Rewrite {
+    kind: RewriteKind::None,
+    src: flow_table::Addr(0),
+    dst: flow_table::Addr(0),
+    sport: 0,
+    dport: 0,
+    l3_delta: 0,
+    l4_delta: 0,
+};
+
+/// What has become of a pair that was derived again.
+enum Derived {
+    /// It has new actions.
+    Kept,
+    /// Its first packet would be refused now, and so is this one.
+    Refused(DropReason),
+    /// It is no more; its packets begin anew.
+    Gone,
+}
+
+enum Sidestep {
+    Retry,
+    Stateless,
+    Refuse,
+}
+
+/// Whether a flow may begin with this segment. One without SYN may: after a restart the vrouter
+/// meets connections in the middle. No stack sends the combinations that scanners use: SYN with
+/// FIN or RST, or neither SYN, RST nor ACK (RFC 9293 section 3.10.7).
+fn begins_sensibly(flags: u8) -> bool {
+    const FIN: u8 = 0x01;
+    const SYN: u8 = 0x02;
+    const RST: u8 = 0x04;
+    const ACK: u8 = 0x10;
+    match flags & SYN {
+        0 => flags & (RST | ACK) != 0,
+        _ => flags & (FIN | RST) == 0,
+    }
+}
+
+pub(crate) fn came_from(ingress: Ingress, source: Source) -> bool {
+    match (source, ingress) {
+        (Source::Any, _) | (Source::Vif, Ingress::Vif(_)) => true,
+        (Source::Tunnel(tunnel), Ingress::Fabric { peer, .. }) => peer.0 == tunnel,
+        (Source::Vif, Ingress::Fabric { .. }) | (Source::Tunnel(_), Ingress::Vif(_)) => false,
+    }
+}
+
+fn target_of(output: Output) -> Option<Target> {
+    match output {
+        Output::Vif { slot } => VifSlot::new(slot).map(Target::Vif),
+        Output::Tunnel { tunnel, label } => {
+            encap::Label::new(label).map(|label| Target::Tunnel { tunnel: TunnelId(tunnel), label })
+        }
+        Output::Drop { .. } => None,
+    }
+}

@@ -1,0 +1,172 @@
+//! What is known of a packet on its way, and how it ends.
+
+use flow_table::{Context, FlowKey};
+
+use crate::drop::DropReason;
+use crate::fragment::{Split, Waiting};
+use crate::ids::{TunnelId, VifId, VifSlot, VrfId};
+use crate::packet::ip::Ip;
+use crate::snapshot::LabelTarget;
+
+/// Where a packet came in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ingress {
+    /// From a pod.
+    Vif(VifSlot),
+    /// From another node.
+    Fabric {
+        /// What its label says.
+        target: LabelTarget,
+        /// The node.
+        peer: TunnelId,
+    },
+}
+
+impl Ingress {
+    /// The vif that sent the packet, or that its label names.
+    pub(crate) fn vif(self) -> Option<VifSlot> {
+        match self {
+            Ingress::Vif(slot) | Ingress::Fabric { target: LabelTarget::Vif(slot), .. } => Some(slot),
+            Ingress::Fabric { target: LabelTarget::Vrf(_), .. } => None,
+        }
+    }
+}
+
+/// An IP packet that wants a flow.
+#[derive(Clone, Copy, Debug)]
+pub struct Flow {
+    /// Where it came in.
+    pub ingress: Ingress,
+    /// Its headers.
+    pub ip: Ip,
+    /// Its key.
+    pub key: FlowKey,
+}
+
+/// A packet between `prepare` and `finish`.
+#[derive(Clone, Copy, Debug)]
+pub enum Prepared {
+    /// An IP packet.
+    Flow(Flow),
+    /// A fragment that is to wait for the first one of its datagram.
+    Wait(Waiting),
+    /// ARP from a vif.
+    Arp {
+        /// The vif.
+        vif: VifSlot,
+    },
+    /// A neighbour solicitation from a vif.
+    NeighbourSolicitation {
+        /// The vif.
+        vif: VifSlot,
+        /// Its IPv6 header.
+        ip: Ip,
+    },
+    /// Nothing more to do.
+    Drop {
+        /// The vif it is laid to, if one is known.
+        vif: Option<VifSlot>,
+        /// Why.
+        reason: DropReason,
+    },
+}
+
+impl Prepared {
+    /// The vif that a drop is laid to.
+    pub(crate) fn vif(&self) -> Option<VifSlot> {
+        match self {
+            Prepared::Flow(flow) | Prepared::Wait(Waiting { flow, .. }) => flow.ingress.vif(),
+            Prepared::Arp { vif } | Prepared::NeighbourSolicitation { vif, .. } => Some(*vif),
+            Prepared::Drop { vif, .. } => *vif,
+        }
+    }
+}
+
+/// Where a frame leaves the node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// To a vif over the trunk.
+    Vif(VifSlot),
+    /// To another node over the uplink.
+    Tunnel(TunnelId),
+}
+
+/// How a packet ends: exactly one of these for each that was received.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Sent on.
+    Send(Way),
+    /// Sent on in pieces, each through [`crate::pipeline::Pipeline::piece`].
+    Split(Split),
+    /// Consumed; the frame now holds the vrouter's own answer.
+    Answer(Way),
+    /// Dropped; the frame now holds the vrouter's own message about it to the sender.
+    Reject {
+        /// The vif the drop is laid to; none when the packet named no vif.
+        vif: Option<VifSlot>,
+        /// Why.
+        reason: DropReason,
+        /// Where the message goes.
+        answer: Way,
+    },
+    /// Consumed: it was for the vrouter and asks for no answer.
+    Consumed,
+    /// Dropped.
+    Drop {
+        /// The vif it is laid to; none when the packet named no vif.
+        vif: Option<VifSlot>,
+        /// Why.
+        reason: DropReason,
+    },
+}
+
+/// What stops a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Halt {
+    /// A drop.
+    Drop(DropReason),
+    /// It is larger than the way out takes.
+    TooBig {
+        /// What would fit, in bytes.
+        mtu: usize,
+    },
+}
+
+impl From<DropReason> for Halt {
+    fn from(reason: DropReason) -> Self {
+        Halt::Drop(reason)
+    }
+}
+
+impl Halt {
+    pub(crate) fn reason(self) -> DropReason {
+        match self {
+            Halt::Drop(reason) => reason,
+            Halt::TooBig { .. } => DropReason::FrameTooBig,
+        }
+    }
+}
+
+/// Flow key context of packets that are looked up in a VRF; vif ids stay below it.
+pub(crate) fn vrf_context(vrf: VrfId) -> Context {
+    Context(VRF_CONTEXT | u32::from(vrf.0))
+}
+
+/// Whose packets the flow keys of a context are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ContextOwner {
+    /// Packets from this vif, and those that other nodes send to its label.
+    Vif(VifId),
+    /// Packets that other nodes send to the label of this VRF.
+    Vrf(VrfId),
+}
+
+/// Reads the context of a flow key.
+pub fn context_owner(Context(context): Context) -> ContextOwner {
+    match context & VRF_CONTEXT {
+        0 => ContextOwner::Vif(VifId(context)),
+        _ => ContextOwner::Vrf(VrfId(context as u16)),
+    }
+}
+
+const VRF_CONTEXT: u32 = 1 << 31;
