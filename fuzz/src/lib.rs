@@ -2,13 +2,14 @@
 
 use dataplane::desired::{
     Desired, Hop, HopTarget, Link, MssClamp, Node, OuterOptions, Reach, Route, RouteTarget, Service, ServicePort,
-    Transport, Underlay, Uplink, Vif, Vrf,
+    Transport, Underlay, Uplink, Vif, VifKind, Vrf,
 };
 use dataplane::ids::Mac;
 use encap::Label;
 
 fn vif(number: u8) -> Vif {
     Vif {
+        kind: VifKind::Pod,
         name: format!("pod{number}").as_str().into(),
         vrf: "blue".into(),
         addresses: vec![[10, 0, 0, number].into(), [0xfd00, 0, 0, 0, 0, 0, 0, u16::from(number)].into()],

@@ -6,7 +6,7 @@ use dataplane::drop::DropReason;
 use encap::Udp6Checksum;
 
 use crate::bytes::{checksum, pseudo, u16_at, u32_at};
-use crate::packet::{self, Packet};
+use crate::packet::{self, Kind, Packet};
 use crate::plan::Ingress;
 use crate::rewrite::fix_header;
 use crate::router::Router;
@@ -32,6 +32,10 @@ pub fn take(router: &Router, frame: &[u8]) -> Taken {
     let bare = |reason| (None, reason);
     let header = if u16_at(frame, 12) == Some(0x8100) { 18 } else { 14 };
     let packet = frame.get(header..).ok_or(bare(DropReason::MalformedEthernet))?;
+    let own = router.desired.underlay.uplink.as_ref().map(|uplink| uplink.mac.0);
+    if own.as_ref().map(|mac| &mac[..]) != frame.get(..6) {
+        return Err(bare(DropReason::NotForUs));
+    }
     let outer = ip(packet).map_err(bare)?;
     let datagram = udp(router, &outer).map_err(bare)?;
     let (entry, inner) = stack(datagram).map_err(bare)?;
@@ -62,7 +66,7 @@ fn judge(
         return Err(DropReason::TtlExceeded);
     }
     let packet = packet::parse(inner[0] >> 4, inner)?;
-    combine_ecn(packet, outer.ecn)
+    if packet.kind == Kind::Fragment { Ok(packet) } else { combine_ecn(packet, outer.ecn) }
 }
 
 fn ip(packet: &[u8]) -> Result<Outer<'_>, DropReason> {

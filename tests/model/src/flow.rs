@@ -3,7 +3,7 @@
 use dataplane::drop::DropReason;
 
 use crate::packet::{Kind, Packet};
-use crate::pairs::{self, Context, Direction, Half, Key, Origin, Pair, Plan};
+use crate::pairs::{self, Context, Direction, Half, Key, Origin, Output, Pair, Plan, Step};
 use crate::plan::{self, Ingress};
 use crate::router::{Action, Arrival, Decided, Draft, Router};
 use crate::way::Halt;
@@ -26,35 +26,65 @@ impl Router {
             return self.admit(at, packet, draft, seen);
         };
         draft.count("hits", 1);
-        let old = draft.state.pairs[row].plan;
-        let planned = self
-            .ingress_of(&old.forward)
-            .map(|ingress| plan::plans(self, &ingress, old.forward.key.tuple, Some(&old)));
-        let removed = |draft: &Draft| {
+        let mut decided = Vec::new();
+        for (draft, derived) in self.derive(&draft, row, direction) {
+            match derived {
+                Derived::Kept => decided.extend(self.use_pair(at, packet, draft, (row, direction))),
+                Derived::Refused(reason) => decided.push((draft, Err(reason.into()))),
+                Derived::Gone => decided.extend(self.admit(at, packet, draft, seen)),
+            }
+        }
+        decided
+    }
+
+    /// Everything that a pair may be under the present configuration.
+    pub(crate) fn derive(&self, draft: &Draft, row: usize, direction: Direction) -> Vec<(Draft, Derived)> {
+        let pair = &draft.state.pairs[row];
+        let old = pair.plan;
+        let with = |plan: Plan| {
+            let mut draft = draft.clone();
+            let pair = &mut draft.state.pairs[row];
+            pair.plan = Plan { owner: old.owner, ..plan };
+            pair.checked = self.generation;
+            draft
+        };
+        let without = || {
             let mut draft = draft.clone();
             draft.state.pairs.remove(row);
             draft
         };
-        match (planned, direction) {
-            (Some(Ok(plans)), _) => {
-                let (same, other): (Vec<_>, Vec<_>) =
-                    plans.into_iter().partition(|plan| plan.reverse.key == old.reverse.key);
-                let mut decided = Vec::new();
-                for plan in same {
-                    let mut draft = draft.clone();
-                    let pair = &mut draft.state.pairs[row];
-                    pair.plan = Plan { owner: old.owner, ..plan };
-                    pair.checked = self.generation;
-                    decided.extend(self.use_pair(at, packet, draft, (row, direction)));
+        let mut derived = Vec::new();
+        for ingress in self.ingresses_of(&old.forward) {
+            let planned =
+                ingress.map(|ingress| plan::plans(self, &ingress, old.forward.key.tuple, Some(&old)));
+            match planned {
+                Some(Ok(plans)) => {
+                    let (same, other): (Vec<_>, Vec<_>) =
+                        plans.into_iter().partition(|plan| plan.reverse.key == old.reverse.key);
+                    derived.extend(same.into_iter().map(|plan| (with(plan), Derived::Kept)));
+                    if !other.is_empty() {
+                        derived.push((without(), Derived::Gone));
+                    }
                 }
-                if !other.is_empty() {
-                    decided.extend(self.admit(at, packet, removed(&draft), seen));
+                Some(Err(reason)) => {
+                    // A refusal stands; after a change the real router may ask again whether it does, which ends
+                    // the pair that remembers it.
+                    let stands = old.forward.output == Output::Drop(reason);
+                    if stands {
+                        derived.push((with(old), Derived::Kept));
+                    }
+                    let refused = match direction {
+                        Direction::Forward => Derived::Refused(reason),
+                        Direction::Reverse => Derived::Gone,
+                    };
+                    if !stands || pair.checked != self.generation {
+                        derived.push((without(), refused));
+                    }
                 }
-                decided
+                None => derived.push((without(), Derived::Gone)),
             }
-            (Some(Err(reason)), Direction::Forward) => vec![(removed(&draft), Err(reason.into()))],
-            _ => self.admit(at, packet, removed(&draft), seen),
         }
+        derived
     }
 
     /// A packet of a pair that is right: does it come from where the pair says?
@@ -68,7 +98,7 @@ impl Router {
         let pair = &mut draft.state.pairs[row];
         let (half, other) = pair.halves(direction);
         let action = Action { output: half.output, step: half.step, tuple: pair.leaves_as(direction) };
-        if half.origin == at.ingress.origin() {
+        if half.origin.admits(at.ingress.origin()) {
             pair.touch(direction, packet.bytes.len(), self.now, flags(packet));
             return vec![(draft, Ok(action))];
         }
@@ -87,13 +117,47 @@ impl Router {
         plans.into_iter().map(judge).collect()
     }
 
-    fn admit(&self, at: &Arrival, packet: &Packet, draft: Draft, seen: Option<&[u8]>) -> Decided<Action> {
+    fn admit(&self, at: &Arrival, packet: &Packet, mut draft: Draft, seen: Option<&[u8]>) -> Decided<Action> {
+        if !begins_sensibly(packet) {
+            return vec![(draft, Err(DropReason::TcpBadFlags.into()))];
+        }
         match plan::plans(self, &at.ingress, packet.tuple, None) {
             Ok(plans) => {
                 plans.into_iter().map(|plan| self.insert(plan, packet, draft.clone(), seen)).collect()
             }
-            Err(reason) => vec![(draft, Err(reason.into()))],
+            Err(reason) => {
+                if matches!(reason, DropReason::ServiceNoBackend | DropReason::ServicePortUnmapped) {
+                    self.remember_refusal(at, packet, &mut draft, reason);
+                }
+                vec![(draft, Err(reason.into()))]
+            }
         }
+    }
+
+    /// A pair that says for a short while that a service has refused this flow.
+    fn remember_refusal(&self, at: &Arrival, packet: &Packet, draft: &mut Draft, reason: DropReason) {
+        let vif = at.ingress.vif().and_then(|name| self.ids.vif(name));
+        let (Some(vif), Some(context)) = (vif, self.context(&at.ingress)) else { return };
+        let half = |tuple, origin| Half {
+            key: Key { context, tuple },
+            output: Output::Drop(reason),
+            origin,
+            step: Step::Delivered,
+        };
+        let plan = Plan {
+            forward: half(packet.tuple, at.ingress.origin()),
+            reverse: half(packet.tuple.reversed(), Origin::Any),
+            owner: vif.slot,
+        };
+        let is_taken = pairs::find(&draft.state.pairs, &plan.reverse.key).is_some();
+        if !is_taken && self.owned(draft, plan.owner) < self.pairs_per_vif {
+            draft.state.pairs.push(Pair::new(plan, self.now, self.generation));
+            draft.count("pairs", 1);
+        }
+    }
+
+    fn owned(&self, draft: &Draft, owner: u16) -> usize {
+        draft.state.pairs.iter().filter(|pair| pair.plan.owner == owner).count()
     }
 
     fn insert(
@@ -103,8 +167,7 @@ impl Router {
         mut draft: Draft,
         seen: Option<&[u8]>,
     ) -> (Draft, Result<Action, Halt>) {
-        let owned = draft.state.pairs.iter().filter(|pair| pair.plan.owner == plan.owner).count();
-        if owned >= self.pairs_per_vif {
+        if self.owned(&draft, plan.owner) >= self.pairs_per_vif {
             return (draft, Err(DropReason::VifFlowLimit.into()));
         }
         let taken = |key: &Key, draft: &Draft| pairs::find(&draft.state.pairs, key).is_some();
@@ -133,8 +196,20 @@ impl Router {
         (draft, Ok(action))
     }
 
+    /// Where the first packet of a flow may have come in. The real router numbers the nodes, and the number of
+    /// a node that is gone may be another's by now.
+    fn ingresses_of(&self, forward: &Half) -> Vec<Option<Ingress>> {
+        let mut origins = vec![forward.origin];
+        if let Origin::Node(node) = forward.origin
+            && !self.state.endpoints.contains(&node)
+        {
+            origins.extend(self.state.endpoints.iter().map(|node| Origin::Node(*node)));
+        }
+        origins.into_iter().map(|origin| self.ingress_of(&Half { origin, ..*forward })).collect()
+    }
+
     /// Where the first packet of a flow came in; none if that is no more.
-    pub(crate) fn ingress_of(&self, forward: &Half) -> Option<Ingress> {
+    fn ingress_of(&self, forward: &Half) -> Option<Ingress> {
         match (forward.key.context, forward.origin) {
             (Context::Vif(id), Origin::Vif) => self.ids.name_of(id).cloned().map(Ingress::Vif),
             (Context::Vif(id), Origin::Node(node)) => {
@@ -144,9 +219,26 @@ impl Router {
                 let vrf = self.ids.vrfs.iter().find(|(_, own)| *own == id)?;
                 Some(Ingress::VrfLabel(vrf.0.clone(), node))
             }
-            (Context::Vrf(_), Origin::Vif) => None,
+            (_, Origin::Any) | (Context::Vrf(_), Origin::Vif) => None,
         }
     }
+}
+
+/// What has become of a pair.
+pub(crate) enum Derived {
+    /// It is right, perhaps with other actions.
+    Kept,
+    /// It is no more, and this is what its packets get.
+    Refused(DropReason),
+    /// It is no more, and its packets begin anew.
+    Gone,
+}
+
+/// RFC 9293 section 3.10.7: no connection begins with SYN and FIN or RST, or with none of SYN, RST and ACK.
+fn begins_sensibly(packet: &Packet) -> bool {
+    let Kind::Tcp { flags, .. } = packet.kind else { return true };
+    let [fin, syn, rst, ack] = [1, 2, 4, 16].map(|flag| flags & flag != 0);
+    if syn { !fin && !rst } else { rst || ack }
 }
 
 fn flags(packet: &Packet) -> u8 {

@@ -31,6 +31,7 @@ pub mod reject;
 mod relay;
 pub mod rewrite;
 pub mod router;
+pub mod split;
 pub mod trunk;
 pub mod way;
 

@@ -1,6 +1,7 @@
 //! The real router in memory: compiler, worker, pipeline and flow table over queues of frames.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use ahash::RandomState;
@@ -10,11 +11,13 @@ use dataplane::desired::Desired;
 use dataplane::drop::DropReason;
 use dataplane::droplog::DropLog;
 use dataplane::fib::ip_addr;
+use dataplane::fragment::FragmentTable;
+use dataplane::ids::TunnelId;
 use dataplane::ids::VifSlot;
 use dataplane::limiter::AnswerLimiter;
 use dataplane::memory::MemoryIo;
-use dataplane::pipeline::{ContextOwner, context_owner};
 use dataplane::publish::Publisher;
+use dataplane::verdict::{ContextOwner, context_owner};
 use dataplane::worker::{Idle, Worker, WorkerParts};
 use flow_table::{
     Action, DirectionView, FlowTable, Millis, Output as Out, Source, TableConfig, Timeouts, Ttl,
@@ -79,6 +82,7 @@ impl Node {
         let parts = WorkerParts {
             snapshots: publisher.subscribe(),
             flows: Arc::clone(&flows),
+            fragments: Arc::new(FragmentTable::new(16, RandomState::with_seeds(9, 10, 11, 12))),
             spread: RandomState::with_seeds(5, 6, 7, 8),
             counters: Arc::clone(&counters),
             drops: Arc::new(DropLog::new(1)),
@@ -86,7 +90,7 @@ impl Node {
             batch: 4,
             idle: Idle::Sleep,
         };
-        let worker = Worker::new(MemoryIo::new(8, 4), parts);
+        let worker = Worker::new(MemoryIo::new(160, 130), parts);
         let ports = BTreeSet::from([("uplink".to_owned(), None), ("trunk".to_owned(), None)]);
         let readings = Moved::new();
         let mut node = Self {
@@ -159,7 +163,7 @@ impl Node {
             (by > 0).then(|| (name.clone(), by))
         });
         let moved = moved.collect();
-        if processed != 1 || !self.worker.io().is_conserved() {
+        if processed != 1 || !self.worker.io().is_conserved(0) {
             return Err(format!("{processed} frames processed, or one lost"));
         }
         self.check_accounts()?;
@@ -238,7 +242,10 @@ impl Node {
 
     fn half(&self, view: &DirectionView) -> Half {
         let snapshot = self.publisher.current();
-        let node = |index: u16| snapshot.tunnels()[usize::from(index)].address;
+        let node = |index: u16| {
+            let tunnel = snapshot.tunnel(TunnelId(index));
+            tunnel.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |tunnel| tunnel.address)
+        };
         let Action { output, ttl, source, .. } = view.action;
         let tuple = view.key.tuple;
         Half {
@@ -258,10 +265,13 @@ impl Node {
             output: match output {
                 Out::Vif { slot } => Output::Vif(self.id_of_slot.get(&slot).copied().unwrap_or_default()),
                 Out::Tunnel { tunnel, label } => Output::Tunnel(node(tunnel), label),
-                Out::Drop { .. } => Output::Vif(0),
+                Out::Drop { reason } => Output::Drop(
+                    DropReason::from_index(usize::from(reason)).unwrap_or(DropReason::DiscardRoute),
+                ),
             },
             origin: match source {
-                Source::Any | Source::Vif => Origin::Vif,
+                Source::Any => Origin::Any,
+                Source::Vif => Origin::Vif,
                 Source::Tunnel(index) => Origin::Node(node(index)),
             },
             step: match ttl {

@@ -61,8 +61,8 @@ pub enum Kind {
     Icmp,
     /// Another protocol.
     Other,
-    /// A later fragment.
-    Later,
+    /// A fragment; what is behind its fragment fields has not been read.
+    Fragment,
 }
 
 /// A packet that was found to be in order.
@@ -82,15 +82,7 @@ pub struct Packet {
     pub tos: u8,
 }
 
-/// Place in the datagram.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Part {
-    Whole,
-    First,
-    Later,
-}
-
-/// Reads a packet of IP version 4 or 6 with padding behind it.
+/// Reads a packet of IP version 4 or 6 with padding behind it; of a fragment only that it is one.
 ///
 /// # Errors
 /// The reason to drop it for.
@@ -108,18 +100,13 @@ fn parse_v4(bytes: &[u8]) -> Result<Packet, DropReason> {
         return Err(DropReason::Ipv4Checksum);
     }
     check_options(header.options())?;
-    let part = match (header.fragments_offset().value(), header.more_fragments()) {
-        (0, false) => Part::Whole,
-        (0, true) => Part::First,
-        _ => Part::Later,
-    };
     let (src, dst) = (header.source_addr().into(), header.destination_addr().into());
     let tuple = Tuple { src, dst, protocol: header.protocol().0, sport: 0, dport: 0 };
     let (ttl, tos) = (header.ttl(), bytes[1]);
-    transport(
-        Packet { bytes: bytes[..len].to_vec(), tuple, kind: Kind::Later, l4: header_len, ttl, tos },
-        part,
-    )
+    let is_fragment = header.is_fragmenting_payload();
+    let packet =
+        Packet { bytes: bytes[..len].to_vec(), tuple, kind: Kind::Fragment, l4: header_len, ttl, tos };
+    if is_fragment { Ok(packet) } else { transport(packet) }
 }
 
 fn check_options(options: &[u8]) -> Result<(), DropReason> {
@@ -148,44 +135,47 @@ fn parse_v6(bytes: &[u8]) -> Result<Packet, DropReason> {
         return Err(DropReason::MalformedIpv6);
     }
     let bytes = &bytes[..len];
-    let (mut next, mut l4, mut part) = (header.next_header().0, 40, Part::Whole);
+    let (mut next, mut l4, mut is_fragment) = (header.next_header().0, 40, false);
     let mut extensions = 0;
-    while matches!(next, 0 | 43 | 44 | 60) && part != Part::Later {
+    while matches!(next, 0 | 43 | 44 | 60) && !is_fragment {
         let extension = bytes.get(l4..l4 + 8).ok_or(DropReason::MalformedIpv6)?;
         if next == 43 && extension[2] == 0 {
             return Err(DropReason::SourceRoute);
         }
         extensions += 1;
         if next == 44 {
-            part = match (extension[2], extension[3]) {
-                (0, 0..=7) if extension[3] & 1 == 0 => Part::Whole,
-                (0, 0..=7) => Part::First,
-                _ => Part::Later,
-            };
+            // RFC 6946: offset 0 and nothing to follow is a whole datagram.
+            is_fragment = extension[2] != 0 || extension[3] & 0xf9 != 0;
             l4 += 8;
         } else {
             l4 += 8 + 8 * usize::from(extension[1]);
         }
         next = extension[0];
-        if extensions == 8 && part != Part::Later {
+        if extensions == 8 && !is_fragment {
             return Err(DropReason::MalformedIpv6);
         }
     }
-    if part != Part::Later && l4 > len {
+    if !is_fragment && l4 > len {
         return Err(DropReason::MalformedIpv6);
     }
     let (src, dst) = (header.source_addr().into(), header.destination_addr().into());
     let tuple = Tuple { src, dst, protocol: next, sport: 0, dport: 0 };
     let (ttl, tos) = (header.hop_limit(), bytes[0] << 4 | bytes[1] >> 4);
-    transport(Packet { bytes: bytes.to_vec(), tuple, kind: Kind::Later, l4, ttl, tos }, part)
-}
-
-fn transport(mut packet: Packet, part: Part) -> Result<Packet, DropReason> {
-    if part == Part::Later {
+    let packet = Packet { bytes: bytes.to_vec(), tuple, kind: Kind::Fragment, l4, ttl, tos };
+    if is_fragment {
         return Ok(packet);
     }
+    let packet = transport(packet)?;
+    // RFC 8200 section 8.1: UDP has a checksum over IPv6, always.
+    match (packet.kind, u16_at(&packet.bytes, packet.l4 + 6)) {
+        (Kind::Udp, Some(0)) => Err(DropReason::MalformedL4),
+        _ => Ok(packet),
+    }
+}
+
+fn transport(mut packet: Packet) -> Result<Packet, DropReason> {
     let segment = packet.bytes.get(packet.l4..).unwrap_or_default();
-    packet.kind = kind(packet.tuple, segment, part).ok_or(DropReason::MalformedL4)?;
+    packet.kind = kind(packet.tuple, segment).ok_or(DropReason::MalformedL4)?;
     let (sport, dport) = match packet.kind {
         Kind::Tcp { .. } | Kind::Udp | Kind::Sctp => (u16_at(segment, 0), u16_at(segment, 2)),
         Kind::EchoRequest | Kind::EchoReply => (u16_at(segment, 4), u16_at(segment, 4)),
@@ -196,7 +186,7 @@ fn transport(mut packet: Packet, part: Part) -> Result<Packet, DropReason> {
     Ok(packet)
 }
 
-fn kind(tuple: Tuple, segment: &[u8], part: Part) -> Option<Kind> {
+fn kind(tuple: Tuple, segment: &[u8]) -> Option<Kind> {
     match (tuple.protocol, tuple.src.is_ipv4()) {
         (6, _) => {
             let tcp = TcpHeaderSlice::from_slice(segment).ok()?;
@@ -209,8 +199,7 @@ fn kind(tuple: Tuple, segment: &[u8], part: Part) -> Option<Kind> {
         }
         (17, _) => {
             let len = usize::from(u16_at(segment, 4)?);
-            let fits = part == Part::First || len <= segment.len();
-            (segment.len() >= 8 && len >= 8 && fits).then_some(Kind::Udp)
+            (segment.len() >= 8 && (8..=segment.len()).contains(&len)).then_some(Kind::Udp)
         }
         (132, _) => (segment.len() >= 12).then_some(Kind::Sctp),
         (1, true) | (58, false) => (segment.len() >= 8).then(|| icmp(tuple.protocol, segment[0])),

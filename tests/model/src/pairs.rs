@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use dataplane::drop::DropReason;
+
 use crate::packet::Tuple;
 
 /// Whose packets a key is about.
@@ -29,6 +31,8 @@ pub enum Output {
     Vif(u32),
     /// To a label on a node.
     Tunnel(IpAddr, u32),
+    /// Nowhere: the flow is refused.
+    Drop(DropReason),
 }
 
 /// Where packets of a direction come from.
@@ -38,6 +42,15 @@ pub enum Origin {
     Vif,
     /// A node.
     Node(IpAddr),
+    /// Anywhere.
+    Any,
+}
+
+impl Origin {
+    /// Whether a packet that comes from `origin` is one of these.
+    pub fn admits(self, origin: Origin) -> bool {
+        self == Origin::Any || self == origin
+    }
 }
 
 /// Whether this node routes the packets or only delivers them.

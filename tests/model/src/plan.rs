@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use dataplane::desired::Link;
+use dataplane::desired::{Link, VifKind};
 use dataplane::drop::DropReason;
 use dataplane::ids::{VifName, VrfName};
 
@@ -40,6 +40,18 @@ impl Ingress {
     }
 }
 
+/// Whether a pod would speak with the node's own voice: tunnel packets to a node, or by way of the host.
+fn has_own_voice(router: &Router, tuple: &Tuple, exit: &Exit) -> bool {
+    let node = &router.desired.node;
+    let is_tunnel =
+        tuple.protocol == 17 && (tuple.dport == node.udp_port || Some(tuple.dport) == node.legacy_udp_port);
+    let to_host = match exit {
+        Exit::Vif(name) => fib::vif(&router.desired, name).is_some_and(|vif| vif.kind == VifKind::Host),
+        Exit::Tunnel(..) => false,
+    };
+    is_tunnel && (to_host || tuple.dst == node.tunnel_address || router.state.endpoints.contains(&tuple.dst))
+}
+
 /// Every plan for a flow that begins with this tuple. With `keep`, an existing pair: what of it is
 /// still possible must stay.
 ///
@@ -54,15 +66,8 @@ pub fn plans(
     refuse_martians(&tuple)?;
     match ingress {
         Ingress::Vif(name) => from_vif(router, name, tuple, keep),
-        Ingress::VifLabel(name, node) => {
-            let vif = fib::vif(&router.desired, name).ok_or(DropReason::InvalidLabel)?;
-            let choice = labelled(router, name, &tuple)?;
-            from_fabric(router, (ingress, *node), &vif.vrf, (tuple, vec![choice]), keep)
-        }
-        Ingress::VrfLabel(vrf, node) => {
-            let choices = fib::resolve(&router.desired, vrf, &tuple, Scope::Local)?;
-            let choices = kept(router, choices, keep.map(|plan| plan.forward.output));
-            from_fabric(router, (ingress, *node), vrf, (tuple, choices), keep)
+        Ingress::VifLabel(_, node) | Ingress::VrfLabel(_, node) => {
+            from_fabric(router, (ingress, *node), tuple, keep)
         }
     }
 }
@@ -80,6 +85,9 @@ fn from_vif(
     let own = router.ids.vif(name).ok_or(DropReason::UnknownVif)?;
     let choices = fib::resolve(&router.desired, &vif.vrf, &tuple, Scope::Any)?;
     let choices = kept(router, choices, keep.map(|plan| plan.forward.output));
+    if choices.iter().any(|choice| has_own_voice(router, &tuple, &choice.exit)) {
+        return Err(DropReason::TunnelRecursion);
+    }
     let plan = |choice: Choice| {
         let mut answer = translated(tuple, &choice);
         if choice.translate.is_some() && choice.exit == Exit::Vif(name.clone()) {
@@ -92,6 +100,7 @@ fn from_vif(
         let (context, origin, step) = match output {
             Output::Vif(id) => (Context::Vif(id), Origin::Vif, Step::Routed),
             Output::Tunnel(node, _) => (Context::Vif(own.id), Origin::Node(node), Step::Delivered),
+            Output::Drop(_) => return None,
         };
         let key = Key { context: Context::Vif(own.id), tuple };
         let back = Key { context, tuple: answer.reversed() };
@@ -107,14 +116,26 @@ fn from_vif(
 fn from_fabric(
     router: &Router,
     (ingress, node): (&Ingress, IpAddr),
-    vrf: &VrfName,
-    (tuple, choices): (Tuple, Vec<Choice>),
+    tuple: Tuple,
     keep: Option<&Plan>,
 ) -> Result<Vec<Plan>, DropReason> {
+    let vrf = match ingress {
+        Ingress::VrfLabel(vrf, _) => vrf,
+        Ingress::Vif(name) | Ingress::VifLabel(name, _) => {
+            &fib::vif(&router.desired, name).ok_or(DropReason::InvalidLabel)?.vrf
+        }
+    };
     let backs = ways_back(router, vrf, node, &tuple, keep.map(|plan| plan.reverse.output));
     if backs.is_empty() {
         return Err(DropReason::TunnelSourceMismatch);
     }
+    let choices = match ingress.vif() {
+        Some(name) => vec![labelled(router, name, &tuple)?],
+        None => {
+            let choices = fib::resolve(&router.desired, vrf, &tuple, Scope::Local)?;
+            kept(router, choices, keep.map(|plan| plan.forward.output))
+        }
+    };
     let context = router.context(ingress).ok_or(DropReason::InvalidLabel)?;
     let mut plans = Vec::new();
     for choice in &choices {
@@ -197,15 +218,19 @@ pub fn refuse_martians(tuple: &Tuple) -> Result<(), DropReason> {
         }
         IpAddr::V6(v6) => v6.is_unspecified() || v6.is_loopback(),
     };
-    let many = |address: IpAddr| match address {
-        IpAddr::V4(v4) => v4.is_multicast() || v4.is_broadcast(),
-        IpAddr::V6(v6) => v6.is_multicast(),
-    };
-    if tuple.src == tuple.dst || never(tuple.src) || many(tuple.src) || never(tuple.dst) {
+    if tuple.src == tuple.dst || never(tuple.src) || is_multicast(tuple.src) || never(tuple.dst) {
         Err(DropReason::MartianAddress)
-    } else if many(tuple.dst) {
+    } else if is_multicast(tuple.dst) {
         Err(DropReason::MulticastUnsupported)
     } else {
         Ok(())
+    }
+}
+
+/// Whether an address means more than one host, broadcast included.
+pub fn is_multicast(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => v4.is_multicast() || v4.is_broadcast(),
+        IpAddr::V6(v6) => v6.is_multicast(),
     }
 }

@@ -3,8 +3,9 @@
 use dataplane::drop::DropReason;
 
 use crate::fib;
+use crate::flow::Derived;
 use crate::packet::{Packet, Tuple};
-use crate::pairs::{self, Direction, Half, Key, Plan};
+use crate::pairs::{self, Half, Key};
 use crate::plan::{self, Ingress};
 use crate::quote::{self, Quote};
 use crate::router::{Arrival, Decided, Draft, End, Router, check_ttl};
@@ -17,29 +18,28 @@ impl Router {
         let Some(quote) = quote::read(error) else {
             return vec![(draft, Err(DropReason::MalformedL4.into()))];
         };
+        // RFC 5508 section 4.2: an error goes to the sender of the packet it quotes, nowhere else.
+        if quote.tuple.src != error.tuple.dst {
+            return vec![unmatched()];
+        }
+        if let Err(reason) = plan::refuse_martians(&error.tuple) {
+            return vec![(draft, Err(reason.into()))];
+        }
         let key = self.context(&at.ingress).map(|context| Key { context, tuple: quote.tuple.reversed() });
         let Some((row, direction)) = key.and_then(|key| pairs::find(&draft.state.pairs, &key)) else {
             return vec![unmatched()];
         };
-        let pair = &draft.state.pairs[row];
         let mut ends = Vec::new();
-        let mut plans = vec![pair.plan];
-        if pair.checked != self.generation {
-            // A change has come since the pair was found right. Until its next packet, errors about
-            // it may get lost: they are no reason to derive a flow again.
-            ends.push(unmatched());
-            let anew = self.ingress_of(&pair.plan.forward).and_then(|ingress| {
-                plan::plans(self, &ingress, pair.plan.forward.key.tuple, Some(&pair.plan)).ok()
-            });
-            plans.retain(|old| anew.as_ref().is_some_and(|anew| anew.iter().any(|new| same_path(new, old))));
-        }
-        for plan in plans {
-            let half = match direction {
-                Direction::Forward => plan.forward,
-                Direction::Reverse => plan.reverse,
+        for (draft, derived) in self.derive(&draft, row, direction) {
+            let end = match derived {
+                Derived::Kept => {
+                    let pair = &draft.state.pairs[row];
+                    let (half, answer) = (pair.halves(direction).0, pair.leaves_as(direction));
+                    self.relay_along(at, error, &quote, (&half, answer))
+                }
+                Derived::Refused(_) | Derived::Gone => Err(DropReason::IcmpErrorUnmatched.into()),
             };
-            let sent = self.relay_along(at, error, &quote, (&half, pair.leaves_as(direction)));
-            ends.push((draft.clone(), sent));
+            ends.push((draft, end));
         }
         ends
     }
@@ -51,11 +51,7 @@ impl Router {
         quote: &Quote,
         (half, answer): (&Half, Tuple),
     ) -> Result<End, Halt> {
-        // RFC 792: an error goes to the source of the packet it quotes.
-        if quote.tuple.src != error.tuple.dst {
-            return Err(DropReason::IcmpErrorUnmatched.into());
-        }
-        if half.origin != at.ingress.origin() {
+        if !half.origin.admits(at.ingress.origin()) {
             return Err(DropReason::TunnelSourceMismatch.into());
         }
         if let Ingress::Vif(name) = &at.ingress {
@@ -68,10 +64,6 @@ impl Router {
         check_ttl(error, half.step)?;
         way::check(self, half.output, error.bytes.len())?;
         let bytes = quote::translate(error, quote, answer, half.step);
-        Ok(End::Sent(way::leave(self, half.output, &bytes).ok_or(DropReason::VifDown)?))
+        Ok(End::Sent(vec![way::leave(self, half.output, &bytes).ok_or(DropReason::VifDown)?]))
     }
-}
-
-fn same_path(new: &Plan, old: &Plan) -> bool {
-    new.reverse == old.reverse && new.forward == old.forward
 }

@@ -46,7 +46,7 @@ pub fn update_transport(before: &Packet, after: &mut [u8], to: Tuple) {
         Kind::Tcp { .. } => 16,
         Kind::Udp => 6,
         Kind::Sctp => return update_sctp(before, after),
-        Kind::Other | Kind::Later => return,
+        Kind::Other | Kind::Fragment => return,
         _ => 2,
     };
     let (old, new) = (&before.bytes[before.l4..], &mut after[before.l4..]);

@@ -7,6 +7,7 @@ use dataplane::ids::Mac;
 use crate::bytes::u16_at;
 use crate::fib;
 use crate::packet::{self, Kind, Packet};
+use crate::plan::is_multicast;
 use crate::router::Router;
 
 /// What a frame from a vif holds.
@@ -52,6 +53,11 @@ pub fn content<'a>(vif: &Vif, frame: &'a [u8]) -> Result<Content<'a>, DropReason
         _ => return Err(DropReason::UnsupportedEthertype),
     };
     let packet = packet::parse(version, body)?;
-    let solicitation = packet.kind == Kind::Solicitation;
-    Ok(if solicitation { Content::Solicitation(packet) } else { Content::Ip(packet) })
+    match packet.kind {
+        Kind::Solicitation => Ok(Content::Solicitation(packet)),
+        Kind::Fragment => Ok(Content::Ip(packet)),
+        // RFC 1812 section 5.3.4: a unicast packet in a group frame is not forwarded.
+        _ if frame[0] & 1 == 1 && !is_multicast(packet.tuple.dst) => Err(DropReason::NotForUs),
+        _ => Ok(Content::Ip(packet)),
+    }
 }

@@ -62,6 +62,7 @@ pub fn check(router: &Router, output: Output, len: usize) -> Result<(), Halt> {
             }
             usize::from(vif.mtu)
         }
+        Output::Drop(reason) => return Err(reason.into()),
         Output::Tunnel(node, _) => {
             let underlay = &router.desired.underlay;
             let up = underlay.uplink.as_ref().filter(|uplink| uplink.link == Link::Up);
@@ -95,6 +96,7 @@ pub fn leave(router: &Router, output: Output, packet: &[u8]) -> Option<Emitted> 
             let frame = [&header(vif.mac, Mac::GATEWAY, Some(ids.slot), packet)[..], packet].concat();
             Some(Emitted { side: Side::Trunk, port: name.to_string(), frame })
         }
+        Output::Drop(_) => None,
         Output::Tunnel(node, label) => {
             let uplink = router.desired.underlay.uplink.as_ref()?;
             let Some(Reach::Via(mac)) = router.desired.underlay.tunnels.get(&node) else { return None };

@@ -24,9 +24,9 @@ use session::{Op, Session};
 
 const CASES: u32 = 400;
 
-/// What a run of [`CASES`] cases or more must have come to; each comes many times over.
+/// What a run of [`CASES`] cases or more must have come to; each comes in dozens of them.
 /// A driver that gives only frames that go nowhere proves nothing.
-const MUST_REACH: [&str; 24] = [
+const MUST_REACH: [&str; 26] = [
     "a choice",
     "a pod at its own service",
     "a translation",
@@ -43,10 +43,12 @@ const MUST_REACH: [&str; 24] = [
     "martian_address",
     "no_neighbour",
     "no_route",
+    "pieces of a packet",
     "service_no_backend",
     "service_port_unmapped",
     "spoofed_source",
     "suppressed",
+    "tcp_bad_flags",
     "ttl_exceeded",
     "tunnel_source_mismatch",
     "vif_down",
@@ -101,13 +103,10 @@ fn the_pipeline_does_what_the_model_says() {
         for op in &ops {
             session.run(op).map_err(|error| TestCaseError::fail(format!("{op:?}: {error}")))?;
         }
-        session
-            .reached()
-            .iter()
-            .for_each(|(what, times)| *reached.borrow_mut().entry(what.clone()).or_default() += times);
+        session.reached().keys().for_each(|what| *reached.borrow_mut().entry(what.clone()).or_default() += 1);
         session.finish().map_err(TestCaseError::fail)
     });
-    println!("{:#?}", reached.borrow());
+    println!("cases that came to it: {:#?}", reached.borrow());
     match result {
         Ok(()) if cases >= CASES => {
             let reached = reached.borrow();

@@ -7,7 +7,7 @@ use model_router::packet::Tuple;
 
 use crate::dice::Dice;
 
-const PORTS: [u16; 8] = [80, 53, 1000, 1001, 8080, 5353, 99, 0];
+const PORTS: [u16; 9] = [80, 53, 1000, 1001, 8080, 5353, 99, 0, 6635];
 const OPTIONS: [&[u8]; 5] = [&[], &[1, 1, 1, 0], &[7, 4, 4, 0], &[131, 3, 4, 0], &[7, 9, 4, 0]];
 const SIZES: [usize; 8] = [0, 1, 8, 37, 40, 560, 1240, 1460];
 

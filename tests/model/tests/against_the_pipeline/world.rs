@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use dataplane::desired::{
     Desired, Hop, HopTarget, Link, MssClamp, Node, OuterOptions, Reach, Route, RouteTarget, Service,
-    ServicePort, Transport, Underlay, Uplink, Vif, Vrf,
+    ServicePort, Transport, Underlay, Uplink, Vif, VifKind, Vrf,
 };
 use dataplane::ids::{Mac, VifName, VrfName};
 use encap::{DontFragment, DscpMode, Label, Udp6Checksum};
@@ -133,6 +133,7 @@ pub(crate) fn add_vif(desired: &mut Desired, dice: &mut Dice<'_>) {
         addresses.push(dice.pick(&pool("fd00::")));
     }
     desired.vifs.push(Vif {
+        kind: if number == 5 { VifKind::Host } else { VifKind::Pod },
         name: format!("v{number}").as_str().into(),
         vrf,
         addresses,
