@@ -22,7 +22,8 @@ fuzz_target!(|input: &[u8]| {
     let desired = vrouter_fuzz::desired(&[BACKEND]);
     let mut both = Lockstep::new(&desired).unwrap_or_else(|error| panic!("{error}"));
     let Some(there) = through(&mut both, CLIENT, &sent) else { return };
-    let back = through(&mut both, BACKEND, &swapped(&there)).unwrap_or_else(|| panic!("the answer was not delivered"));
+    let back = through(&mut both, BACKEND, &swapped(&there))
+        .unwrap_or_else(|| panic!("the answer was not delivered"));
     assert_eq!(essence(&swapped(&back)), essence(&sent));
 });
 

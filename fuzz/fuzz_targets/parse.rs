@@ -9,12 +9,17 @@ use dataplane::packet::l4::L4;
 use etherparse::{SlicedPacket, TransportSlice};
 use flow_table::Family;
 use libfuzzer_sys::fuzz_target;
-use model_router::packet;
+use model_router::packet::{self, Kind};
 
 fuzz_target!(|bytes: &[u8]| {
     for (family, version) in [(Family::V4, 4), (Family::V6, 6)] {
         let ours = Ip::parse(family, bytes);
         let naive = packet::parse(version, bytes);
+        // The model reads of a fragment only that it is one.
+        if naive.as_ref().is_ok_and(|packet| packet.kind == Kind::Fragment) {
+            assert!(ours.is_err() || ours.is_ok_and(|ip| ip.fragment != Fragment::Whole));
+            continue;
+        }
         let key = |src: IpAddr, dst: IpAddr, protocol: u8, ports: (u16, u16)| (src, dst, protocol, ports);
         let ours_says = ours.map(|ip| {
             let tuple = ip.tuple;
@@ -39,7 +44,9 @@ fuzz_target!(|bytes: &[u8]| {
 fn agree_with_etherparse(ip: &Ip, packet: &[u8]) {
     let sliced = SlicedPacket::from_ip(packet);
     let ports = match sliced.ok().and_then(|sliced| sliced.transport) {
-        Some(TransportSlice::Tcp(tcp)) if matches!(ip.l4, L4::Tcp(_)) => (tcp.source_port(), tcp.destination_port()),
+        Some(TransportSlice::Tcp(tcp)) if matches!(ip.l4, L4::Tcp(_)) => {
+            (tcp.source_port(), tcp.destination_port())
+        }
         Some(TransportSlice::Udp(udp)) if ip.l4 == L4::Udp => (udp.source_port(), udp.destination_port()),
         _ => return,
     };

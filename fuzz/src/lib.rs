@@ -1,8 +1,8 @@
 //! The configuration that the fuzz targets run on.
 
 use dataplane::desired::{
-    Desired, Hop, HopTarget, Link, MssClamp, Node, OuterOptions, Reach, Route, RouteTarget, Service, ServicePort,
-    Transport, Underlay, Uplink, Vif, VifKind, Vrf,
+    Desired, Hop, HopTarget, Link, MssClamp, Node, OuterOptions, Reach, Route, RouteTarget, Service,
+    ServicePort, Transport, Underlay, Uplink, Vif, VifKind, Vrf,
 };
 use dataplane::ids::Mac;
 use encap::Label;
@@ -65,10 +65,7 @@ pub fn desired(backends: &[u8]) -> Desired {
             route("fd09::/64", hops(tunnel(40))),
             route("10.8.0.0/16", RouteTarget::Discard),
         ],
-        services: vec![
-            service([10, 96, 0, 1].into()),
-            service([0xfd96, 0, 0, 0, 0, 0, 0, 1].into()),
-        ],
+        services: vec![service([10, 96, 0, 1].into()), service([0xfd96, 0, 0, 0, 0, 0, 0, 1].into())],
         underlay: Underlay {
             uplink: Some(Uplink { mac: Mac([2, 0, 0, 0, 1, 1]), mtu: 1400, vlan: None, link: Link::Up }),
             tunnels: [([172, 30, 0, 2].into(), Reach::Via(Mac([2, 0, 0, 0, 1, 2])))].into(),
