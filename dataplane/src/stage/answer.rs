@@ -26,8 +26,9 @@ impl Pipeline<'_> {
 
     pub(crate) fn echo(&self, flow: &Flow, packet: &mut Packet<'_>) -> Result<Verdict, Halt> {
         let Ingress::Vif(slot) = flow.ingress else { return Err(DropReason::NotForUs.into()) };
-        let ip = echo::reply(packet, &flow.ip);
+        // Before the reply is made of it: a message about a request that goes no further quotes the request.
         let exit = egress::open(self.snapshot, Output::Vif { slot: slot.get() }, packet.len())?;
+        let ip = echo::reply(packet, &flow.ip);
         Ok(Verdict::Answer(exit.leave(packet, &ip, FlowHash(0), 0)?))
     }
 
