@@ -19,6 +19,8 @@ use crate::verdict::Ingress;
 pub(crate) struct Keep {
     pub(crate) target: Target,
     pub(crate) reverse: FlowKey,
+    /// Where the answers go.
+    pub(crate) back: Option<Target>,
 }
 
 /// A packet without a flow, or one whose flow is to be derived again.
@@ -200,14 +202,15 @@ impl First<'_> {
     /// (RFC 7510 section 3: the outer source is the tunnel's other end).
     pub(crate) fn way_back(&self, vrf: VrfId, peer: TunnelId) -> Result<Target, DropReason> {
         let answer = self.key.tuple.reversed();
-        let query =
-            Query { tuple: &answer, spread: self.spread, prefer: Prefer::Peer(peer), scope: Scope::Any };
-        match resolve(self.snapshot, vrf, &query) {
-            Ok(Decision { target: target @ Target::Tunnel { tunnel, .. }, .. }) if tunnel == peer => {
-                Ok(target)
-            }
-            Ok(_) | Err(_) => Err(DropReason::TunnelSourceMismatch),
-        }
+        let back = |prefer| {
+            let query = Query { tuple: &answer, spread: self.spread, prefer, scope: Scope::Any };
+            let target = resolve(self.snapshot, vrf, &query).ok()?.target;
+            matches!(target, Target::Tunnel { tunnel, .. } if tunnel == peer).then_some(target)
+        };
+        // The answers stay with their label while it is there, as the flow stays with its member.
+        let kept = self.keep.and_then(|keep| keep.back);
+        let stays = kept.filter(|kept| back(Prefer::Current(*kept)) == Some(*kept));
+        stays.or_else(|| back(Prefer::Peer(peer))).ok_or(DropReason::TunnelSourceMismatch)
     }
 
     /// The tuple as the backend sees it. A pod that reaches itself must not see its own address
