@@ -6,6 +6,7 @@ use std::time::Duration;
 use ahash::RandomState;
 use flow_table::{FlowHash, FlowTable, Millis};
 
+use crate::affinity::AffinityTable;
 use crate::counters::WorkerCounters;
 use crate::drop::DropReason;
 use crate::droplog::DropLog;
@@ -30,6 +31,8 @@ pub struct WorkerParts {
     pub counters: Arc<WorkerCounters>,
     /// Where this worker leaves dropped packets.
     pub drops: Arc<DropLog>,
+    /// Which backend served a client last; one for all workers of the node.
+    pub affinity: Arc<AffinityTable>,
     /// How many answers each vif may cause.
     pub limiter: Arc<AnswerLimiter>,
     /// Most frames taken from one side at once.
@@ -137,6 +140,7 @@ impl<Io: PacketIo> Worker<Io> {
             flows: &parts.flows,
             spread: &parts.spread,
             counters: &parts.counters,
+            affinity: &parts.affinity,
             limiter: &parts.limiter,
             drops: &parts.drops,
             now,

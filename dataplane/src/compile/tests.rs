@@ -1,9 +1,10 @@
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::*;
 use crate::desired::{
-    Hop, Node, OuterOptions, Route, Service, ServicePort, Transport, Underlay, Vif as DesiredVif,
-    Vrf as DesiredVrf,
+    Affinity, Hop, Node, OnBackendGone, OuterOptions, Route, Service, ServicePort, Transport, Underlay,
+    Vif as DesiredVif, Vrf as DesiredVrf,
 };
 use crate::fib::NextHop;
 use crate::ids::Mac;
@@ -41,6 +42,18 @@ fn desired(vifs: Vec<DesiredVif>) -> Desired {
     }
 }
 
+fn service(address: &str, backends: &[&str]) -> Arc<Service> {
+    let ready = |name: &&str| Hop { to: HopTarget::Vif((*name).into()), weight: 1 }.into();
+    Arc::new(Service {
+        vrf: "red".into(),
+        address: address.parse().unwrap(),
+        ports: vec![ServicePort::single(Transport::Tcp, 80, 8080)],
+        backends: backends.iter().map(ready).collect(),
+        affinity: Affinity::None,
+        on_backend_gone: OnBackendGone::Rechoose,
+    })
+}
+
 fn slot_of(snapshot: &Snapshot, name: &str) -> u16 {
     snapshot.vifs().find(|vif| vif.name.as_str() == name).unwrap().slot.get()
 }
@@ -50,7 +63,8 @@ fn id_of(snapshot: &Snapshot, name: &str) -> u32 {
 }
 
 fn epoch_of(snapshot: &Snapshot, name: &str) -> u32 {
-    snapshot.vrfs().find(|vrf| vrf.name.as_str() == name).unwrap().epoch
+    let vrf = snapshot.vrfs().find(|vrf| vrf.name.as_str() == name).unwrap();
+    snapshot.dependency(vrf.cells.routes).epoch
 }
 
 #[test]
@@ -106,18 +120,12 @@ fn backends_that_are_down_are_no_members_but_a_lone_route_stays() {
     let mut down = vif("a", "red", "10.1.0.1", 16);
     down.link = Link::Down("test".to_owned());
     let mut state = desired(vec![down, vif("b", "red", "10.1.0.2", 17)]);
-    let hop = |name: &str| Hop { to: HopTarget::Vif(name.into()), weight: 1 };
-    state.services = vec![Service {
-        vrf: "red".into(),
-        address: "10.96.0.1".parse().unwrap(),
-        ports: vec![ServicePort { protocol: Transport::Tcp, port: 80, target_port: 8080 }],
-        backends: vec![hop("a"), hop("b")],
-    }];
+    state.services = vec![service("10.96.0.1", &["a", "b"])];
     let snapshot = compiler.compile(&state).unwrap();
     let vrf = snapshot.vrfs().next().unwrap();
     let (family, address) = fib::family_and_addr("10.96.0.1".parse().unwrap());
     let backends = &vrf.service(family, address).unwrap().port(6, 80).unwrap().backends;
-    assert_eq!(backends.members().len(), 1);
+    assert_eq!((backends.ready.members().len(), backends.terminating.members().len()), (1, 0));
     let (family, address) = fib::family_and_addr("10.1.0.1".parse().unwrap());
     assert!(matches!(vrf.lookup(family, address), Some(NextHop::Group(group)) if group.members().len() == 1));
 }

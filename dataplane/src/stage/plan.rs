@@ -4,7 +4,8 @@ use flow_table::{
     Action, Addr, Context, Dependency, Family, FlowKey, Half, NewPair, Output, Source, Ttl, Tuple,
 };
 
-use super::resolve::{Decision, Prefer, Query, Scope, resolve};
+use super::backend::Clients;
+use super::resolve::{Decision, Prefer, Query, Rests, Scope, resolve};
 use crate::drop::DropReason;
 use crate::ecmp::{FlowSpread, Target};
 use crate::ids::{TunnelId, VifSlot, VrfId};
@@ -26,6 +27,7 @@ pub(crate) struct First<'a> {
     pub(crate) key: FlowKey,
     pub(crate) spread: FlowSpread,
     pub(crate) keep: Option<Keep>,
+    pub(crate) clients: Clients<'a>,
 }
 
 impl First<'_> {
@@ -59,7 +61,7 @@ impl First<'_> {
             output: Output::Drop { reason: reason as u8 },
             ttl: Ttl::Keep,
             source,
-            depends: self.dependency(vif.vrf).ok()?,
+            depends: self.dependency(vif.vrf, Rests::Whole).ok()?,
         };
         let answer = FlowKey { tuple: self.key.tuple.reversed(), ..self.key };
         Some(NewPair {
@@ -75,9 +77,10 @@ impl First<'_> {
             return Err(DropReason::SpoofedSource);
         }
         let prefer = self.keep.map_or(Prefer::Hash, |keep| Prefer::Current(keep.target));
-        let query = Query { tuple: &tuple, spread: self.spread, prefer, scope: Scope::Any };
+        let query =
+            Query { tuple: &tuple, spread: self.spread, prefer, scope: Scope::Any, clients: self.clients };
         let decision = resolve(self.snapshot, vif.vrf, &query)?;
-        let depends = self.dependency(vif.vrf)?;
+        let depends = self.dependency(vif.vrf, decision.rests)?;
         let (context, answers_from) = match decision.target {
             Target::Vif(slot) => (self.context_of(slot)?, Source::Vif),
             Target::Tunnel { tunnel, .. } => (self.key.context, Source::Tunnel(tunnel.0)),
@@ -117,14 +120,15 @@ impl First<'_> {
             LabelTarget::Vif(slot) => self.snapshot.vif(slot).ok_or(DropReason::InvalidLabel)?.vrf,
             LabelTarget::Vrf(vrf) => vrf,
         };
-        let back = self.way_back(vrf, peer)?;
+        let (back, back_rests) = self.way_back(vrf, peer)?;
         let decision = match target {
             LabelTarget::Vif(slot) => {
                 self.labelled(self.snapshot.vif(slot).ok_or(DropReason::InvalidLabel)?)?
             }
             LabelTarget::Vrf(vrf) => {
                 let prefer = self.keep.map_or(Prefer::Hash, |keep| Prefer::Current(keep.target));
-                let query = Query { tuple: &tuple, spread: self.spread, prefer, scope: Scope::Local };
+                let (spread, clients) = (self.spread, self.clients);
+                let query = Query { tuple: &tuple, spread, prefer, scope: Scope::Local, clients };
                 resolve(self.snapshot, vrf, &query)?
             }
         };
@@ -132,7 +136,7 @@ impl First<'_> {
             Target::Vif(slot) => slot,
             Target::Tunnel { .. } => return Err(DropReason::TunnelLoop),
         };
-        let depends = self.dependency(vrf)?;
+        let depends = self.dependency(vrf, decision.rests.and(back_rests))?;
         let translated = translated(tuple, &decision);
         Ok(NewPair {
             forward: Half {
@@ -157,7 +161,7 @@ impl First<'_> {
         let tuple = &self.key.tuple;
         let target = Target::Vif(vif.slot);
         if vif.has_address(tuple.family, tuple.dst) {
-            return Ok(Decision { target, translate_to: None });
+            return Ok(Decision { target, translate_to: None, rests: Rests::Routes });
         }
         if !vif.is_up() {
             return Err(DropReason::VifDown);
@@ -172,18 +176,19 @@ impl First<'_> {
             .filter(|mapped| mapped.backends.leads_to(target))
             .ok_or(DropReason::ServicePortUnmapped)?;
         let address = vif.address(tuple.family).ok_or(DropReason::ServicePortUnmapped)?;
-        Ok(Decision { target, translate_to: Some((address, mapped.target_port)) })
+        let translate_to = Some((address, mapped.port.target_for(tuple.dport)));
+        Ok(Decision { target, translate_to, rests: Rests::Service(service.cell) })
     }
 
     /// The answer must go to the node this packet came from; this is the reverse path check too
     /// (RFC 7510 section 3: the outer source is the tunnel's other end).
-    pub(crate) fn way_back(&self, vrf: VrfId, peer: TunnelId) -> Result<Target, DropReason> {
+    pub(crate) fn way_back(&self, vrf: VrfId, peer: TunnelId) -> Result<(Target, Rests), DropReason> {
         let answer = self.key.tuple.reversed();
-        let query =
-            Query { tuple: &answer, spread: self.spread, prefer: Prefer::Peer(peer), scope: Scope::Any };
+        let (prefer, scope) = (Prefer::Peer(peer), Scope::Any);
+        let query = Query { tuple: &answer, spread: self.spread, prefer, scope, clients: Clients::Ignore };
         match resolve(self.snapshot, vrf, &query) {
-            Ok(Decision { target: target @ Target::Tunnel { tunnel, .. }, .. }) if tunnel == peer => {
-                Ok(target)
+            Ok(Decision { target: target @ Target::Tunnel { tunnel, .. }, rests, .. }) if tunnel == peer => {
+                Ok((target, rests))
             }
             Ok(_) | Err(_) => Err(DropReason::TunnelSourceMismatch),
         }
@@ -202,9 +207,13 @@ impl First<'_> {
         tuple
     }
 
-    fn dependency(&self, vrf: VrfId) -> Result<Dependency, DropReason> {
-        let epoch = self.snapshot.vrf(vrf).ok_or(DropReason::NoRoute)?.epoch;
-        Ok(Dependency { vrf: vrf.0, epoch })
+    fn dependency(&self, vrf: VrfId, rests: Rests) -> Result<Dependency, DropReason> {
+        let vrf = self.snapshot.vrf(vrf).ok_or(DropReason::NoRoute)?;
+        Ok(self.snapshot.dependency(match rests {
+            Rests::Routes => vrf.cells.routes,
+            Rests::Service(cell) => cell,
+            Rests::Whole => vrf.cells.whole,
+        }))
     }
 
     fn context_of(&self, slot: VifSlot) -> Result<Context, DropReason> {

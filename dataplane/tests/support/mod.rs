@@ -15,11 +15,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use ahash::RandomState;
+use dataplane::affinity::AffinityTable;
 use dataplane::compile::Compiler;
 use dataplane::counters::{PortCounters, WorkerCounters};
 use dataplane::desired::{
-    Desired, Hop, HopTarget, Link, Node as NodeSettings, OuterOptions, Reach, Route, RouteTarget, Service,
-    ServicePort, Transport, Underlay, Uplink, Vif, Vrf,
+    Affinity, Backend, BackendState, Desired, Hop, HopTarget, Link, Node as NodeSettings, OnBackendGone,
+    OuterOptions, Reach, Route, RouteTarget, Service, ServicePort, Transport, Underlay, Uplink, Vif, Vrf,
 };
 use dataplane::drop::DropReason;
 use dataplane::droplog::DropLog;
@@ -123,14 +124,33 @@ pub(crate) fn service(
     address: &str,
     ports: &[(Transport, u16, u16)],
     backends: Vec<Hop>,
-) -> Service {
-    let port = |(protocol, port, target_port): &(Transport, u16, u16)| ServicePort {
-        protocol: *protocol,
-        port: *port,
-        target_port: *target_port,
-    };
+) -> Arc<Service> {
+    let port =
+        |(protocol, port, target): &(Transport, u16, u16)| ServicePort::single(*protocol, *port, *target);
     let address: IpAddr = address.parse().unwrap();
-    Service { vrf: vrf.into(), address, ports: ports.iter().map(port).collect(), backends }
+    Arc::new(Service {
+        vrf: vrf.into(),
+        address,
+        ports: ports.iter().map(port).collect(),
+        backends: ready(backends),
+        affinity: Affinity::None,
+        on_backend_gone: OnBackendGone::Rechoose,
+    })
+}
+
+/// Backends that take new flows.
+pub(crate) fn ready(hops: Vec<Hop>) -> Vec<Backend> {
+    hops.into_iter().map(Backend::from).collect()
+}
+
+/// A backend that keeps its flows only.
+pub(crate) fn terminating(hop: Hop) -> Backend {
+    Backend { state: BackendState::Terminating, ..hop.into() }
+}
+
+/// The service with this index, for changing it.
+pub(crate) fn service_mut(state: &mut Desired, index: usize) -> &mut Service {
+    Arc::make_mut(&mut state.services[index])
 }
 
 /// A node in memory.
@@ -161,6 +181,7 @@ impl Node {
             spread: RandomState::with_seeds(5, 6, 7, 8),
             counters: Arc::clone(&counters),
             drops: Arc::new(DropLog::new(16)),
+            affinity: Arc::new(AffinityTable::new(1024, RandomState::with_seeds(9, 10, 11, 12))),
             limiter: Arc::new(AnswerLimiter::new()),
             batch: 64,
             idle: Idle::Sleep,
