@@ -116,7 +116,8 @@ impl AffinityTable {
         let hash = self.seed.hash_one(client);
         let Some(Set(entries)) = self.set(hash) else { return };
         let own = entries.iter().find(|entry| entry.of(hash).is_some());
-        let first_to_expire = || entries.iter().min_by_key(|entry| Value(entry.value.load(Relaxed)).expires());
+        let first_to_expire =
+            || entries.iter().min_by_key(|entry| Value(entry.value.load(Relaxed)).expires());
         if let Some(entry) = own.or_else(first_to_expire) {
             entry.store(hash, Value::new(backend, expires));
         }

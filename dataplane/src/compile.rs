@@ -18,7 +18,7 @@ use std::net::IpAddr;
 use encap::{Label, OuterHeader, Ports, Template, Udp6Checksum, ZeroChecksum6};
 use flow_table::Dependency;
 
-use crate::desired::{Desired, HopTarget, Link, Reach, RouteTarget, Uplink};
+use crate::desired::{Desired, Link, Reach, Uplink};
 use crate::fib;
 use crate::ids::{TunnelId, VifName, VifSlot, VrfId, VrfName};
 use crate::snapshot::{Fabric, LabelTarget, Snapshot, Tunnel, Vif};
@@ -220,20 +220,6 @@ fn template(
         udp6_checksum: desired.node.outer.udp6_checksum,
     })
     .map_err(|_| CompileError::TunnelFamily(endpoint))
-}
-
-/// Every tunnel endpoint that `desired` names, for the daemon to ask the kernel about.
-pub fn tunnel_endpoints(desired: &Desired) -> impl Iterator<Item = IpAddr> + '_ {
-    let routes = desired.routes.iter().flat_map(|route| match &route.target {
-        RouteTarget::Hops(hops) => hops.as_slice(),
-        RouteTarget::Vrf(_) | RouteTarget::Discard => &[],
-    });
-    let backends = desired.services.iter().flat_map(|service| &service.backends);
-    let ends = routes.map(|hop| &hop.to).chain(backends.map(|backend| &backend.to));
-    ends.filter_map(|to| match to {
-        HopTarget::Tunnel { node, .. } => Some(*node),
-        HopTarget::Vif(_) => None,
-    })
 }
 
 #[cfg(test)]

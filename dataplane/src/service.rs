@@ -52,9 +52,7 @@ impl Backends {
 /// the later one gives way.
 pub(crate) fn in_order(mut ports: Vec<MappedPort>) -> Arc<[MappedPort]> {
     ports.sort_by_key(|mapped| (mapped.port.protocol, mapped.port.ports.first()));
-    ports.dedup_by(|next, kept| {
-        next.port.protocol == kept.port.protocol && next.port.ports.overlaps(kept.port.ports)
-    });
+    ports.dedup_by(|next, kept| next.port.shares_a_port(&kept.port));
     ports.into()
 }
 

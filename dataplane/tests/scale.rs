@@ -16,8 +16,15 @@ fn state() -> Desired {
     for s in 0..5000u32 {
         let address = format!("14.1.{}.{}", s / 250, s % 250 + 1);
         let mut backends = vec![to_vif(&format!("pod{}", s % 100 + 1))];
-        backends.extend((1..10).map(|b| to_tunnel(&format!("10.2.{}.{}", (s + b) % 4, (s * 7 + b) % 250 + 1), 1000 + s * 10 + b)));
-        state.services.push(service("eight", &address, &[(Transport::Tcp, 80, 8080), (Transport::Udp, 53, 53)], backends));
+        backends.extend((1..10).map(|b| {
+            to_tunnel(&format!("10.2.{}.{}", (s + b) % 4, (s * 7 + b) % 250 + 1), 1000 + s * 10 + b)
+        }));
+        state.services.push(service(
+            "eight",
+            &address,
+            &[(Transport::Tcp, 80, 8080), (Transport::Udp, 53, 53)],
+            backends,
+        ));
     }
     state
 }

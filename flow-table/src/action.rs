@@ -138,7 +138,8 @@ mod tests {
         for output in OUTPUTS {
             for source in SOURCES {
                 for ttl in [Ttl::Keep, Ttl::Decrement] {
-                    for (cell, epoch) in [(0, 0), (Dependency::MAX_CELL, u32::MAX), (0x12_3456, 0x1234_5678)] {
+                    for (cell, epoch) in [(0, 0), (Dependency::MAX_CELL, u32::MAX), (0x12_3456, 0x1234_5678)]
+                    {
                         let action = Action { output, ttl, source, depends: Dependency { cell, epoch } };
                         assert_eq!(Action::unpack(action.pack()), action);
                     }

@@ -70,7 +70,10 @@ impl Ends {
     pub(super) fn stale<'a>(&'a self, new: &Self) -> Stale<'a> {
         let vifs = self.vifs.iter().filter(|(name, end)| new.vifs.get(*name) != Some(*end));
         let tunnels = self.tunnels.iter().filter(|(address, id)| new.tunnels.get(*address) != Some(*id));
-        Stale { vifs: vifs.map(|(name, _)| name).collect(), tunnels: tunnels.map(|(address, _)| *address).collect() }
+        Stale {
+            vifs: vifs.map(|(name, _)| name).collect(),
+            tunnels: tunnels.map(|(address, _)| *address).collect(),
+        }
     }
 
     /// The member that `to` names for `user`, up or not.

@@ -7,8 +7,8 @@ use std::net::IpAddr;
 
 use ahash::RandomState;
 
-use super::{CompileError, tunnel_endpoints};
-use crate::desired::Desired;
+use super::CompileError;
+use crate::desired::{Desired, HopTarget, RouteTarget};
 use crate::ids::{TunnelId, VifId, VifName, VifSlot, VrfId, VrfName};
 
 #[derive(Debug, Default)]
@@ -103,4 +103,18 @@ impl Ids {
         }
         table
     }
+}
+
+/// Every tunnel endpoint that `desired` names.
+fn tunnel_endpoints(desired: &Desired) -> impl Iterator<Item = IpAddr> + '_ {
+    let routes = desired.routes.iter().flat_map(|route| match &route.target {
+        RouteTarget::Hops(hops) => hops.as_slice(),
+        RouteTarget::Vrf(_) | RouteTarget::Discard => &[],
+    });
+    let backends = desired.services.iter().flat_map(|service| &service.backends);
+    let ends = routes.map(|hop| &hop.to).chain(backends.map(|backend| &backend.to));
+    ends.filter_map(|to| match to {
+        HopTarget::Tunnel { node, .. } => Some(*node),
+        HopTarget::Vif(_) => None,
+    })
 }

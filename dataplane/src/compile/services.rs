@@ -61,7 +61,9 @@ pub(super) fn compile(
         let known = old.get(&key).filter(|old| old.is_of(services));
         let compiled = match known.filter(|old| stale.is_empty() || !old.names(stale)) {
             Some(known) if known.shares(services) => Ok(known.clone()),
-            Some(known) => Ok(CompiledService { sources: sources(services), ports: Arc::clone(&known.ports) }),
+            Some(known) => {
+                Ok(CompiledService { sources: sources(services), ports: Arc::clone(&known.ports) })
+            }
             None => ports(services, ends).map(|ports| CompiledService { sources: sources(services), ports }),
         };
         Some(compiled.map(|compiled| (key, compiled)))

@@ -122,11 +122,10 @@ impl Tables {
         let old = self.vrfs.get(&id);
         let cells = match old {
             Some(old) => old.cells,
-            None => {
-                VrfCells { routes: self.cells.allocate(epoch), whole: self.cells.allocate(epoch) }
-            }
+            None => VrfCells { routes: self.cells.allocate(epoch), whole: self.cells.allocate(epoch) },
         };
-        let of_vrf = (id, IpAddr::V4(Ipv4Addr::UNSPECIFIED))..=(id, IpAddr::V6(Ipv6Addr::from_bits(u128::MAX)));
+        let of_vrf =
+            (id, IpAddr::V4(Ipv4Addr::UNSPECIFIED))..=(id, IpAddr::V6(Ipv6Addr::from_bits(u128::MAX)));
         let mut services = Services::default();
         for ((_, address), service) in self.services.range(of_vrf) {
             let place = family_and_addr(*address);

@@ -3,8 +3,8 @@ use std::sync::Arc;
 
 use super::*;
 use crate::desired::{
-    Affinity, Hop, Node, OnBackendGone, OuterOptions, Route, Service, ServicePort, Transport, Underlay,
-    Vif as DesiredVif, Vrf as DesiredVrf,
+    Affinity, Hop, HopTarget, Node, OnBackendGone, OuterOptions, Route, RouteTarget, Service, ServicePort,
+    Transport, Underlay, Vif as DesiredVif, Vrf as DesiredVrf,
 };
 use crate::fib::NextHop;
 use crate::ids::Mac;

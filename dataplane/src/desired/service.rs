@@ -44,7 +44,8 @@ impl From<Hop> for Backend {
 }
 
 /// Whether a backend takes new flows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum BackendState {
     /// It does.
     #[default]
@@ -66,7 +67,8 @@ pub enum Affinity {
 }
 
 /// What becomes of TCP connections to a backend that is gone. Other flows are always placed anew.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum OnBackendGone {
     /// The next segment goes to another backend, which resets a connection that it does not know.
     #[default]
@@ -98,6 +100,11 @@ impl ServicePort {
             TargetPort::One(target) => target,
             TargetPort::From(first) => first.saturating_add(port.saturating_sub(self.ports.first())),
         }
+    }
+
+    /// Whether a port of a protocol is in both.
+    pub fn shares_a_port(&self, other: &Self) -> bool {
+        self.protocol == other.protocol && self.ports.overlaps(other.ports)
     }
 
     /// Ports on the pod.
@@ -144,6 +151,11 @@ impl PortRange {
         self.last
     }
 
+    /// How many ports, 1 to 65536.
+    pub const fn len(self) -> u32 {
+        self.last as u32 - self.first as u32 + 1
+    }
+
     /// Whether a port is in it.
     pub const fn contains(self, port: u16) -> bool {
         self.first <= port && port <= self.last
@@ -152,6 +164,16 @@ impl PortRange {
     /// Whether a port is in both.
     pub const fn overlaps(self, other: Self) -> bool {
         self.first <= other.last && other.first <= self.last
+    }
+}
+
+/// A number, or text like `30000-30500`.
+impl serde::Serialize for PortRange {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.first == self.last {
+            true => serializer.serialize_u16(self.first),
+            false => serializer.collect_str(self),
+        }
     }
 }
 

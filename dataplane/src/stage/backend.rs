@@ -43,7 +43,9 @@ pub(super) fn choose(backends: &Backends, query: &Query<'_>, vrf: VrfId) -> Resu
             }
             member
         }
-        (Affinity::ClientAddress(_), Clients::Ignore) | (Affinity::None, _) => ready_for(backends, query, None),
+        (Affinity::ClientAddress(_), Clients::Ignore) | (Affinity::None, _) => {
+            ready_for(backends, query, None)
+        }
     };
     let member = ready.or_else(|| backends.terminating.pick(query.spread, |member| query.may_take(member)));
     member.map(|member| member.target).ok_or(DropReason::ServiceNoBackend)

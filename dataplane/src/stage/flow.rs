@@ -100,8 +100,9 @@ impl Pipeline<'_> {
         if self.is_current(&hit.action) {
             return self.check_source(flow, hit, &reverse);
         }
-        let planned =
-            self.ingress_of(&forward, old.source).map(|ingress| self.first_of_client(ingress, forward, keep).plan());
+        let planned = self
+            .ingress_of(&forward, old.source)
+            .map(|ingress| self.first_of_client(ingress, forward, keep).plan());
         match (planned, hit.direction) {
             (Some(Ok(pair)), _) if pair.reverse.key == reverse => {
                 self.flows.replace(hit.pair, pair.forward.action, pair.reverse.action);

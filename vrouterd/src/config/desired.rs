@@ -1,12 +1,14 @@
 //! From the file to what the data plane shall be.
 
 use core::net::IpAddr;
+use std::sync::Arc;
 
 use dataplane::desired::{Desired, Link, Node, Service, Underlay, Vif};
 use dataplane::ids::VifName;
 
 use super::model::{Config, Host};
 use super::place::At;
+use super::vif::MOST_VIF_MTU;
 
 impl Config {
     /// Bytes that the tunnel puts in front of an inner packet.
@@ -18,9 +20,9 @@ impl Config {
         u16::try_from(bytes).unwrap_or(u16::MAX)
     }
 
-    /// MTU of a vif that names none: the largest inner packet that fits, in bytes.
+    /// MTU of a vif that names none: the largest inner packet that fits tunnel and trunk, in bytes.
     pub fn default_vif_mtu(&self, uplink_mtu: u16) -> u16 {
-        uplink_mtu.saturating_sub(self.overhead())
+        uplink_mtu.saturating_sub(self.overhead()).min(MOST_VIF_MTU)
     }
 
     /// The desired state as far as the file knows it: the way to the other nodes is unknown, and
@@ -57,6 +59,13 @@ impl Config {
         }
     }
 
+    /// The MTU of each vif, in the order of [`Config::desired`].
+    pub fn vif_mtus(&self, uplink_mtu: u16) -> impl Iterator<Item = u16> {
+        let default_mtu = self.default_vif_mtu(uplink_mtu);
+        let own = self.vifs.iter().map(move |vif| vif.mtu.as_ref().map_or(default_mtu, |mtu| mtu.value));
+        self.host.iter().map(move |_| default_mtu).chain(own)
+    }
+
     /// Each vif with the interface on which it is plugged in, the host's first. For the host that
     /// is the end the host uses; the daemon makes the pair.
     pub fn interfaces(&self) -> impl Iterator<Item = (VifName, &str)> {
@@ -90,13 +99,16 @@ fn waiting(ifname: &str) -> Link {
     Link::Down(format!("waiting for interface {ifname}"))
 }
 
-fn one_per_address(service: &super::model::Service) -> impl Iterator<Item = Service> {
-    service.addresses.iter().map(|address| Service {
+fn one_per_address(service: &super::model::Service) -> impl Iterator<Item = Arc<Service>> {
+    let of_address = |address: &IpAddr| Service {
         vrf: service.vrf.clone(),
         address: *address,
         ports: service.ports.clone(),
         backends: service.backends.clone(),
-    })
+        affinity: service.affinity,
+        on_backend_gone: service.on_backend_gone,
+    };
+    service.addresses.iter().map(of_address).map(Arc::new)
 }
 
 fn values(list: &[At<IpAddr>]) -> Vec<IpAddr> {

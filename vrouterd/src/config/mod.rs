@@ -40,6 +40,7 @@ pub use model::{
 };
 pub use place::{At, Place};
 pub use problem::{Problem, Problems};
+pub use vif::MOST_VIF_MTU;
 
 use ledger::Ledger;
 use problem::{Report, Reported};

@@ -18,6 +18,10 @@ pub(super) const LEAST_MTU_V6: u16 = 1280;
 /// Smallest MTU we take for IPv4: what every host must be able to receive (RFC 791 section 3.1).
 pub(super) const LEAST_MTU_V4: u16 = 576;
 
+/// Largest MTU of a vif. Native XDP on the trunk's veth wants a frame in one page
+/// (drivers/net/veth.c, `veth_xdp_set`), and a frame of the UMEM is one chunk of 4 KiB.
+pub const MOST_VIF_MTU: u16 = 3400;
+
 pub(super) fn vrf(mut section: Section<'_>, ledger: &mut Ledger<'_>) -> Result<Vrf, Reported> {
     let name = section.required("name", "name = \"blue\"", scalar::path_name);
     let label = section.optional("label", scalar::label);
@@ -133,7 +137,7 @@ fn host_addresses(item: &Item<'_>, tunnel_address: Option<IpAddr>) -> Result<Vec
 }
 
 fn mtu(item: &Item<'_>, addresses: Option<&At<Vec<At<IpAddr>>>>) -> Result<u16, Reported> {
-    let mtu = scalar::small(item, LEAST_MTU_V4..=u16::MAX, " bytes")?;
+    let mtu = scalar::small(item, LEAST_MTU_V4..=MOST_VIF_MTU, " bytes")?;
     let v6 = addresses.and_then(|list| list.value.iter().find(|address| address.value.is_ipv6()));
     match v6 {
         Some(v6) if mtu < LEAST_MTU_V6 => Err(item.wrong(

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use ahash::RandomState;
-use dataplane::compile::{Compiler, tunnel_endpoints};
+use dataplane::affinity::{self, AffinityTable};
+use dataplane::compile::Compiler;
+use dataplane::fragment::FragmentTable;
 use dataplane::ids::{VifName, VifSlot};
 use dataplane::publish::Publisher;
 use dataplane::worker::Idle;
@@ -19,7 +21,7 @@ use super::control::{Control, Parts};
 use super::error::DaemonError;
 use super::facts::host_facts;
 use super::ports::{Plug, Ports};
-use crate::config::{Attach, Config, HugePages, Problems, Wait, ZeroCopy, check_against};
+use crate::config::{Attach, Config, HugePages, MOST_VIF_MTU, Problems, Wait, ZeroCopy, check_against};
 use crate::engine::{Engine, EnginePlan, Shared, UplinkQueues};
 use crate::kernel::devices::{Devices, HostRoute, RxQueues, TrunkPlan, VethPair, VhostPlan};
 use crate::kernel::lock::NamespaceLock;
@@ -30,9 +32,8 @@ use crate::kernel::watch::{Watch, WatchOptions};
 use crate::kernel::{KernelFacts, Netlink};
 use crate::state::{ControlState, NodeState, WorkerState};
 
-/// Largest MTU of the trunk: native XDP on veth wants a frame in one page
-/// (drivers/net/veth.c, `veth_xdp_set`).
-const TRUNK_MTU: u32 = 3400;
+/// Fragmented datagrams under way that are remembered at once.
+const FRAGMENTED_DATAGRAMS: usize = 4096;
 /// Node's side of the host's interface.
 const HOST_NODE_END: &str = "vr-vhost1";
 
@@ -58,8 +59,9 @@ pub(super) async fn start(path: &Path, config: Config) -> Result<Control, Daemon
     let found = find_uplink(&facts, &config.node.uplink.value, config.node.tunnel_address.value);
     let uplink = found.map_err(|fault| DaemonError::KernelFeature(fault.to_string()))?;
 
-    let made =
-        devices.create_trunk(&TrunkPlan::new(TRUNK_MTU, u32::from(config.engine.workers.value))).await?;
+    let made = devices
+        .create_trunk(&TrunkPlan::new(u32::from(MOST_VIF_MTU), u32::from(config.engine.workers.value)))
+        .await?;
     let started = after_trunk(path, config, &made, uplink, &facts, &devices, netlink, &watch).await;
     match started {
         Ok(parts) => Ok(Control::new(parts, devices, watch, lock)),
@@ -91,8 +93,14 @@ async fn after_trunk(
     let publisher = Publisher::new(compiler.compile(&desired)?);
     let epoch = Instant::now();
     let flows = Arc::new(FlowTable::new(table_config(&config), seeds()));
-    let shared =
-        Shared { flows: Arc::clone(&flows), spread: RandomState::new(), limiter: Arc::default(), epoch };
+    let shared = Shared {
+        flows: Arc::clone(&flows),
+        fragments: Arc::new(FragmentTable::new(FRAGMENTED_DATAGRAMS, RandomState::new())),
+        spread: RandomState::new(),
+        affinity: Arc::new(AffinityTable::new(affinity::CLIENTS, RandomState::new())),
+        limiter: Arc::default(),
+        epoch,
+    };
 
     let (near, far) = (index_of(trunk_pair.near.index.0)?, index_of(trunk_pair.far.index.0)?);
     let mut trunk = Trunk::load(TcPreference::PreferTcx)?;
@@ -118,7 +126,7 @@ async fn after_trunk(
     let query = UnderlayQuery {
         uplink: config.node.uplink.value.clone(),
         tunnel_address: config.node.tunnel_address.value,
-        endpoints: tunnel_endpoints(&desired).collect(),
+        endpoints: publisher.current().tunnels().map(|tunnel| tunnel.address).collect(),
     };
     let (query, asked) = watch::channel(query);
     let resolver = Resolver::start(netlink, watch.facts(), asked);

@@ -10,6 +10,9 @@ use dataplane::io::{Extent, PacketIo, Side};
 
 use super::gauges::{GaugeBoard, IoGauge, SocketGauge};
 
+/// Longest sleep while the kernel has not taken everything yet.
+const RETRY: Duration = Duration::from_millis(5);
+
 /// Sockets of one worker: its queue of the trunk and its queues of the uplink.
 #[derive(Debug)]
 pub struct XskIo {
@@ -104,6 +107,11 @@ impl PacketIo for XskIo {
     }
 
     fn wait(&mut self, timeout: Duration) {
+        let mut sending = std::iter::once(&self.trunk).chain(&self.uplinks);
+        let timeout = match sending.any(|socket| socket.frames().tx_ring > 0) {
+            true => timeout.min(RETRY),
+            false => timeout,
+        };
         let sockets = std::iter::once(&self.trunk).chain(&self.uplinks).filter_map(Socket::fd);
         let ready = self.poll.wait(std::iter::once(self.wake.as_fd()).chain(sockets), timeout);
         let failed =

@@ -11,8 +11,10 @@ use std::time::{Duration, Instant};
 
 use af_xdp::{Pages, RingSizes, Socket, SocketConfig, Umem, UmemConfig, ZeroCopy};
 use ahash::RandomState;
+use dataplane::affinity::AffinityTable;
 use dataplane::counters::WorkerCounters;
 use dataplane::droplog::DropLog;
+use dataplane::fragment::FragmentTable;
 use dataplane::limiter::AnswerLimiter;
 use dataplane::publish::Publisher;
 use dataplane::worker::{Continue, Idle, Worker, WorkerParts};
@@ -64,8 +66,12 @@ pub enum UplinkQueues {
 pub struct Shared {
     /// The flows of the node.
     pub flows: Arc<FlowTable>,
+    /// The datagrams whose fragments are under way.
+    pub fragments: Arc<FragmentTable>,
     /// Hash for ECMP choices.
     pub spread: RandomState,
+    /// Which backend served a client last.
+    pub affinity: Arc<AffinityTable>,
     /// How many answers each vif may cause.
     pub limiter: Arc<AnswerLimiter>,
     /// Start of the daemon: zero of the flow table's time.
@@ -238,9 +244,11 @@ impl EnginePlan {
         let parts = WorkerParts {
             snapshots: publisher.subscribe(),
             flows: Arc::clone(&shared.flows),
+            fragments: Arc::clone(&shared.fragments),
             spread: shared.spread.clone(),
             counters: Arc::clone(&counters),
             drops: Arc::clone(&drops),
+            affinity: Arc::clone(&shared.affinity),
             limiter: Arc::clone(&shared.limiter),
             batch: self.batch,
             idle: self.idle,

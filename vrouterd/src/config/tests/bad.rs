@@ -175,7 +175,7 @@ const CHANGED: &[(&str, &str, &str)] = &[
     (
         "label = 17",
         "label = 17\nmtu = 575",
-        "f:16:7: vif[0].mtu: 575 is out of range: write a number from 576 to 65535 bytes",
+        "f:16:7: vif[0].mtu: 575 is out of range: write a number from 576 to 3400 bytes",
     ),
     (
         "label = 17",
