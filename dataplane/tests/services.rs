@@ -11,11 +11,9 @@ mod support;
 
 use dataplane::desired::{Desired, Link, ServicePort, Transport};
 use dataplane::io::Side;
-use encap::{Fields, Label, OuterHeader, Template};
+use encap::Label;
 use etherparse::{NetSlice, PacketBuilder, SlicedPacket, TransportSlice};
-use support::{
-    Node, PEER_MAC, UPLINK_MAC, desired, ready, route, service, service_mut, to_tunnel, to_vif, vif, vrf,
-};
+use support::{Node, desired, from_fabric, ready, route, service, service_mut, to_tunnel, to_vif, vif, vrf};
 
 const GATEWAY: [u8; 6] = [0, 0, 0x5e, 0, 1, 0];
 
@@ -27,29 +25,6 @@ fn from_vif(slot: u16, mac: [u8; 6], src: [u8; 4], dst: [u8; 4], ports: (u16, u1
         .udp(ports.0, ports.1);
     let mut frame = Vec::new();
     builder.write(&mut frame, b"data").unwrap();
-    frame
-}
-
-/// The same packet from the fabric.
-fn from_fabric(label: u32, src: [u8; 4], dst: [u8; 4], ports: (u16, u16)) -> Vec<u8> {
-    let template = Template::new(&OuterHeader {
-        src_mac: PEER_MAC.0,
-        dst_mac: UPLINK_MAC.0,
-        vlan: None,
-        src: "10.1.1.2".parse().unwrap(),
-        dst: "10.1.1.1".parse().unwrap(),
-        udp_port: 6635,
-        ttl: 64,
-        df: encap::DontFragment::Clear,
-        dscp: encap::DscpMode::Copy,
-        udp6_checksum: encap::Udp6Checksum::Compute,
-    })
-    .unwrap();
-    let mut frame = vec![0; template.len()];
-    PacketBuilder::ipv4(src, dst, 63).udp(ports.0, ports.1).write(&mut frame, b"data").unwrap();
-    let fields =
-        Fields { label: Label::new(label).unwrap(), ttl: 63, source_port: 50000, inner_tos: 0, ip_id: 0 };
-    template.write(&mut frame, &fields).unwrap();
     frame
 }
 

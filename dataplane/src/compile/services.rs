@@ -1,8 +1,10 @@
 //! The services, address by address. What has not changed is taken over as it was.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
+
+use ahash::RandomState;
 
 use super::CompileError;
 use super::ends::{Ends, Stale};
@@ -43,32 +45,48 @@ impl CompiledService {
     }
 }
 
+/// The service addresses of a VRF.
+pub(super) type VrfServices = HashMap<IpAddr, CompiledService, RandomState>;
+
 /// Compiles the services; of `old` is used what neither its sources nor `stale` names touch.
 pub(super) fn compile(
     desired: &Desired,
     ids: &Ids,
     ends: &Ends,
-    (old, stale): (&BTreeMap<Key, CompiledService>, &Stale<'_>),
-) -> Result<BTreeMap<Key, CompiledService>, CompileError> {
+    (old, stale): (&BTreeMap<VrfId, VrfServices>, &Stale<'_>),
+) -> Result<BTreeMap<VrfId, VrfServices>, CompileError> {
     let mut services: Vec<(Key, &Arc<Service>)> = Vec::with_capacity(desired.services.len());
     for service in &desired.services {
         let vrf = ids.vrf(format_args!("service {}", service.address), &service.vrf)?;
         services.push(((vrf, service.address), service));
     }
     services.sort_by_key(|(key, _)| *key);
-    let of_address = |services: &[(Key, &Arc<Service>)]| {
-        let key = services.first().map(|(key, _)| *key)?;
-        let known = old.get(&key).filter(|old| old.is_of(services));
-        let compiled = match known.filter(|old| stale.is_empty() || !old.names(stale)) {
-            Some(known) if known.shares(services) => Ok(known.clone()),
-            Some(known) => {
-                Ok(CompiledService { sources: sources(services), ports: Arc::clone(&known.ports) })
-            }
-            None => ports(services, ends).map(|ports| CompiledService { sources: sources(services), ports }),
-        };
-        Some(compiled.map(|compiled| (key, compiled)))
-    };
-    services.chunk_by(|one, next| one.0 == next.0).filter_map(of_address).collect()
+    let mut compiled = BTreeMap::new();
+    for of_vrf in services.chunk_by(|(one, _), (next, _)| one.0 == next.0) {
+        let Some(((vrf, _), _)) = of_vrf.first() else { continue };
+        let mut addresses = VrfServices::with_capacity_and_hasher(of_vrf.len(), RandomState::default());
+        for of_address in of_vrf.chunk_by(|(one, _), (next, _)| one == next) {
+            let Some(((_, address), _)) = of_address.first() else { continue };
+            let known = old.get(vrf).and_then(|old| old.get(address));
+            let known = known.filter(|old| old.is_of(of_address) && (stale.is_empty() || !old.names(stale)));
+            addresses.insert(*address, take_over(known, of_address, ends)?);
+        }
+        compiled.insert(*vrf, addresses);
+    }
+    Ok(compiled)
+}
+
+/// What was made of equal services, or something new.
+fn take_over(
+    known: Option<&CompiledService>,
+    services: &[(Key, &Arc<Service>)],
+    ends: &Ends,
+) -> Result<CompiledService, CompileError> {
+    Ok(match known {
+        Some(known) if known.shares(services) => known.clone(),
+        Some(known) => CompiledService { sources: sources(services), ports: Arc::clone(&known.ports) },
+        None => CompiledService { sources: sources(services), ports: ports(services, ends)? },
+    })
 }
 
 fn sources(services: &[(Key, &Arc<Service>)]) -> Arc<[Arc<Service>]> {

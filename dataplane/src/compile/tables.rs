@@ -1,7 +1,6 @@
 //! The VRFs of one snapshot after the other, and what moves between two of them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use super::CompileError;
@@ -9,7 +8,7 @@ use super::cells::Cells;
 use super::ends::Ends;
 use super::ids::Ids;
 use super::routes::{self, RouteSources, VrfRoutes};
-use super::services::{self, CompiledService, Key};
+use super::services::{self, Key, VrfServices};
 use crate::desired::Desired;
 use crate::fib::{Services, Vrf, VrfCells, family_and_addr};
 use crate::ids::VrfId;
@@ -22,7 +21,7 @@ pub(super) struct Tables {
     ends: Ends,
     sources: RouteSources,
     routes: BTreeMap<VrfId, VrfRoutes>,
-    services: BTreeMap<Key, CompiledService>,
+    services: BTreeMap<VrfId, VrfServices>,
     vrfs: BTreeMap<VrfId, Arc<Vrf>>,
     cells: Cells,
 }
@@ -67,28 +66,23 @@ impl Tables {
     fn changes(
         &self,
         routes: &BTreeMap<VrfId, VrfRoutes>,
-        services: &BTreeMap<Key, CompiledService>,
+        services: &BTreeMap<VrfId, VrfServices>,
     ) -> Changes {
         let mut changes = Changes::default();
         let differs = |(id, new): &(&VrfId, &VrfRoutes)| {
             !self.vrfs.contains_key(id) || !self.routes.get(id).is_some_and(|old| old.is_same(new))
         };
         changes.rerouted.extend(routes.iter().filter(differs).map(|(id, _)| *id));
-        for (key, new) in services {
-            match self.services.get(key) {
-                Some(old) if old.is_same(new) => {}
-                Some(_) => changes.services.push(*key),
-                // A service address is a host route too.
-                None => drop(changes.rerouted.insert(key.0)),
-            }
+        let none = VrfServices::default();
+        for vrf in services.keys().chain(self.services.keys()).collect::<BTreeSet<_>>() {
+            let [old, new] = [&self.services, services].map(|services| services.get(vrf).unwrap_or(&none));
+            changes.compare(*vrf, old, new);
         }
-        let gone = self.services.keys().filter(|key| !services.contains_key(key));
-        changes.rerouted.extend(gone.map(|(vrf, _)| *vrf));
         changes.add_users(routes);
         changes
     }
 
-    fn apply(&mut self, changes: &Changes, services: BTreeMap<Key, CompiledService>, epoch: u32) {
+    fn apply(&mut self, changes: &Changes, services: BTreeMap<VrfId, VrfServices>, epoch: u32) {
         self.services = services;
         let touched: BTreeSet<VrfId> = changes.services.iter().map(|(vrf, _)| *vrf).collect();
         let gone = |id: &VrfId, _: &mut Arc<Vrf>| !self.routes.contains_key(id);
@@ -124,10 +118,10 @@ impl Tables {
             Some(old) => old.cells,
             None => VrfCells { routes: self.cells.allocate(epoch), whole: self.cells.allocate(epoch) },
         };
-        let of_vrf =
-            (id, IpAddr::V4(Ipv4Addr::UNSPECIFIED))..=(id, IpAddr::V6(Ipv6Addr::from_bits(u128::MAX)));
-        let mut services = Services::default();
-        for ((_, address), service) in self.services.range(of_vrf) {
+        let wanted = self.services.get(&id);
+        let room = wanted.map_or(0, VrfServices::len);
+        let mut services = Services::with_capacity_and_hasher(room, Default::default());
+        for (address, service) in wanted.into_iter().flatten() {
             let place = family_and_addr(*address);
             let known = old.and_then(|old| old.services.get(&place)).map(|service| service.cell);
             let cell = known.unwrap_or_else(|| self.cells.allocate(epoch));
@@ -165,6 +159,21 @@ impl Tables {
 }
 
 impl Changes {
+    /// Adds what differs between the services of a VRF.
+    fn compare(&mut self, vrf: VrfId, old: &VrfServices, new: &VrfServices) {
+        for (address, new) in new {
+            match old.get(address) {
+                Some(old) if old.is_same(new) => {}
+                Some(_) => self.services.push((vrf, *address)),
+                // A service address is a host route too.
+                None => drop(self.rerouted.insert(vrf)),
+            }
+        }
+        if old.keys().any(|address| !new.contains_key(address)) {
+            self.rerouted.insert(vrf);
+        }
+    }
+
     /// Adds the VRFs that look up in one that changes: their flows may rest on it.
     fn add_users(&mut self, routes: &BTreeMap<VrfId, VrfRoutes>) {
         let touched = self.services.iter().map(|(vrf, _)| *vrf);

@@ -2,6 +2,7 @@
 
 use core::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 
 use dataplane::desired::{
     Affinity, Backend, BackendState, Desired, Hop, HopTarget, Link, Node, OnBackendGone, OuterOptions,

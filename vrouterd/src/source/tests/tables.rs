@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use dataplane::desired::{Link, Reach};
+use dataplane::desired::{BackendState, Link, PortRange, Reach};
 use dataplane::ids::VifName;
 use xdp_prog::{XdpAttached, XdpMode};
 
