@@ -15,8 +15,10 @@ use std::time::{Duration, Instant};
 
 use dataplane::compile::Compiler;
 use dataplane::desired::{Desired, Transport};
+use dataplane::io::Side;
 use dataplane::publish::Publisher;
-use support::{desired, ready, service, service_mut, to_tunnel, to_vif, vif, vrf};
+use etherparse::PacketBuilder;
+use support::{Node, desired, ready, service, service_mut, to_tunnel, to_vif, vif, vrf};
 
 const SERVICES: u32 = 5000;
 
@@ -68,8 +70,8 @@ fn five_thousand_services_compile_and_change_in_time() {
         publisher.publish(compiler.compile(&state).unwrap());
         times.push(start.elapsed());
     };
-    for n in 0..200 {
-        change(&mut compiler, &mut publisher, &|state| drop(service_mut(state, n * 20).backends.pop()));
+    for n in 0..50 {
+        change(&mut compiler, &mut publisher, &|state| drop(service_mut(state, n * 80).backends.pop()));
     }
     for n in 0..10 {
         change(&mut compiler, &mut publisher, &|state| {
@@ -77,14 +79,47 @@ fn five_thousand_services_compile_and_change_in_time() {
         });
     }
     let grown = resident() - before;
-    println!("first compilation: {first:?}, {} KiB; after 210 changes {} KiB", memory >> 10, grown >> 10);
+    println!("first compilation: {first:?}, {} KiB; after 60 changes {} KiB", memory >> 10, grown >> 10);
     let (least, most) = (*times.iter().min().unwrap(), *times.iter().max().unwrap());
     let median = median(times);
     println!(
         "change of one backend, compiled and published: least {least:?}, median {median:?}, most {most:?}"
     );
     assert!(first < Duration::from_secs(1), "{first:?}");
-    assert!(median < Duration::from_millis(20), "{median:?}");
+    // An unoptimised build is an order of magnitude slower.
+    let most = Duration::from_millis(if cfg!(debug_assertions) { 500 } else { 20 });
+    assert!(median < most, "{median:?}");
     assert!(memory < 32 << 20, "{memory} bytes");
     assert!(grown < 48 << 20, "{grown} bytes");
+}
+
+#[test]
+fn a_change_of_one_backend_touches_the_flows_of_its_service_alone() {
+    let mut state = state();
+    let mut node = Node::new(&state);
+    let ask = |node: &mut Node, service: u32| {
+        let address = [14, 1, (service / 250) as u8, (service % 250 + 1) as u8];
+        let mut frame = Vec::new();
+        PacketBuilder::ethernet2([2, 0, 0, 0, 8, 1], [0, 0, 0x5e, 0, 1, 0])
+            .single_vlan(1.try_into().unwrap())
+            .ipv4([11, 1, 1, 1], address, 64)
+            .udp(1000, 53)
+            .write(&mut frame, b"data")
+            .unwrap();
+        node.step(Side::Trunk, &frame)
+    };
+    let local = |state: &mut Desired, n: usize| service_mut(state, n).backends.truncate(1);
+    // Services 100 to 149, each with its backend on this node.
+    (100..150).for_each(|n| local(&mut state, n));
+    node.publish(&state);
+    for n in 100..150 {
+        assert_eq!(ask(&mut node, n).moved["misses"], 1);
+    }
+    service_mut(&mut state, 120).backends = ready(vec![to_vif("pod99")]);
+    node.publish(&state);
+    for n in 100..150 {
+        let moved = ask(&mut node, n).moved;
+        assert_eq!(moved.get("revalidations").copied().unwrap_or(0), u64::from(n == 120), "{n}: {moved:?}");
+        assert_eq!((moved["hits"], moved.get("misses")), (1, None), "{n}: {moved:?}");
+    }
 }

@@ -87,12 +87,7 @@ action = "discard"
 name = "web"
 vrf = "blue"
 addresses = ["10.96.0.10", "fd00:96::10"]
-ports = [
-  { protocol = "tcp", port = 80, target_port = 8080 },
-  { protocol = "udp", port = 53 },
-  { protocol = "udp", port = "30000-30500", target_port = "40000-40500" },
-  { protocol = "udp", port = "31000-31999", target_port = 9 },
-]
+ports = [{ protocol = "tcp", port = 80, target_port = 8080 }, { protocol = "udp", port = 53 }, { protocol = "udp", port = "30000-30500", target_port = "40000-40500" }, { protocol = "udp", port = "31000-31999", target_port = 9 }]
 backends = [{ vif = "web-1" }, { tunnel = "172.30.0.2", label = 34, state = "terminating" }]
 affinity = { timeout = 60 }
 on_backend_gone = "reset"
