@@ -97,6 +97,8 @@ pub struct Vrf {
 pub struct Vif {
     /// Unique on the node.
     pub name: VifName,
+    /// Whose it is.
+    pub kind: VifKind,
     /// Its routing table.
     pub vrf: VrfName,
     /// Addresses that the pod may use; each becomes a host route of the VRF.
@@ -113,6 +115,16 @@ pub struct Vif {
     pub mtu: u16,
     /// Whether packets can reach it now.
     pub link: Link,
+}
+
+/// Whose interface a vif is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum VifKind {
+    /// A pod's.
+    #[default]
+    Pod,
+    /// The host's own: what is sent to it may be forwarded by the host's stack.
+    Host,
 }
 
 impl Vif {

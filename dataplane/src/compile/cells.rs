@@ -3,10 +3,17 @@
 use crate::ids::CellId;
 
 /// Epochs by cell. An epoch is the generation at which its cell moved last, so none comes twice.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Cells {
     epochs: Vec<u32>,
     free: Vec<CellId>,
+}
+
+/// Nothing but [`CellId::NODE`].
+impl Default for Cells {
+    fn default() -> Self {
+        Self { epochs: vec![0], free: Vec::new() }
+    }
 }
 
 impl Cells {
@@ -25,6 +32,11 @@ impl Cells {
         if let Some(place) = self.epochs.get_mut(cell.0 as usize) {
             *place = epoch;
         }
+    }
+
+    /// Makes everything stale.
+    pub(super) fn bump_all(&mut self, epoch: u32) {
+        self.epochs.fill(epoch);
     }
 
     /// Gives a cell back; what rests on it is stale from now on.
@@ -47,11 +59,11 @@ mod tests {
     fn a_cell_is_used_again_at_another_epoch() {
         let mut cells = Cells::default();
         let (first, second) = (cells.allocate(1), cells.allocate(1));
-        assert_eq!((first, second), (CellId(0), CellId(1)));
+        assert_eq!((first, second), (CellId(1), CellId(2)));
         cells.release(first, 2);
-        assert_eq!(*cells.epochs(), [2, 1]);
+        assert_eq!(*cells.epochs(), [0, 2, 1]);
         assert_eq!(cells.allocate(3), first);
         cells.bump(second, 4);
-        assert_eq!(*cells.epochs(), [3, 4]);
+        assert_eq!(*cells.epochs(), [0, 3, 4]);
     }
 }

@@ -9,9 +9,9 @@ use super::ends::Ends;
 use super::ids::Ids;
 use super::routes::{self, RouteSources, VrfRoutes};
 use super::services::{self, Key, VrfServices};
-use crate::desired::Desired;
+use crate::desired::{Desired, Node};
 use crate::fib::{Services, Vrf, VrfCells, family_and_addr};
-use crate::ids::VrfId;
+use crate::ids::{CellId, VrfId};
 use crate::service::ServiceAddress;
 use crate::snapshot::Vif;
 
@@ -24,6 +24,7 @@ pub(super) struct Tables {
     services: BTreeMap<VrfId, VrfServices>,
     vrfs: BTreeMap<VrfId, Arc<Vrf>>,
     cells: Cells,
+    node: Option<Node>,
 }
 
 /// What differs from the last compilation.
@@ -60,7 +61,17 @@ impl Tables {
             self.apply(&changes, services, epoch);
         }
         self.ends = ends;
+        self.cells.bump(CellId::NODE, epoch);
+        self.follow_node(&desired.node, epoch);
         Ok(())
+    }
+
+    /// How the node speaks to others concerns every flow.
+    fn follow_node(&mut self, node: &Node, epoch: u32) {
+        if self.node.as_ref() != Some(node) {
+            self.cells.bump_all(epoch);
+            self.node = Some(node.clone());
+        }
     }
 
     fn changes(

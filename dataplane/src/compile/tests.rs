@@ -4,7 +4,7 @@ use std::sync::Arc;
 use super::*;
 use crate::desired::{
     Affinity, Hop, HopTarget, Node, OnBackendGone, OuterOptions, Route, RouteTarget, Service, ServicePort,
-    Transport, Underlay, Vif as DesiredVif, Vrf as DesiredVrf,
+    Transport, Underlay, Vif as DesiredVif, VifKind, Vrf as DesiredVrf,
 };
 use crate::fib::NextHop;
 use crate::ids::Mac;
@@ -12,6 +12,7 @@ use crate::ids::Mac;
 fn vif(name: &str, vrf: &str, address: &str, label: u32) -> DesiredVif {
     DesiredVif {
         name: name.into(),
+        kind: VifKind::Pod,
         vrf: vrf.into(),
         addresses: vec![address.parse().unwrap()],
         mac: Mac([2, 0, 0, 0, 0, 1]),

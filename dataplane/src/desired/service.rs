@@ -152,7 +152,7 @@ impl PortRange {
     }
 
     /// How many ports, 1 to 65536.
-    pub const fn len(self) -> u32 {
+    pub const fn count(self) -> u32 {
         self.last as u32 - self.first as u32 + 1
     }
 

@@ -6,9 +6,12 @@ use flow_table::{
 
 use super::backend::Clients;
 use super::resolve::{Decision, Prefer, Query, Rests, Scope, resolve};
+use crate::desired::VifKind;
 use crate::drop::DropReason;
 use crate::ecmp::{FlowSpread, Target};
-use crate::ids::{TunnelId, VifSlot, VrfId};
+use crate::fib;
+use crate::ids::{CellId, TunnelId, VifSlot, VrfId};
+use crate::packet::l4::protocol;
 use crate::snapshot::{LabelTarget, Snapshot, Vif};
 use crate::verdict::Ingress;
 
@@ -80,6 +83,7 @@ impl First<'_> {
         let query =
             Query { tuple: &tuple, spread: self.spread, prefer, scope: Scope::Any, clients: self.clients };
         let decision = resolve(self.snapshot, vif.vrf, &query)?;
+        self.refuse_own_voice(&decision)?;
         let depends = self.dependency(vif.vrf, decision.rests)?;
         let (context, answers_from) = match decision.target {
             Target::Vif(slot) => (self.context_of(slot)?, Source::Vif),
@@ -112,6 +116,29 @@ impl First<'_> {
             },
             owner: vif.slot.get(),
         })
+    }
+
+    /// A pod must not send tunnel packets that reach another node from this node's address, by way
+    /// of a host that forwards and masquerades: the other node would take any label from it.
+    fn refuse_own_voice(&self, decision: &Decision) -> Result<(), DropReason> {
+        let tuple = &self.key.tuple;
+        if !self.speaks_of_tunnels() {
+            return Ok(());
+        }
+        let fabric = &self.snapshot.fabric;
+        let to_host = match decision.target {
+            Target::Vif(slot) => self.snapshot.vif(slot).is_some_and(|vif| vif.kind == VifKind::Host),
+            Target::Tunnel { .. } => false,
+        };
+        let to_node = (tuple.family, tuple.dst) == fib::family_and_addr(fabric.address)
+            || self.snapshot.tunnel_by_address(tuple.family, tuple.dst).is_some();
+        if to_host || to_node { Err(DropReason::TunnelRecursion) } else { Ok(()) }
+    }
+
+    /// Whether it could be a tunnel packet of ours.
+    fn speaks_of_tunnels(&self) -> bool {
+        let tuple = &self.key.tuple;
+        tuple.protocol == protocol::UDP && self.snapshot.fabric.ports.accept(tuple.dport)
     }
 
     fn plan_from_fabric(&self, target: LabelTarget, peer: TunnelId) -> Result<NewPair, DropReason> {
@@ -209,6 +236,10 @@ impl First<'_> {
 
     fn dependency(&self, vrf: VrfId, rests: Rests) -> Result<Dependency, DropReason> {
         let vrf = self.snapshot.vrf(vrf).ok_or(DropReason::NoRoute)?;
+        if self.speaks_of_tunnels() {
+            // Whether it may go on rests on the other nodes and the host, too.
+            return Ok(self.snapshot.dependency(CellId::NODE));
+        }
         Ok(self.snapshot.dependency(match rests {
             Rests::Routes => vrf.cells.routes,
             Rests::Service(cell) => cell,
@@ -258,7 +289,7 @@ fn is_never_destination(family: Family, address: Addr) -> bool {
     }
 }
 
-fn is_multicast(family: Family, address: Addr) -> bool {
+pub(crate) fn is_multicast(family: Family, address: Addr) -> bool {
     match family {
         Family::V4 => matches!((address.0 >> 24) as u8, 224..=239) || address.0 as u32 == u32::MAX,
         Family::V6 => address.0 >> 120 == 0xff,

@@ -10,6 +10,8 @@
     reason = "a test stops where it goes wrong"
 )]
 
+pub(crate) mod frames;
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -20,7 +22,8 @@ use dataplane::compile::Compiler;
 use dataplane::counters::{PortCounters, WorkerCounters};
 use dataplane::desired::{
     Affinity, Backend, BackendState, Desired, Hop, HopTarget, Link, Node as NodeSettings, OnBackendGone,
-    OuterOptions, Reach, Route, RouteTarget, Service, ServicePort, Transport, Underlay, Uplink, Vif, Vrf,
+    OuterOptions, Reach, Route, RouteTarget, Service, ServicePort, Transport, Underlay, Uplink, Vif, VifKind,
+    Vrf,
 };
 use dataplane::drop::DropReason;
 use dataplane::droplog::DropLog;
@@ -94,6 +97,7 @@ pub(crate) fn vrf(name: &str) -> Vrf {
 pub(crate) fn vif(name: &str, vrf: &str, addresses: &[&str], mac: &str, label: u32) -> Vif {
     Vif {
         name: name.into(),
+        kind: VifKind::Pod,
         vrf: vrf.into(),
         addresses: addresses.iter().map(|address| address.parse().unwrap()).collect(),
         mac: mac.parse().unwrap(),

@@ -3,7 +3,7 @@
 use core::net::IpAddr;
 use std::sync::Arc;
 
-use dataplane::desired::{Desired, Link, Node, Service, Underlay, Vif};
+use dataplane::desired::{Desired, Link, Node, Service, Underlay, Vif, VifKind};
 use dataplane::ids::VifName;
 
 use super::model::{Config, Host};
@@ -33,6 +33,7 @@ impl Config {
         let host = self.host.iter().map(|host| host_vif(host, default_mtu));
         let vifs = self.vifs.iter().map(|vif| Vif {
             name: vif.name.clone(),
+            kind: VifKind::Pod,
             vrf: vif.vrf.clone(),
             addresses: values(&vif.addresses),
             mac: vif.mac,
@@ -84,6 +85,7 @@ impl Host {
 fn host_vif(host: &Host, mtu: u16) -> Vif {
     Vif {
         name: host.vif_name(),
+        kind: VifKind::Host,
         vrf: host.vrf.clone(),
         addresses: values(&host.addresses),
         mac: host.mac,

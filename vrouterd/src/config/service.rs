@@ -121,7 +121,7 @@ fn ports(item: &Item<'_>) -> Result<Vec<At<ServicePort>>, Reported> {
     let list = item.list(|element| {
         let port = port(element.section()?)?;
         if let Some(twice) = seen.iter().find(|seen| seen.shares_a_port(&port)) {
-            let what = if port.ports == twice.ports && port.ports.len() == 1 {
+            let what = if port.ports == twice.ports && port.ports.count() == 1 {
                 format!("port {} is listed twice for one protocol", port.ports)
             } else {
                 format!("ports {} and {} of one protocol overlap", twice.ports, port.ports)
@@ -154,11 +154,11 @@ fn port(mut section: Section<'_>) -> Result<ServicePort, Reported> {
 /// One port for all, or as many as there are in `ports`.
 fn target_port(item: &Item<'_>, ports: PortRange) -> Result<TargetPort, Reported> {
     let target = range(item)?;
-    if target.len() == 1 {
+    if target.count() == 1 {
         return Ok(TargetPort::One(target.first()));
     }
-    if target.len() != ports.len() {
-        let what = format!("{} target ports stand behind {} ports", target.len(), ports.len());
+    if target.count() != ports.count() {
+        let what = format!("{} target ports stand behind {} ports", target.count(), ports.count());
         return Err(item.wrong(what, "give as many target ports as ports, or one for all"));
     }
     Ok(TargetPort::From(target.first()))

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use dataplane::desired::{
     Affinity, Backend, BackendState, Desired, Hop, HopTarget, Link, Node, OnBackendGone, OuterOptions,
-    PortRange, Route, RouteTarget, Service, ServicePort, TargetPort, Transport, Underlay, Vif, Vrf,
+    PortRange, Route, RouteTarget, Service, ServicePort, TargetPort, Transport, Underlay, Vif, VifKind, Vrf,
 };
 use dataplane::ids::Mac;
 use encap::{DontFragment, DscpMode, Label, Udp6Checksum};
@@ -157,6 +157,7 @@ fn every_key_reaches_the_desired_state() {
         vifs: vec![
             Vif {
                 name: "vr-host".into(),
+                kind: VifKind::Host,
                 vrf: "blue".into(),
                 addresses: vec!["10.0.1.1".parse().unwrap()],
                 mac: Mac([2, 0, 0, 0, 0, 1]),
@@ -168,6 +169,7 @@ fn every_key_reaches_the_desired_state() {
             },
             Vif {
                 name: "web-1".into(),
+                kind: VifKind::Pod,
                 vrf: "blue".into(),
                 addresses: vec!["10.0.1.2".parse().unwrap(), "fd00:1::2".parse().unwrap()],
                 mac: Mac([2, 0, 0, 0, 0xa, 1]),
