@@ -16,13 +16,13 @@ use super::ports::Ports;
 use super::start::{fabric_config, plugs, uplink_mtu, vhost_plan};
 use crate::config::{self, Config, Problems, check_against};
 use crate::engine::Engine;
-use crate::kernel::KernelFacts;
 use crate::kernel::devices::Devices;
 use crate::kernel::lock::NamespaceLock;
 use crate::kernel::resolver::Resolver;
 use crate::kernel::underlay::UnderlayQuery;
 use crate::kernel::uplink::{UplinkDevices, find_uplink};
 use crate::kernel::watch::Watch;
+use crate::kernel::{IfIndex, KernelFacts};
 use crate::state::{ControlState, NodeState, ProgramCounters};
 
 /// Flow pairs looked at in one sweep: a million pairs are passed in under half a minute.
@@ -40,6 +40,7 @@ pub(super) struct Parts {
     pub(super) trunk: Trunk,
     pub(super) fabric: Fabric,
     pub(super) trunk_name: String,
+    pub(super) trunk_index: IfIndex,
     pub(super) query: watch::Sender<UnderlayQuery>,
     pub(super) resolver: Resolver,
     pub(super) state: Arc<NodeState>,
@@ -82,7 +83,7 @@ impl Control {
     /// Folds what the kernel says now into the desired state and publishes it if that changed.
     ///
     /// # Errors
-    /// [`DaemonError::UplinkGone`].
+    /// [`DaemonError::DeviceGone`].
     pub(super) async fn follow(&mut self) -> Result<(), DaemonError> {
         let facts = Arc::clone(&self.facts.borrow_and_update());
         let mut desired = self.parts.desired.clone();
@@ -110,12 +111,20 @@ impl Control {
         }
     }
 
-    /// The VLAN of the tunnel address may change; the device on the wire may not: program and
-    /// sockets are bound to it.
+    /// The VLAN of the tunnel address may change; the devices may not: programs and sockets are
+    /// bound to them, and a device that is made again under the same name is another.
     fn follow_uplink(&mut self, facts: &KernelFacts) -> Result<(), DaemonError> {
         let bound = self.parts.uplink;
-        if !facts.links.contains_key(&bound.physical) {
-            return Err(DaemonError::UplinkGone(self.parts.config.node.uplink.value.clone()));
+        let name = match (
+            facts.links.contains_key(&bound.physical),
+            facts.links.contains_key(&self.parts.trunk_index),
+        ) {
+            (false, _) => Some(self.parts.config.node.uplink.value.clone()),
+            (true, false) => Some(self.parts.trunk_name.clone()),
+            (true, true) => None,
+        };
+        if let Some(name) = name {
+            return Err(DaemonError::DeviceGone(name));
         }
         let node = &self.parts.config.node;
         match find_uplink(facts, &node.uplink.value, node.tunnel_address.value) {

@@ -48,9 +48,9 @@ pub enum DaemonError {
     /// The netlink connection is gone.
     #[error("the connection to the kernel (netlink) has ended; start the daemon again")]
     KernelGone,
-    /// The device that sockets and program were bound to has been removed.
-    #[error("the uplink {0} has been removed; start the daemon again when it is back")]
-    UplinkGone(String),
+    /// A device that sockets and programs were bound to has been removed.
+    #[error("{0} has been removed; start the daemon again (when the uplink is back, if that is it)")]
+    DeviceGone(String),
     /// A worker has ended.
     #[error("a worker thread has ended by itself; this is a defect: please report it with the log")]
     WorkerGone,
@@ -66,6 +66,7 @@ impl DaemonError {
                 | DaemonError::Privileges(_)
                 | DaemonError::KernelFeature(_)
                 | DaemonError::Listen { .. }
+                | DaemonError::Kernel(KernelError::AlreadyRunning)
         )
     }
 }

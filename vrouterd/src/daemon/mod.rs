@@ -66,6 +66,11 @@ async fn serve(path: &Path, config: Config) -> Result<(), DaemonError> {
         .map_err(|source| DaemonError::Listen { address, source })?;
 
     let mut control = start::start(path, config).await?;
+    // Vifs whose interfaces are there are attached before anybody is told that we are ready.
+    if let Err(error) = control.follow().await {
+        control.stop().await;
+        return Err(error);
+    }
     let options = http::Options::for_listener(address);
     let pages = http::router(control.state(), options);
     let (stop_pages, stopped) = tokio::sync::oneshot::channel::<()>();

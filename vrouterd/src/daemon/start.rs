@@ -156,6 +156,7 @@ async fn after_trunk(
         trunk,
         fabric,
         trunk_name: trunk_pair.near.name.clone(),
+        trunk_index: trunk_pair.near.index,
         query,
         resolver,
         state,
