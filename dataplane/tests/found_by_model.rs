@@ -13,7 +13,7 @@ use dataplane::desired::Desired;
 use dataplane::io::Side;
 use encap::Sum;
 use etherparse::PacketBuilder;
-use support::{Node, desired, hex, vif, vrf};
+use support::{Node, PEER_MAC, UPLINK_MAC, desired, hex, route, to_tunnel, vif, vrf};
 
 /// Two pods, the first (slot 1) with a small MTU.
 fn state() -> Desired {
@@ -96,4 +96,38 @@ fn a_frame_without_a_whole_tag_is_counted_for_no_vif() {
     {
         node.step(Side::Trunk, frame).assert_moved(&[("trunk.rx", 1), ("trunk.malformed_ethernet", 1)]);
     }
+}
+
+/// A member that comes moves no flow, the answers of one included.
+#[test]
+fn answers_keep_their_label_when_another_of_the_same_node_comes() {
+    let mut state = state();
+    state.routes = vec![route("blue", "10.9.0.0/16", vec![to_tunnel("172.30.0.2", 40)])];
+    let mut node = Node::new(&state);
+    for port in 0..32 {
+        assert_eq!(node.step(Side::Uplink, &from_client(port)).trunk.len(), 1);
+    }
+    let hops = [40, 41, 42].map(|label| to_tunnel("172.30.0.2", label));
+    state.routes = vec![route("blue", "10.9.0.0/16", hops.to_vec())];
+    node.publish(&state);
+    for port in 0..32 {
+        let mut answer = Vec::new();
+        let builder = PacketBuilder::ipv4([10, 0, 0, 2], [10, 9, 0, 9], 64).udp(2000, 1000 + port);
+        builder.write(&mut answer, b"answer").unwrap();
+        let sent = node.step(Side::Trunk, &tagged(2, &answer)).uplink;
+        let entry = u32::from_be_bytes(sent[0][42..46].try_into().unwrap());
+        assert_eq!(entry >> 12, 40, "flow {port}");
+    }
+}
+
+/// UDP from a client behind the other node to pod b.
+fn from_client(port: u16) -> Vec<u8> {
+    let mut inner = Vec::new();
+    let builder = PacketBuilder::ipv4([10, 9, 0, 9], [10, 0, 0, 2], 63).udp(1000 + port, 2000);
+    builder.write(&mut inner, b"question").unwrap();
+    let payload = [&(18u32 << 12 | 0x100 | 63).to_be_bytes()[..], &inner].concat();
+    let mut frame = Vec::new();
+    let builder = PacketBuilder::ethernet2(PEER_MAC.0, UPLINK_MAC.0);
+    builder.ipv4([172, 30, 0, 2], [172, 30, 0, 1], 64).udp(50000, 6635).write(&mut frame, &payload).unwrap();
+    frame
 }

@@ -144,12 +144,13 @@ impl Pipeline<'_> {
     /// Plans the pair anew from its forward key. Where that gives the same translation the pair
     /// stays with new actions; else it is removed.
     fn derive_again(&self, hit: &Hit) -> Derived {
-        let (Some((forward, reverse)), Some((old, _))) =
+        let (Some((forward, reverse)), Some((old, answers))) =
             (self.flows.keys(hit.pair), self.flows.actions(hit.pair))
         else {
             return Derived::Gone;
         };
-        let keep = target_of(old.output).map(|target| Keep { target, reverse });
+        let back = target_of(answers.output);
+        let keep = target_of(old.output).map(|target| Keep { target, reverse, back });
         let ingress = self.ingress_of(&forward, old.source);
         let planned = ingress.map(|ingress| self.first_of_client(ingress, forward, keep).plan());
         match (planned, hit.direction) {

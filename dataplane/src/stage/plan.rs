@@ -20,6 +20,8 @@ use crate::verdict::Ingress;
 pub(crate) struct Keep {
     pub(crate) target: Target,
     pub(crate) reverse: FlowKey,
+    /// Where the answers go.
+    pub(crate) back: Option<Target>,
 }
 
 /// A packet without a flow, or one whose flow is to be derived again.
@@ -211,14 +213,16 @@ impl First<'_> {
     /// (RFC 7510 section 3: the outer source is the tunnel's other end).
     pub(crate) fn way_back(&self, vrf: VrfId, peer: TunnelId) -> Result<(Target, Rests), DropReason> {
         let answer = self.key.tuple.reversed();
-        let (prefer, scope) = (Prefer::Peer(peer), Scope::Any);
-        let query = Query { tuple: &answer, spread: self.spread, prefer, scope, clients: Clients::Ignore };
-        match resolve(self.snapshot, vrf, &query) {
-            Ok(Decision { target: target @ Target::Tunnel { tunnel, .. }, rests, .. }) if tunnel == peer => {
-                Ok((target, rests))
-            }
-            Ok(_) | Err(_) => Err(DropReason::TunnelSourceMismatch),
-        }
+        let back = |prefer| {
+            let clients = Clients::Ignore;
+            let query = Query { tuple: &answer, spread: self.spread, prefer, scope: Scope::Any, clients };
+            let Decision { target, rests, .. } = resolve(self.snapshot, vrf, &query).ok()?;
+            matches!(target, Target::Tunnel { tunnel, .. } if tunnel == peer).then_some((target, rests))
+        };
+        // The answers stay with their label while it is there, as the flow stays with its member.
+        let kept = self.keep.and_then(|keep| keep.back);
+        let stays = kept.and_then(|kept| back(Prefer::Current(kept)).filter(|(target, _)| *target == kept));
+        stays.or_else(|| back(Prefer::Peer(peer))).ok_or(DropReason::TunnelSourceMismatch)
     }
 
     /// The tuple as the backend sees it. A pod that reaches itself must not see its own address
