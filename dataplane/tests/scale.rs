@@ -20,17 +20,15 @@ use dataplane::publish::Publisher;
 use etherparse::PacketBuilder;
 use support::{Node, desired, ready, service, service_mut, to_tunnel, to_vif, vif, vrf};
 
-const SERVICES: u32 = 5000;
-
-/// 5,000 services with 10 backends each: one on this node, nine on four hundred others.
-fn state() -> Desired {
+/// Services with 10 backends each: one on this node, nine on four hundred others.
+fn state(services: u32) -> Desired {
     let mut state = desired("10.1.1.1", &[]);
     state.vrfs = vec![vrf("eight")];
     for n in 1..=100u32 {
         let (address, mac) = (format!("11.1.1.{n}"), format!("02:00:00:00:08:{n:02x}"));
         state.vifs.push(vif(&format!("pod{n}"), "eight", &[&address], &mac, 100 + n));
     }
-    for n in 0..SERVICES {
+    for n in 0..services {
         let address = format!("14.1.{}.{}", n / 250, n % 250 + 1);
         let remote =
             |b: u32| to_tunnel(&format!("10.2.{}.{}", b % 2, (n * 7 + b) % 200 + 1), 1000 + n * 10 + b);
@@ -55,7 +53,7 @@ fn median(mut times: Vec<Duration>) -> Duration {
 
 #[test]
 fn five_thousand_services_compile_and_change_in_time() {
-    let mut state = state();
+    let mut state = state(5000);
     let before = resident();
     let start = Instant::now();
     let mut compiler = Compiler::default();
@@ -95,7 +93,7 @@ fn five_thousand_services_compile_and_change_in_time() {
 
 #[test]
 fn a_change_of_one_backend_touches_the_flows_of_its_service_alone() {
-    let mut state = state();
+    let mut state = state(150);
     let mut node = Node::new(&state);
     let ask = |node: &mut Node, service: u32| {
         let address = [14, 1, (service / 250) as u8, (service % 250 + 1) as u8];
