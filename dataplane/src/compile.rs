@@ -5,6 +5,7 @@
 //! has changed: flows of other VRFs keep their epoch and are never looked at again.
 
 mod ids;
+mod policies;
 mod vrf;
 
 use std::collections::BTreeMap;
@@ -16,9 +17,10 @@ use encap::{Label, OuterHeader, Ports, Template, Udp6Checksum, ZeroChecksum6};
 
 use crate::desired::{Desired, HopTarget, Link, Reach, RouteTarget, Uplink};
 use crate::fib::{self, Vrf};
-use crate::ids::{TunnelId, VifName, VifSlot, VrfId, VrfName};
+use crate::ids::{PolicyName, TunnelId, VifName, VifSlot, VrfId, VrfName};
 use crate::snapshot::{Fabric, LabelTarget, Snapshot, Tunnel, Vif};
 use ids::Ids;
+use policies::Policies;
 use vrf::VrfInput;
 
 /// TTL of the outer header (WIRE: 64).
@@ -28,6 +30,7 @@ const OUTER_TTL: u8 = 64;
 #[derive(Debug, Default)]
 pub struct Compiler {
     ids: Ids,
+    policies: Policies,
     generation: u64,
     compiled: BTreeMap<VrfId, (VrfInput, Arc<Vrf>)>,
 }
@@ -51,6 +54,14 @@ pub enum CompileError {
         user: String,
         /// The name.
         vif: VifName,
+    },
+    /// A policy is named that is not there.
+    #[error("vif \"{vif}\" names policy \"{policy}\", which is not configured: add it or correct the name")]
+    UnknownPolicy {
+        /// Who names it.
+        vif: VifName,
+        /// The name.
+        policy: PolicyName,
     },
     /// Two things have the same label.
     #[error("label {} of vif \"{vif}\" is in use already: give every vif a label of its own", label.get())]
@@ -80,6 +91,7 @@ impl Compiler {
     /// See [`CompileError`].
     pub fn compile(&mut self, desired: &Desired) -> Result<Snapshot, CompileError> {
         self.ids.assign(desired)?;
+        self.policies.compile(&desired.policies);
         let vifs = self.vifs(desired)?;
         let labels = self.labels(desired, &vifs)?;
         let tunnels = self.tunnels(desired)?;
@@ -125,6 +137,7 @@ impl Compiler {
                 mtu: usize::from(vif.mtu),
                 link: vif.link.clone(),
                 addresses: vif.addresses.iter().map(|address| fib::family_and_addr(*address)).collect(),
+                policies: self.policies.of(vif)?,
             })
         };
         desired.vifs.iter().map(vif).collect()

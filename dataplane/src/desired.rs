@@ -3,13 +3,17 @@
 //! Plain data, gathered by the daemon from the configuration and from what the kernel tells
 //! (links, routes, neighbours). Names refer to names; nothing here is an index.
 
+mod policy;
+
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use encap::Label;
 use ipnet::IpNet;
 
-use crate::ids::{Mac, VifName, VrfName};
+use crate::ids::{Mac, PolicyName, VifName, VrfName};
+
+pub use policy::{IcmpVersion, Peers, Policy, Rule, RuleTraffic};
 
 /// The whole desired state of a node.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,6 +28,8 @@ pub struct Desired {
     pub routes: Vec<Route>,
     /// ClusterIP services.
     pub services: Vec<Service>,
+    /// Security policies that vifs refer to.
+    pub policies: Vec<Policy>,
     /// What the kernel says about the way to the other nodes.
     pub underlay: Underlay,
 }
@@ -106,6 +112,8 @@ pub struct Vif {
     pub mtu: u16,
     /// Whether packets can reach it now.
     pub link: Link,
+    /// Policies whose rules say which flows it may have; none restricts nothing.
+    pub policies: Vec<PolicyName>,
 }
 
 impl Vif {
@@ -212,6 +220,15 @@ impl Transport {
             Transport::Tcp => 6,
             Transport::Udp => 17,
             Transport::Sctp => 132,
+        }
+    }
+
+    /// The word of the configuration and of the JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Transport::Tcp => "tcp",
+            Transport::Udp => "udp",
+            Transport::Sctp => "sctp",
         }
     }
 }

@@ -11,6 +11,7 @@ use flow_table::{Addr, Family};
 use crate::desired::{Link, MssClamp, Reach};
 use crate::fib::Vrf;
 use crate::ids::{Mac, TunnelId, VifId, VifName, VifSlot, VrfId};
+use crate::policy::Policy;
 
 /// The compiled state of the node.
 #[derive(Debug)]
@@ -76,6 +77,8 @@ pub struct Vif {
     pub link: Link,
     /// Addresses the pod may use.
     pub addresses: Box<[(Family, Addr)]>,
+    /// Policies attached to it.
+    pub policies: Box<[Arc<Policy>]>,
 }
 
 impl Vif {

@@ -19,6 +19,7 @@ fn vif(name: &str, vrf: &str, address: &str, label: u32) -> DesiredVif {
         label: Label::new(label).unwrap(),
         mtu: 1500,
         link: Link::Up,
+        policies: Vec::new(),
     }
 }
 
@@ -37,6 +38,7 @@ fn desired(vifs: Vec<DesiredVif>) -> Desired {
         vifs,
         routes: Vec::new(),
         services: Vec::new(),
+        policies: Vec::new(),
         underlay: Underlay::default(),
     }
 }

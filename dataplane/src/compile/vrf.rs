@@ -12,6 +12,7 @@ use crate::desired::{Desired, Hop, HopTarget, Link, RouteTarget, Service};
 use crate::ecmp::{Group, Member, Target, mix};
 use crate::fib::{NextHop, Vrf};
 use crate::ids::{VifSlot, VrfId, VrfName};
+use crate::policy::Policy;
 use crate::service::{MappedPort, ServiceAddress};
 use crate::snapshot::Vif;
 
@@ -21,11 +22,27 @@ pub(super) struct VrfInput {
     name: VrfName,
     routes: BTreeMap<IpNet, NextHop>,
     services: BTreeMap<IpAddr, ServiceAddress>,
+    /// Of the vifs in it, and of those of other VRFs that it leads to.
+    policies: BTreeMap<VifSlot, Box<[Arc<Policy>]>>,
 }
 
 impl VrfInput {
     pub(super) fn looks_up_in(&self, other: VrfId) -> bool {
         self.routes.values().any(|next_hop| *next_hop == NextHop::Vrf(other))
+    }
+
+    /// Every vif that a route or a service leads to, some more than once.
+    fn vifs(&self) -> impl Iterator<Item = VifSlot> + '_ {
+        let routed = self.routes.values().filter_map(|next_hop| match next_hop {
+            NextHop::Group(group) => Some(group),
+            NextHop::Service | NextHop::Vrf(_) | NextHop::Discard => None,
+        });
+        let ports = self.services.values().flat_map(ServiceAddress::ports);
+        let groups = routed.chain(ports.map(|(_, mapped)| mapped.backends.as_ref()));
+        groups.flat_map(Group::members).filter_map(|member| match member.target {
+            Target::Vif(slot) => Some(slot),
+            Target::Tunnel { .. } => None,
+        })
     }
 
     pub(super) fn build(&self, id: VrfId, epoch: u32) -> Vrf {
@@ -44,7 +61,12 @@ pub(super) fn inputs(
     let resolver = Resolver { ids, links: vifs.iter().map(|vif| (vif.slot, &vif.link)).collect() };
     let mut inputs = BTreeMap::new();
     for vrf in &desired.vrfs {
-        let empty = VrfInput { name: vrf.name.clone(), routes: BTreeMap::new(), services: BTreeMap::new() };
+        let empty = VrfInput {
+            name: vrf.name.clone(),
+            routes: BTreeMap::new(),
+            services: BTreeMap::new(),
+            policies: BTreeMap::new(),
+        };
         inputs.insert(ids.vrf("a VRF", &vrf.name)?, empty);
     }
     for route in &desired.routes {
@@ -72,7 +94,24 @@ pub(super) fn inputs(
             resolver.map_ports(&user, service, address)?;
         }
     }
+    add_policies(vifs, &mut inputs);
     Ok(inputs)
+}
+
+/// Flows of a VRF rest on the policies of its vifs, and on those of vifs elsewhere that it leads to.
+fn add_policies(vifs: &[Vif], inputs: &mut BTreeMap<VrfId, VrfInput>) {
+    let mut policed: Vec<Option<&Vif>> = vec![None; VifSlot::TABLE];
+    for vif in vifs.iter().filter(|vif| !vif.policies.is_empty()) {
+        policed[vif.slot.index()] = Some(vif);
+        if let Some(input) = inputs.get_mut(&vif.vrf) {
+            input.policies.insert(vif.slot, vif.policies.clone());
+        }
+    }
+    for (id, input) in inputs {
+        let elsewhere = |slot: VifSlot| policed[slot.index()].filter(|vif| vif.vrf != *id);
+        let reached: Vec<&Vif> = input.vifs().filter_map(elsewhere).collect();
+        input.policies.extend(reached.into_iter().map(|vif| (vif.slot, vif.policies.clone())));
+    }
 }
 
 struct Resolver<'a> {
