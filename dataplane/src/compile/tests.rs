@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::desired::{
-    Hop, Node, OuterOptions, Route, Service, ServicePort, Transport, Underlay, Vif as DesiredVif,
+    Hop, Node, OuterOptions, Policy, Route, Service, ServicePort, Transport, Underlay, Vif as DesiredVif,
     Vrf as DesiredVrf,
 };
 use crate::fib::NextHop;
@@ -93,6 +93,34 @@ fn an_epoch_moves_only_with_its_vrf_and_those_that_look_up_in_it() {
 }
 
 #[test]
+fn a_policy_moves_the_epochs_of_the_vrfs_that_lead_to_its_vifs() {
+    let mut compiler = Compiler::default();
+    let mut state = desired(vec![
+        vif("a", "red", "10.1.0.1", 16),
+        vif("b", "green", "10.2.0.1", 17),
+        vif("c", "blue", "10.3.0.1", 18),
+    ]);
+    let hop = Hop { to: HopTarget::Vif("a".into()), weight: 1 };
+    state.routes = vec![Route {
+        vrf: "blue".into(),
+        prefix: "10.1.0.1/32".parse().unwrap(),
+        target: RouteTarget::Hops(vec![hop]),
+    }];
+    let policy = |ingress| Policy { name: "web".into(), ingress, egress: None };
+    state.policies = vec![policy(None)];
+    let epochs = |snapshot: &Snapshot| ["red", "green", "blue"].map(|name| epoch_of(snapshot, name));
+    let before = epochs(&compiler.compile(&state).unwrap());
+    state.vifs[0].policies = vec!["web".into()];
+    let attached = epochs(&compiler.compile(&state).unwrap());
+    state.policies = vec![policy(Some(Vec::new()))];
+    let changed = epochs(&compiler.compile(&state).unwrap());
+    let same = epochs(&compiler.compile(&state).unwrap());
+    assert!(before[0] < attached[0] && attached[0] < changed[0]);
+    assert!(before[2] < attached[2] && attached[2] < changed[2]);
+    assert_eq!((before[1], same), (changed[1], changed));
+}
+
+#[test]
 fn a_vrf_that_comes_back_does_not_repeat_an_epoch() {
     let mut compiler = Compiler::default();
     let state = desired(vec![vif("a", "red", "10.1.0.1", 16)]);
@@ -131,6 +159,12 @@ fn contradictions_are_named() {
     assert_eq!(compile(&twice), "label 16 of vif \"b\" is in use already: give every vif a label of its own");
     let mut lost = desired(vec![vif("a", "red", "10.1.0.1", 16)]);
     lost.vrfs.clear();
+    let mut unruly = desired(vec![vif("a", "red", "10.1.0.1", 16)]);
+    unruly.vifs[0].policies = vec!["web".into()];
+    assert_eq!(
+        compile(&unruly),
+        "vif \"a\" names policy \"web\", which is not configured: add it or correct the name"
+    );
     assert!(compile(&lost).contains("names VRF \"red\", which is not configured"));
     let mut mixed = desired(Vec::new());
     mixed.vrfs = vec![DesiredVrf { name: "red".into(), label: None }];

@@ -94,10 +94,7 @@ mod tests {
         let first = |kind| spans.first(Kind(kind));
         let found = [0, 9, 10, 14, 15, 16, 20, 21, 22, 29, 30, 0xff_ffff].map(first);
         let one = Some(1);
-        assert_eq!(
-            found,
-            [None, None, one, one, Some(0), one, one, one, None, None, Some(2), Some(2)]
-        );
+        assert_eq!(found, [None, None, one, one, Some(0), one, one, one, None, None, Some(2), Some(2)]);
     }
 
     proptest! {

@@ -63,3 +63,62 @@ fn prefixes(peers: &Peers) -> BTreeSet<IpNet> {
         Peers::Within(prefixes) => prefixes.iter().map(IpNet::trunc).collect(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::desired::{RuleTraffic, Transport};
+    use crate::fib::family_and_addr;
+
+    fn traffic() -> impl Strategy<Value = RuleTraffic> {
+        let ports = (0u16..40, 0u16..10).prop_map(|(first, more)| RuleTraffic::Ports {
+            transport: Transport::Udp,
+            ports: first..=first + more,
+        });
+        prop_oneof![Just(RuleTraffic::Any), Just(RuleTraffic::Protocol(17)), ports]
+    }
+
+    fn rule() -> impl Strategy<Value = Rule> {
+        let v4 = (0u8..8, 24u8..=32).prop_map(|(low, len)| format!("10.0.0.{low}/{len}"));
+        let v6 = (0u8..8, 120u8..=128).prop_map(|(low, len)| format!("fd00::{low:x}/{len}"));
+        let prefix = prop_oneof![v4, v6].prop_map(|text| text.parse::<IpNet>().unwrap());
+        let within = proptest::collection::vec(prefix, 0..4).prop_map(Peers::Within);
+        (prop_oneof![1 => Just(Peers::Any), 9 => within], traffic()).prop_map(|(peers, traffic)| Rule {
+            name: None,
+            peers,
+            traffic,
+        })
+    }
+
+    fn allows(rule: &Rule, peer: core::net::IpAddr, protocol: u8, port: u16) -> bool {
+        let from = match &rule.peers {
+            Peers::Any => true,
+            Peers::Within(prefixes) => prefixes.iter().any(|prefix| prefix.contains(&peer)),
+        };
+        from && match &rule.traffic {
+            RuleTraffic::Any => true,
+            RuleTraffic::Protocol(number) => *number == protocol,
+            RuleTraffic::Ports { transport, ports } => {
+                transport.number() == protocol && ports.contains(&port)
+            }
+            RuleTraffic::Icmp { .. } => false,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_first_rule_is_that_of_a_linear_search(
+            rules in proptest::collection::vec(rule(), 0..30), low in 0u8..10, v6: bool,
+            protocol in prop_oneof![Just(17u8), Just(6)], port in 0u16..60,
+        ) {
+            let text = if v6 { format!("fd00::{low:x}") } else { format!("10.0.0.{low}") };
+            let peer = text.parse().unwrap();
+            let (family, addr) = family_and_addr(peer);
+            let found = RuleTable::new(&rules).first(family, addr, Kind::new(protocol, port));
+            let linear = rules.iter().position(|rule| allows(rule, peer, protocol, port));
+            prop_assert_eq!(found.map(|index| index as usize), linear);
+        }
+    }
+}

@@ -34,7 +34,7 @@ impl Pipeline<'_> {
         vrf.is_some_and(|vrf| vrf.epoch == action.depends.epoch)
     }
 
-    fn touch(&self, hit: &Hit, flow: &Flow) {
+    pub(crate) fn touch(&self, hit: &Hit, flow: &Flow) {
         let segment = match flow.ip.l4 {
             L4::Tcp(segment) => Some(segment),
             _ => None,
@@ -45,7 +45,7 @@ impl Pipeline<'_> {
     /// Makes the pair for a first packet; the packet itself is never lost to that.
     fn admit(&self, flow: &Flow, keep: Option<Keep>) -> Result<(Action, Rewrite), DropReason> {
         let first = self.first(flow.ingress, flow.key, keep);
-        let mut pair = first.plan().inspect_err(|reason| self.remember(&first, *reason))?;
+        let mut pair = self.judged(&first).inspect_err(|reason| self.remember(&first, *reason))?;
         for attempt in 0..PORT_ATTEMPTS {
             match self.flows.insert(&pair, self.now) {
                 Ok(hit) | Err(InsertError::Exists(hit)) => {
@@ -66,20 +66,11 @@ impl Pipeline<'_> {
         Err(DropReason::NatPortExhausted)
     }
 
-    /// Remembers a refusal while there is plenty of room, so that what is refused can not keep
-    /// out what is allowed; without room the flow is refused just the same.
-    fn remember(&self, first: &First<'_>, reason: DropReason) {
-        let flows = self.flows;
-        let has_room = |owner| {
-            flows.owner_len(owner) < flows.owner_capacity() / 2 && flows.len() < flows.capacity() / 2
-        };
-        if let Some(refusal) = first.refusal(reason).filter(|refusal| has_room(refusal.owner)) {
-            let _ = flows.insert(&refusal, self.now);
-        }
-    }
-
     /// What to do when another pair's packets look like the answers to this one.
     fn sidestep(&self, pair: &mut NewPair, attempt: u16) -> Sidestep {
+        if self.forget_refusal(&pair.reverse.key) {
+            return Sidestep::Retry;
+        }
         let forward = pair.forward.key.tuple;
         let answer = &mut pair.reverse.key.tuple;
         if *answer == forward.reversed() {
@@ -106,9 +97,8 @@ impl Pipeline<'_> {
         if self.is_current(&hit.action) {
             return self.check_source(flow, hit, &reverse);
         }
-        let first =
-            self.ingress_of(&forward, old.source).map(|ingress| self.first(ingress, forward, keep));
-        match (first.map(|first| first.plan()), hit.direction) {
+        let first = self.ingress_of(&forward, old.source).map(|ingress| self.first(ingress, forward, keep));
+        match (first.map(|first| self.judged(&first)), hit.direction) {
             (Some(Ok(pair)), _) if pair.reverse.key == reverse => {
                 self.flows.replace(hit.pair, pair.forward.action, pair.reverse.action);
                 match self.flows.lookup(hash, &flow.key) {
@@ -137,22 +127,6 @@ impl Pipeline<'_> {
         }
     }
 
-    /// Ends a flow that the policies allow no more, in both directions: an answer is not to begin
-    /// it anew from the other end.
-    fn revoke(&self, hit: &Hit, flow: &Flow, drop: Option<Action>) {
-        match (drop, self.flows.actions(hit.pair)) {
-            (Some(drop), Some((forward, reverse))) => {
-                let forward = Action { source: forward.source, ..drop };
-                let reverse = Action { source: reverse.source, ..drop };
-                self.flows.replace(hit.pair, forward, reverse);
-                self.touch(hit, flow);
-            }
-            (None, _) | (_, None) => {
-                self.flows.remove(hit.pair);
-            },
-        }
-    }
-
     /// A packet of a live flow from another place than the flow knows: allowed only when the
     /// same flow could have begun there (another path to the same pod).
     fn check_source(
@@ -162,7 +136,7 @@ impl Pipeline<'_> {
         reverse: &FlowKey,
     ) -> Result<(Action, Rewrite), DropReason> {
         // Not judged by policies: the flow was, and its answers pass by that.
-        let pair = self.first(flow.ingress, flow.key, None).derive()?;
+        let pair = self.first(flow.ingress, flow.key, None).plan()?;
         let same = match hit.direction {
             Direction::Forward => pair.reverse.key == *reverse,
             Direction::Reverse => hit.rewrite.kind == RewriteKind::None,

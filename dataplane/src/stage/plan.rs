@@ -8,7 +8,6 @@ use super::resolve::{Decision, Prefer, Query, Scope, resolve};
 use crate::drop::DropReason;
 use crate::ecmp::{FlowSpread, Target};
 use crate::ids::{TunnelId, VifSlot, VrfId};
-use crate::policy::Passage;
 use crate::snapshot::{LabelTarget, Snapshot, Vif};
 use crate::verdict::{Ingress, unanswered};
 
@@ -30,18 +29,9 @@ pub(crate) struct First<'a> {
 }
 
 impl First<'_> {
-    /// The pair for this packet, or the reason it goes no further.
+    /// The pair for this packet as routes and services have it, or the reason it goes no further.
+    /// Policies have not been asked yet.
     pub(crate) fn plan(&self) -> Result<NewPair, DropReason> {
-        let pair = self.derive()?;
-        let (forward, answers) = (&pair.forward, &pair.reverse.key);
-        match Passage::of(self.snapshot, &forward.key, &forward.action, answers).is_allowed() {
-            true => Ok(pair),
-            false => Err(DropReason::PolicyDenied),
-        }
-    }
-
-    /// The pair for this packet as routes and services have it, whatever the policies say.
-    pub(crate) fn derive(&self) -> Result<NewPair, DropReason> {
         refuse_martians(&self.key.tuple)?;
         match self.ingress {
             Ingress::Vif(slot) => {
