@@ -24,6 +24,22 @@ impl Counter {
     }
 }
 
+/// A level with one writer.
+#[derive(Debug, Default)]
+pub struct Gauge(AtomicU64);
+
+impl Gauge {
+    /// Sets the level; only the owning worker may call this.
+    pub fn set(&self, level: u64) {
+        self.0.store(level, Relaxed);
+    }
+
+    /// Value now.
+    pub fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
 /// Packets and bytes.
 #[derive(Debug, Default)]
 pub struct Traffic {
@@ -159,15 +175,18 @@ impl PortTotals {
 /// All counters of one worker.
 ///
 /// Every packet is counted exactly once on each side of
-/// `rx + generated = tx + consumed + sum(drops)`, summed over all ports.
+/// `rx + generated = tx + consumed + sum(drops) + held`, summed over all ports.
 #[derive(Debug)]
 pub struct WorkerCounters {
     uplink: PortCounters,
     ports: Box<[PortCounters]>,
-    /// Packets the vrouter has made itself (ARP and neighbour answers, ICMP errors).
+    /// Packets the vrouter has made itself: ARP and neighbour answers, ICMP errors, and of a
+    /// packet that it has fragmented, all fragments but one.
     pub generated: Counter,
     /// Packets that were meant for the vrouter itself and ended there (answered requests).
     pub consumed: Counter,
+    /// Fragments that wait for the first one of their datagram.
+    pub held: Gauge,
     /// ICMP errors and resets not sent because their vif had caused too many.
     pub answers_suppressed: Counter,
     /// Flow lookups that found a pair.
@@ -195,6 +214,7 @@ impl WorkerCounters {
             ports: (0..VifSlot::TABLE).map(|_| PortCounters::default()).collect(),
             generated: Counter::default(),
             consumed: Counter::default(),
+            held: Gauge::default(),
             answers_suppressed: Counter::default(),
             flow_hits: Counter::default(),
             flow_misses: Counter::default(),

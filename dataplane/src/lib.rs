@@ -11,6 +11,7 @@ pub mod drop;
 pub mod droplog;
 pub mod ecmp;
 pub mod fib;
+pub mod fragment;
 pub mod ids;
 pub mod io;
 pub mod limiter;

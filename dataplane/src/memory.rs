@@ -85,10 +85,11 @@ impl MemoryIo {
         self.free.len() - before
     }
 
-    /// Whether every buffer is in one of the queues or free.
-    pub fn is_conserved(&self) -> bool {
+    /// Whether every buffer is in one of the queues or free, but for `held` of them that the
+    /// worker has kept.
+    pub fn is_conserved(&self, held: usize) -> bool {
         let queued = |queues: &[VecDeque<MemoryFrame>; 2]| queues.iter().map(VecDeque::len).sum::<usize>();
-        self.free.len() + queued(&self.rx) + queued(&self.tx) == self.frames
+        self.free.len() + queued(&self.rx) + queued(&self.tx) + held == self.frames
     }
 }
 
@@ -112,7 +113,9 @@ impl PacketIo for MemoryIo {
     }
 
     fn allocate(&mut self) -> Option<MemoryFrame> {
-        self.free.pop()
+        let mut frame = self.free.pop()?;
+        frame.extent = Extent { start: HEADROOM, len: 0 };
+        Some(frame)
     }
 
     fn send(&mut self, side: Side, frame: MemoryFrame) -> Result<(), MemoryFrame> {

@@ -3,29 +3,34 @@
 //! ```text
 //! prepare   trunk:  vif by VLAN -> MAC checks -> ARP / ND aside -> IP, transport parsed
 //!           uplink: outer headers off -> label -> tunnel known -> inner IP, transport parsed
+//!           fragments: the ports of the first one, or wait for it
 //! finish    ARP, ND:  answer from the FIB
 //!           flow:     lookup -> [miss or stale: plan -> insert] -> TTL -> exit -> rewrite -> headers on
+//! piece     headers on, for each piece of a packet that is too big
 //! ```
 //!
 //! `prepare` runs over a whole batch before `finish` does, so that the flow table's cache misses
 //! of a batch overlap.
+
 use ahash::RandomState;
-use flow_table::{FlowHash, FlowTable, Millis};
+use flow_table::{Family, FlowHash, FlowTable, Millis};
 
 use crate::counters::WorkerCounters;
 use crate::desired::MssClamp;
 use crate::drop::DropReason;
 use crate::droplog::DropLog;
+use crate::fragment::{FragmentTable, Split, Waiting, split};
 use crate::ids::VifSlot;
 use crate::io::Side;
 use crate::limiter::AnswerLimiter;
 use crate::packet::Packet;
-use crate::packet::ip::Fragment;
+use crate::packet::ip::Ip;
 use crate::packet::l4::{EchoKind, L4};
 use crate::snapshot::Snapshot;
 use crate::stage::egress::{self, Exit};
+use crate::stage::fragment::{self, Fragments};
 use crate::stage::{arp, fabric_in, mss, neighbour, rewrite, trunk_in};
-use crate::verdict::{Flow, Halt, Ingress, Prepared, Verdict, Way};
+use crate::verdict::{Flow, Halt, Ingress, Prepared, Verdict};
 
 /// What the stages of one batch work with.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +39,8 @@ pub struct Pipeline<'a> {
     pub snapshot: &'a Snapshot,
     /// The flows.
     pub flows: &'a FlowTable,
+    /// The datagrams whose fragments are under way.
+    pub fragments: &'a FragmentTable,
     /// Hash for the choice of members, seeded apart from the flow table's.
     pub spread: &'a RandomState,
     /// The worker's counters.
@@ -45,23 +52,40 @@ pub struct Pipeline<'a> {
     /// The time of the batch.
     pub now: Millis,
 }
+
 impl Pipeline<'_> {
     /// First half: headers parsed and taken off, the flow's buckets on their way into the cache.
     pub fn prepare(&self, side: Side, packet: &mut Packet<'_>) -> (Prepared, FlowHash) {
-        let prepared = match side {
+        let mut prepared = match side {
             Side::Trunk => trunk_in::prepare(self.snapshot, packet),
             Side::Uplink => fabric_in::prepare(self.snapshot, packet),
         };
-        let hash = match &prepared {
-            Prepared::Flow(flow) => self.flows.hash(&flow.key),
-            Prepared::Arp { .. } | Prepared::NeighbourSolicitation { .. } | Prepared::Drop { .. } => {
-                FlowHash(0)
-            }
-        };
-        (prepared, hash)
+        self.fragment_stage().gate(&mut prepared);
+        (prepared, self.hash(&prepared))
     }
 
-    /// Second half: the decision, and the packet as it leaves.
+    /// Looks again at a fragment that has waited, with the result that `prepare` would have.
+    pub fn prepare_again(&self, waiting: Waiting) -> (Prepared, FlowHash) {
+        let prepared = self.fragment_stage().again(waiting);
+        (prepared, self.hash(&prepared))
+    }
+
+    fn hash(&self, prepared: &Prepared) -> FlowHash {
+        match prepared {
+            Prepared::Flow(flow) => self.flows.hash(&flow.key),
+            Prepared::Wait(_)
+            | Prepared::Arp { .. }
+            | Prepared::NeighbourSolicitation { .. }
+            | Prepared::Drop { .. } => FlowHash(0),
+        }
+    }
+
+    fn fragment_stage(&self) -> Fragments<'_> {
+        Fragments { snapshot: self.snapshot, table: self.fragments, now: self.now }
+    }
+
+    /// Second half: the decision, and the packet as it leaves. A fragment that is to wait comes
+    /// here only if the worker can not hold it.
     pub fn finish(
         &self,
         prepared: &Prepared,
@@ -73,6 +97,7 @@ impl Pipeline<'_> {
             Prepared::Flow(flow) => return self.finish_flow(flow, hash, packet, outer_id),
             Prepared::Arp { vif } => arp::answer(self.snapshot, *vif, packet),
             Prepared::NeighbourSolicitation { vif, ip } => neighbour::answer(self.snapshot, *vif, ip, packet),
+            Prepared::Wait(waiting) => Err(self.fragment_stage().give_up(waiting)),
             Prepared::Drop { reason, .. } => Err(*reason),
         };
         answered.unwrap_or_else(|reason| self.dropped(prepared.vif(), reason, packet))
@@ -83,7 +108,7 @@ impl Pipeline<'_> {
             L4::Echo(EchoKind::Request) if self.is_for_gateway(flow) => self.echo(flow, packet),
             L4::IcmpError => self.relay_error(flow, packet, outer_id).map(Verdict::Send),
             L4::IcmpRefused => Err(DropReason::IcmpRedirect.into()),
-            _ => self.forward(flow, hash, packet, outer_id).map(Verdict::Send),
+            _ => self.forward(flow, hash, packet, outer_id),
         };
         outcome.unwrap_or_else(|halt| {
             let (vif, reason) = (flow.ingress.vif(), halt.reason());
@@ -95,7 +120,7 @@ impl Pipeline<'_> {
         })
     }
 
-    fn dropped(&self, vif: Option<VifSlot>, reason: DropReason, packet: &Packet<'_>) -> Verdict {
+    pub(crate) fn dropped(&self, vif: Option<VifSlot>, reason: DropReason, packet: &Packet<'_>) -> Verdict {
         self.drops.record(self.now, vif, reason, packet.bytes());
         Verdict::Drop { vif, reason }
     }
@@ -106,17 +131,31 @@ impl Pipeline<'_> {
         hash: FlowHash,
         packet: &mut Packet<'_>,
         outer_id: u16,
-    ) -> Result<Way, Halt> {
-        if flow.ip.fragment == Fragment::Later {
-            return Err(DropReason::FragmentUnsupported.into());
-        }
+    ) -> Result<Verdict, Halt> {
         let (action, translation) = self.decide(flow, hash)?;
         let mut ip = flow.ip;
         rewrite::check_ttl(&ip, action.ttl)?;
-        let exit = egress::open(self.snapshot, action.output, packet.len())?;
+        fragment::check_translation(flow, &translation)?;
+        let exit = match egress::open(self.snapshot, action.output, packet.len()) {
+            Err(Halt::TooBig { mtu }) if split::is_allowed(&ip, mtu) => {
+                rewrite::apply(packet.bytes_mut(), &mut ip, action.ttl, &translation);
+                let vif = flow.ingress.vif();
+                return Ok(Verdict::Split(Split { vif, output: action.output, hash, mtu }));
+            }
+            opened => opened?,
+        };
         self.clamp_segment_size(flow, &exit, packet);
         rewrite::apply(packet.bytes_mut(), &mut ip, action.ttl, &translation);
-        Ok(exit.leave(packet, &ip, hash, outer_id)?)
+        Ok(Verdict::Send(exit.leave(packet, &ip, hash, outer_id)?))
+    }
+
+    /// Sends one piece of a packet that was too big.
+    pub fn piece(&self, split: &Split, packet: &mut Packet<'_>, outer_id: u16) -> Verdict {
+        let left = Ip::parse(Family::V4, packet.bytes()).map_err(Halt::from).and_then(|ip| {
+            let exit = egress::open(self.snapshot, split.output, packet.len())?;
+            Ok(exit.leave(packet, &ip, split.hash, outer_id)?)
+        });
+        left.map_or_else(|halt| self.dropped(split.vif, halt.reason(), packet), Verdict::Send)
     }
 
     /// Where a tunnel is on the way, both ends must learn what fits it.

@@ -3,6 +3,7 @@
 use flow_table::{Context, FlowKey};
 
 use crate::drop::DropReason;
+use crate::fragment::{Split, Waiting};
 use crate::ids::{TunnelId, VifId, VifSlot, VrfId};
 use crate::packet::ip::Ip;
 use crate::snapshot::LabelTarget;
@@ -47,6 +48,8 @@ pub struct Flow {
 pub enum Prepared {
     /// An IP packet.
     Flow(Flow),
+    /// A fragment that is to wait for the first one of its datagram.
+    Wait(Waiting),
     /// ARP from a vif.
     Arp {
         /// The vif.
@@ -72,7 +75,7 @@ impl Prepared {
     /// The vif that a drop is laid to.
     pub(crate) fn vif(&self) -> Option<VifSlot> {
         match self {
-            Prepared::Flow(flow) => flow.ingress.vif(),
+            Prepared::Flow(flow) | Prepared::Wait(Waiting { flow, .. }) => flow.ingress.vif(),
             Prepared::Arp { vif } | Prepared::NeighbourSolicitation { vif, .. } => Some(*vif),
             Prepared::Drop { vif, .. } => *vif,
         }
@@ -93,6 +96,8 @@ pub enum Way {
 pub enum Verdict {
     /// Sent on.
     Send(Way),
+    /// Sent on in pieces, each through [`crate::pipeline::Pipeline::piece`].
+    Split(Split),
     /// Consumed; the frame now holds the vrouter's own answer.
     Answer(Way),
     /// Dropped; the frame now holds the vrouter's own message about it to the sender.
@@ -141,6 +146,7 @@ impl Halt {
         }
     }
 }
+
 /// Flow key context of packets that are looked up in a VRF; vif ids stay below it.
 pub(crate) fn vrf_context(vrf: VrfId) -> Context {
     Context(VRF_CONTEXT | u32::from(vrf.0))

@@ -1,5 +1,7 @@
 //! One thread of the engine: receive, forward, send, and sleep when there is nothing to do.
 
+mod outlet;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,15 +9,16 @@ use ahash::RandomState;
 use flow_table::{FlowHash, FlowTable, Millis};
 
 use crate::counters::WorkerCounters;
-use crate::drop::DropReason;
 use crate::droplog::DropLog;
+use crate::fragment::{FragmentTable, Held, Hold};
 use crate::ids::VifSlot;
 use crate::io::{PacketIo, Side};
 use crate::limiter::AnswerLimiter;
 use crate::packet::Packet;
 use crate::pipeline::Pipeline;
 use crate::publish::SnapshotCache;
-use crate::verdict::{Prepared, Verdict, Way};
+use crate::verdict::Prepared;
+use outlet::{Desk, Outlet, TAG};
 
 /// What a worker shares with the rest of the process.
 #[derive(Debug)]
@@ -24,6 +27,8 @@ pub struct WorkerParts {
     pub snapshots: SnapshotCache,
     /// The flow table of the node.
     pub flows: Arc<FlowTable>,
+    /// The datagrams of the node whose fragments are under way.
+    pub fragments: Arc<FragmentTable>,
     /// Seeded hash for ECMP choices; the same for all workers of the node.
     pub spread: RandomState,
     /// Where this worker counts.
@@ -54,7 +59,8 @@ pub struct Worker<Io: PacketIo> {
     parts: WorkerParts,
     frames: Vec<Io::Frame>,
     prepared: Vec<(Prepared, FlowHash)>,
-    outer_id: u16,
+    desk: Desk<Io::Frame>,
+    hold: Hold<Io::Frame>,
     next_tick: Millis,
 }
 
@@ -64,6 +70,9 @@ const TICK: u64 = 1000;
 const IDLE_ROUNDS: u32 = 32;
 /// Longest sleep; sockets wake it earlier.
 const MAX_SLEEP: Duration = Duration::from_millis(500);
+
+/// Longest sleep while fragments wait: another worker may have seen what they wait for.
+const HOLDING_SLEEP: Duration = Duration::from_millis(1);
 
 /// Whether the worker shall go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,7 +92,8 @@ impl<Io: PacketIo> Worker<Io> {
             parts,
             frames: Vec::with_capacity(batch),
             prepared: Vec::with_capacity(batch),
-            outer_id: 0,
+            desk: Desk::new(),
+            hold: Hold::new(),
             next_tick: Millis(0),
         }
     }
@@ -108,7 +118,7 @@ impl<Io: PacketIo> Worker<Io> {
             idle += 1;
             if idle > IDLE_ROUNDS && self.parts.idle == Idle::Sleep {
                 self.parts.counters.sleeps.add(1);
-                self.io.wait(MAX_SLEEP);
+                self.io.wait(if self.hold.len() == 0 { MAX_SLEEP } else { HOLDING_SLEEP });
                 idle = 0;
             }
         }
@@ -117,6 +127,9 @@ impl<Io: PacketIo> Worker<Io> {
     /// One batch from each side. Says how many packets there were.
     pub fn round(&mut self, now: Millis) -> usize {
         let packets = self.batch(Side::Trunk, now) + self.batch(Side::Uplink, now);
+        if self.hold.len() > 0 {
+            self.release(now);
+        }
         self.io.flush();
         if now.0 >= self.next_tick.0 {
             self.next_tick = Millis(now.0 + TICK);
@@ -130,41 +143,50 @@ impl<Io: PacketIo> Worker<Io> {
         if count == 0 {
             return 0;
         }
-        let parts = &mut self.parts;
-        parts.counters.batches.add(1);
-        let pipeline = Pipeline {
-            snapshot: parts.snapshots.load(),
-            flows: &parts.flows,
-            spread: &parts.spread,
-            counters: &parts.counters,
-            limiter: &parts.limiter,
-            drops: &parts.drops,
-            now,
-        };
+        let pipeline = open(&mut self.parts, now);
+        pipeline.counters.batches.add(1);
         for frame in &mut self.frames {
             let (buffer, extent) = self.io.open(frame);
             let mut packet = Packet::new(buffer, extent);
-            count_rx(&parts.counters, side, &pipeline, packet.bytes());
+            count_rx(pipeline.counters, side, &pipeline, packet.bytes());
             self.prepared.push(pipeline.prepare(side, &mut packet));
             let extent = packet.extent();
             self.io.set_extent(frame, extent);
         }
-        self.prepared.iter().fold(0, |touched, (_, hash)| touched ^ parts.flows.prefetch(*hash));
-        for (mut frame, (prepared, hash)) in self.frames.drain(..).zip(self.prepared.drain(..)) {
-            self.outer_id = self.outer_id.wrapping_add(1);
-            let (buffer, extent) = self.io.open(&mut frame);
-            let mut packet = Packet::new(buffer, extent);
-            let verdict = pipeline.finish(&prepared, hash, &mut packet, self.outer_id);
-            let extent = packet.extent();
-            self.io.set_extent(&mut frame, extent);
-            carry_out(&mut self.io, &parts.counters, side, frame, verdict, extent.len);
+        self.prepared.iter().fold(0, |touched, (_, hash)| touched ^ pipeline.flows.prefetch(*hash));
+        let mut outlet = Outlet { io: &mut self.io, pipeline, desk: &mut self.desk };
+        for (frame, (prepared, hash)) in self.frames.drain(..).zip(self.prepared.drain(..)) {
+            match prepared {
+                Prepared::Wait(waiting) if self.hold.has_room(&waiting) => {
+                    self.hold.push(Held { frame, side, waiting });
+                }
+                _ => outlet.finish(side, frame, &prepared, hash),
+            }
         }
         count
     }
+
+    /// Lets go of the fragments whose first one has come, or whose time is up.
+    fn release(&mut self, now: Millis) {
+        let due = self.hold.due(self.parts.fragments.news(), now);
+        let pipeline = open(&mut self.parts, now);
+        let mut outlet = Outlet { io: &mut self.io, pipeline, desk: &mut self.desk };
+        for _ in 0..due {
+            let Some(Held { frame, side, waiting }) = self.hold.pop() else { break };
+            match pipeline.prepare_again(waiting) {
+                (Prepared::Wait(waiting), _) => self.hold.push(Held { frame, side, waiting }),
+                (prepared, hash) => outlet.finish(side, frame, &prepared, hash),
+            }
+        }
+        pipeline.counters.held.set(self.hold.len() as u64);
+    }
 }
 
-/// Length of the VLAN tag that the trunk adds to a vif's frame.
-const TAG: usize = 4;
+/// What the packets of one batch go through.
+fn open(parts: &mut WorkerParts, now: Millis) -> Pipeline<'_> {
+    let WorkerParts { snapshots, flows, fragments, spread, counters, drops, limiter, .. } = parts;
+    Pipeline { snapshot: snapshots.load(), flows, fragments, spread, counters, drops, limiter, now }
+}
 
 fn count_rx(counters: &WorkerCounters, side: Side, pipeline: &Pipeline<'_>, frame: &[u8]) {
     match side {
@@ -176,55 +198,4 @@ fn count_rx(counters: &WorkerCounters, side: Side, pipeline: &Pipeline<'_>, fram
             port.rx.count(frame.len().saturating_sub(TAG));
         }
     }
-}
-
-fn carry_out<Io: PacketIo>(
-    io: &mut Io,
-    counters: &WorkerCounters,
-    from: Side,
-    frame: Io::Frame,
-    verdict: Verdict,
-    len: usize,
-) {
-    let way = match verdict {
-        Verdict::Send(way) => way,
-        Verdict::Answer(way) => {
-            counters.consumed.add(1);
-            counters.generated.add(1);
-            way
-        }
-        Verdict::Reject { vif, reason, answer } => {
-            dropped(counters, from, vif, reason);
-            counters.generated.add(1);
-            answer
-        }
-        Verdict::Consumed => {
-            counters.consumed.add(1);
-            return io.recycle(frame);
-        }
-        Verdict::Drop { vif, reason } => {
-            dropped(counters, from, vif, reason);
-            return io.recycle(frame);
-        }
-    };
-    let (side, port, len) = match way {
-        Way::Vif(slot) => (Side::Trunk, counters.vif(slot), len.saturating_sub(TAG)),
-        Way::Tunnel(_) => (Side::Uplink, counters.uplink(), len),
-    };
-    match io.send(side, frame) {
-        Ok(()) => port.tx.count(len),
-        Err(frame) => {
-            port.drop(DropReason::TxRingFull);
-            io.recycle(frame);
-        }
-    }
-}
-
-fn dropped(counters: &WorkerCounters, from: Side, vif: Option<VifSlot>, reason: DropReason) {
-    let port = match (vif, from) {
-        (Some(slot), _) => counters.vif(slot),
-        (None, Side::Trunk) => counters.trunk(),
-        (None, Side::Uplink) => counters.uplink(),
-    };
-    port.drop(reason);
 }

@@ -61,6 +61,19 @@ impl<'a> Packet<'a> {
         }
     }
 
+    /// Adds `n` bytes at the end, their content being whatever was there.
+    /// False when there is no room; the packet is unchanged then.
+    #[must_use]
+    pub fn extend(&mut self, n: usize) -> bool {
+        match self.end.checked_add(n).filter(|end| *end <= self.buffer.len()) {
+            Some(end) => {
+                self.end = end;
+                true
+            }
+            None => false,
+        }
+    }
+
     /// Cuts the packet to `len` bytes; a shorter one stays as it is.
     pub fn truncate(&mut self, len: usize) {
         self.end = self.end.min(self.start.saturating_add(len));
@@ -82,6 +95,9 @@ mod tests {
         assert!(!packet.push(1));
         packet.truncate(2);
         assert_eq!(packet.bytes(), [0, 1]);
+        assert!(packet.extend(1));
+        assert_eq!(packet.bytes(), [0, 1, 2]);
+        assert!(!packet.extend(6));
         packet.pull(9);
         assert!(packet.is_empty());
     }

@@ -3,7 +3,7 @@
 use flow_table::{Addr, Family, Tuple};
 
 use super::l4::{self, L4, Transport};
-use super::{array_at, u16_at};
+use super::{array_at, u16_at, u32_at};
 use crate::drop::DropReason;
 
 /// Extension headers walked before a packet is refused; real ones carry three at the most.
@@ -36,9 +36,57 @@ pub enum Fragment {
     /// The whole datagram.
     Whole,
     /// The first fragment, with the transport header.
-    First,
+    First(Piece),
     /// A later fragment.
-    Later,
+    Later(Piece),
+}
+
+/// Which part of its datagram a fragment carries, in bytes of the IPv4 payload or of the
+/// fragmentable part of an IPv6 packet. Never empty.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Piece {
+    /// Identification: 16 bits in IPv4, 32 in IPv6.
+    pub id: u32,
+    /// Its first byte, a multiple of 8.
+    pub start: u16,
+    /// The byte behind its last.
+    pub end: u16,
+    /// Whether others follow it.
+    pub more: bool,
+}
+
+/// What a fragment header says, before it is held against the packet.
+struct Claim {
+    id: u32,
+    /// In units of 8 bytes.
+    offset: u16,
+    more: bool,
+    /// Bytes of the fragment.
+    len: usize,
+    /// Bytes before the payload that count towards the datagram's 65535.
+    before: usize,
+}
+
+impl Claim {
+    /// `malformed` is the family's reason for a fragment that is empty or ends off the grid.
+    fn check(&self, malformed: DropReason) -> Result<Fragment, DropReason> {
+        if self.offset == 0 && !self.more {
+            // RFC 6946: an atomic fragment is a whole datagram.
+            return Ok(Fragment::Whole);
+        }
+        // RFC 791 section 3.2, RFC 8200 section 4.5: all but the last are multiples of 8 bytes.
+        if self.len == 0 || (self.more && !self.len.is_multiple_of(8)) {
+            return Err(malformed);
+        }
+        let start = self.offset << 3;
+        let end = usize::from(start) + self.len;
+        if self.before + end > usize::from(u16::MAX) {
+            return Err(DropReason::FragmentOverflow);
+        }
+        let end = u16::try_from(end).map_err(|_| DropReason::FragmentOverflow)?;
+        let piece = Piece { id: self.id, start, end, more: self.more };
+        Ok(if start == 0 { Fragment::First(piece) } else { Fragment::Later(piece) })
+    }
 }
 
 impl Ip {
@@ -78,12 +126,15 @@ fn parse_v4(bytes: &[u8]) -> Result<Ip, DropReason> {
     check_options(&header[20..])?;
 
     let flags_and_offset = u16::from_be_bytes([fixed[6], fixed[7]]);
-    let fragment = match (flags_and_offset & 0x1fff, flags_and_offset & 0x2000) {
-        (0, 0) => Fragment::Whole,
-        (0, _) => Fragment::First,
-        _ => Fragment::Later,
-    };
     let segment = bytes.get(header_len..len).unwrap_or_default();
+    let claim = Claim {
+        id: u32::from(u16::from_be_bytes([fixed[4], fixed[5]])),
+        offset: flags_and_offset & 0x1fff,
+        more: flags_and_offset & 0x2000 != 0,
+        len: segment.len(),
+        before: header_len,
+    };
+    let fragment = claim.check(DropReason::MalformedIpv4)?;
     let transport = transport(fixed[9], segment, fragment)?;
     let [src, dst] = [12, 16].map(|at| Addr::from_v4(array_at(&fixed, at).unwrap_or_default()));
     Ok(Ip {
@@ -160,8 +211,12 @@ fn parse_v6(bytes: &[u8]) -> Result<Ip, DropReason> {
 fn transport(protocol: u8, segment: &[u8], fragment: Fragment) -> Result<Transport, DropReason> {
     match fragment {
         Fragment::Whole => l4::parse(protocol, segment, l4::Extent::Whole),
-        Fragment::First => l4::parse(protocol, segment, l4::Extent::FirstFragment),
-        Fragment::Later => Ok(Transport { l4: L4::Absent, sport: 0, dport: 0 }),
+        Fragment::First(_) => l4::parse(protocol, segment, l4::Extent::FirstFragment),
+        // RFC 3128: the first fragment can not hold a whole TCP header if this is its neighbour.
+        Fragment::Later(piece) if protocol == l4::protocol::TCP && piece.start < l4::TCP_HEADER => {
+            Err(DropReason::FragmentTiny)
+        }
+        Fragment::Later(_) => Ok(Transport { l4: L4::Absent, sport: 0, dport: 0 }),
     }
 }
 
@@ -177,9 +232,14 @@ fn walk_extensions(packet: &[u8], first: u8) -> Result<Chain, DropReason> {
     for _ in 0..MAX_EXTENSIONS {
         let at = chain.offset;
         let header: Option<[u8; 8]> = array_at(packet, at);
-        match chain.protocol {
-            0 | 43 | 60 => {
-                let header = header.ok_or(DropReason::MalformedIpv6)?;
+        // RFC 7112 section 5: the first fragment carries the whole chain.
+        let cut_short = match chain.fragment {
+            Fragment::Whole | Fragment::Later(_) => DropReason::MalformedIpv6,
+            Fragment::First(_) => DropReason::FragmentTiny,
+        };
+        match (chain.protocol, chain.fragment) {
+            (0 | 43 | 60, _) => {
+                let header = header.ok_or(cut_short)?;
                 // RFC 5095 section 3: type 0 routing headers are not processed.
                 if chain.protocol == 43 && header[2] == 0 {
                     return Err(DropReason::SourceRoute);
@@ -187,23 +247,34 @@ fn walk_extensions(packet: &[u8], first: u8) -> Result<Chain, DropReason> {
                 chain.protocol = header[0];
                 chain.offset = at + 8 + usize::from(header[1]) * 8;
             }
-            44 => {
-                let header = header.ok_or(DropReason::MalformedIpv6)?;
-                let offset_and_more = u16_at(&header, 2).unwrap_or_default();
+            (44, Fragment::Whole) => {
+                let header = header.ok_or(cut_short)?;
                 chain.protocol = header[0];
                 chain.offset = at + 8;
-                chain.fragment = match (offset_and_more >> 3, offset_and_more & 1) {
-                    // RFC 6946: an atomic fragment is a whole datagram.
-                    (0, 0) => Fragment::Whole,
-                    (0, _) => Fragment::First,
-                    _ => return Ok(Chain { fragment: Fragment::Later, ..chain }),
-                };
+                chain.fragment = fragment_v6(header, packet.len() - chain.offset, at - 40)?;
+                if matches!(chain.fragment, Fragment::Later(_)) {
+                    return Ok(chain);
+                }
             }
-            _ if at > packet.len() => return Err(DropReason::MalformedIpv6),
+            (44, Fragment::First(_) | Fragment::Later(_)) => return Err(DropReason::MalformedIpv6),
+            _ if at > packet.len() => return Err(cut_short),
             _ => return Ok(chain),
         }
     }
     Err(DropReason::MalformedIpv6)
+}
+
+/// `len` bytes follow the fragment header, `before` bytes of extension headers precede it.
+fn fragment_v6(header: [u8; 8], len: usize, before: usize) -> Result<Fragment, DropReason> {
+    let offset_and_more = u16_at(&header, 2).unwrap_or_default();
+    let claim = Claim {
+        id: u32_at(&header, 4).unwrap_or_default(),
+        offset: offset_and_more >> 3,
+        more: offset_and_more & 1 == 1,
+        len,
+        before,
+    };
+    claim.check(DropReason::MalformedIpv6)
 }
 
 #[cfg(test)]

@@ -57,8 +57,7 @@ fn header_lies_have_their_reason() {
     assert_eq!(row(|b| b[0] = 0x44), Err(DropReason::MalformedIpv4));
     assert_eq!(row(|b| b[3] = 19), Err(DropReason::MalformedIpv4));
     assert_eq!(row(|b| b[3] = 200), Err(DropReason::MalformedIpv4));
-    assert_eq!(row(|b| b[6] = 0x20), Ok(Fragment::First));
-    assert_eq!(row(|b| b[7] = 1), Ok(Fragment::Later));
+    assert_eq!(row(|b| b[6] = 0x20), Err(DropReason::MalformedIpv4));
     let mut corrupt = udp4();
     corrupt[10] ^= 1;
     assert_eq!(Ip::parse(Family::V4, &corrupt), Err(DropReason::Ipv4Checksum));
@@ -96,11 +95,52 @@ fn ipv6_extensions_are_walked_in_bounded_time() {
     assert_eq!(with_chain(0, &[17, 0, 1, 4, 0, 0, 0, 0]), Ok((L4::Udp, 48, Fragment::Whole)));
     assert_eq!(with_chain(43, &[17, 0, 0, 0, 0, 0, 0, 0]), Err(DropReason::SourceRoute));
     assert_eq!(with_chain(44, &[17, 0, 0, 0, 0, 0, 0, 1]), Ok((L4::Udp, 48, Fragment::Whole)));
-    assert_eq!(with_chain(44, &[17, 0, 0, 1, 0, 0, 0, 1]), Ok((L4::Udp, 48, Fragment::First)));
-    assert_eq!(with_chain(44, &[17, 0, 0, 8, 0, 0, 0, 1]), Ok((L4::Absent, 48, Fragment::Later)));
+    assert_eq!(with_chain(44, &[17, 0, 0, 1, 0, 0, 0, 1]), Err(DropReason::MalformedIpv6));
+    let last = Piece { id: 0x1020304, start: 8, end: 8 + 15, more: false };
+    assert_eq!(with_chain(44, &[17, 0, 0, 8, 1, 2, 3, 4]), Ok((L4::Absent, 48, Fragment::Later(last))));
+    let twice = [44, 0, 0, 1, 0, 0, 0, 1, 17, 0, 0, 1, 0, 0, 0, 1, 0];
+    assert_eq!(with_chain(44, &twice), Err(DropReason::MalformedIpv6));
     assert_eq!(with_chain(60, &[17, 200, 0, 0, 0, 0, 0, 0]), Err(DropReason::MalformedIpv6));
     assert_eq!(with_chain(0, &[0; 800]), Err(DropReason::MalformedIpv6));
     let mut jumbo = udp6();
     jumbo[4..6].fill(0);
     assert_eq!(Ip::parse(Family::V6, &jumbo), Err(DropReason::MalformedIpv6));
+}
+
+/// An IPv4 packet of protocol `protocol` whose flags and offset are `field`.
+fn fragment4(protocol: u8, field: u16, payload: &[u8]) -> Result<Fragment, DropReason> {
+    let mut bytes = udp4();
+    bytes.truncate(20);
+    bytes.extend(payload);
+    let len = bytes.len() as u16;
+    bytes[2..4].copy_from_slice(&len.to_be_bytes());
+    bytes[4..8].copy_from_slice(&[0x12, 0x34, (field >> 8) as u8, field as u8]);
+    bytes[9] = protocol;
+    fix_checksum(&mut bytes);
+    Ip::parse(Family::V4, &bytes).map(|ip| ip.fragment)
+}
+
+#[test]
+fn fragments_know_their_place() {
+    let udp = [0, 1, 0, 2, 0x10, 0, 0, 0];
+    let piece = |start, end, more| Piece { id: 0x1234, start, end, more };
+    assert_eq!(fragment4(17, 0x2000, &udp), Ok(Fragment::First(piece(0, 8, true))));
+    assert_eq!(fragment4(17, 0x2001, &udp), Ok(Fragment::Later(piece(8, 16, true))));
+    assert_eq!(fragment4(17, 0x0001, &udp[..3]), Ok(Fragment::Later(piece(8, 11, false))));
+    assert_eq!(fragment4(17, 0x2001, &udp[..3]), Err(DropReason::MalformedIpv4));
+    assert_eq!(fragment4(17, 0x0001, &[]), Err(DropReason::MalformedIpv4));
+    // The last byte of the longest datagram is byte 65535 - 20 of the payload.
+    assert_eq!(fragment4(17, 0x1ffc, &[0; 11]), Ok(Fragment::Later(piece(65504, 65515, false))));
+    assert_eq!(fragment4(17, 0x1ffc, &[0; 12]), Err(DropReason::FragmentOverflow));
+}
+
+#[test]
+fn tiny_fragments_are_refused() {
+    let tcp = [&[0; 12][..], &[5 << 4], &[0; 11]].concat();
+    assert!(matches!(fragment4(6, 0x2000, &tcp), Ok(Fragment::First(_))));
+    assert_eq!(fragment4(6, 0x2000, &tcp[..16]), Err(DropReason::FragmentTiny));
+    assert_eq!(fragment4(6, 0x2000, &tcp[..8]), Err(DropReason::FragmentTiny));
+    assert_eq!(fragment4(6, 0x2001, &tcp), Err(DropReason::FragmentTiny));
+    assert_eq!(fragment4(6, 0x2002, &tcp), Err(DropReason::FragmentTiny));
+    assert!(matches!(fragment4(6, 0x2003, &tcp), Ok(Fragment::Later(_))));
 }

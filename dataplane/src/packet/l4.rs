@@ -19,6 +19,9 @@ pub mod protocol {
     pub const SCTP: u8 = 132;
 }
 
+/// Bytes of a TCP header without options.
+pub(crate) const TCP_HEADER: u16 = 20;
+
 /// What the transport header says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum L4 {
@@ -83,7 +86,8 @@ pub enum Extent {
 /// Reads the transport header of `protocol` in `segment`, the bytes after the IP header(s).
 ///
 /// # Errors
-/// [`DropReason::MalformedL4`] when it is cut short or its lengths lie.
+/// [`DropReason::MalformedL4`] when it is cut short or its lengths lie, [`DropReason::FragmentTiny`]
+/// when it is a first fragment that the header reaches out of (RFC 1858 section 3).
 pub fn parse(protocol_number: u8, segment: &[u8], extent: Extent) -> Result<Transport, DropReason> {
     let transport = match protocol_number {
         protocol::TCP => tcp(segment),
@@ -93,7 +97,25 @@ pub fn parse(protocol_number: u8, segment: &[u8], extent: Extent) -> Result<Tran
         protocol::ICMPV6 => icmp(segment, icmpv6_kind),
         _ => Some(Transport { l4: L4::Other, sport: 0, dport: 0 }),
     };
-    transport.ok_or(DropReason::MalformedL4)
+    transport.ok_or(match extent {
+        Extent::FirstFragment if segment.len() < header_len(protocol_number, segment) => {
+            DropReason::FragmentTiny
+        }
+        Extent::FirstFragment | Extent::Whole => DropReason::MalformedL4,
+    })
+}
+
+/// Length that a transport header has, as far as `segment` tells.
+fn header_len(protocol_number: u8, segment: &[u8]) -> usize {
+    match protocol_number {
+        protocol::TCP => {
+            let claimed = segment.get(12).map_or(0, |byte| usize::from(byte >> 4) * 4);
+            claimed.max(usize::from(TCP_HEADER))
+        }
+        protocol::UDP | protocol::ICMP | protocol::ICMPV6 => 8,
+        protocol::SCTP => 12,
+        _ => 0,
+    }
 }
 
 fn tcp(segment: &[u8]) -> Option<Transport> {
@@ -232,6 +254,20 @@ mod tests {
                 assert_eq!(cut, Err(DropReason::MalformedL4), "{protocol_number} {len}");
             }
         }
+    }
+
+    #[test]
+    fn a_first_fragment_holds_the_whole_header() {
+        let mut tcp = [0u8; 24];
+        tcp[12] = 6 << 4;
+        assert!(parse(protocol::TCP, &tcp, Extent::FirstFragment).is_ok());
+        for len in [8, 16, 20, 23] {
+            let cut = parse(protocol::TCP, &tcp[..len], Extent::FirstFragment);
+            assert_eq!(cut, Err(DropReason::FragmentTiny), "{len}");
+        }
+        tcp[12] = 4 << 4;
+        assert_eq!(parse(protocol::TCP, &tcp, Extent::FirstFragment), Err(DropReason::MalformedL4));
+        assert_eq!(parse(protocol::SCTP, &[0; 8], Extent::FirstFragment), Err(DropReason::FragmentTiny));
     }
 
     #[test]

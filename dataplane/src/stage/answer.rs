@@ -8,12 +8,16 @@ use super::icmp_error::Quote;
 use super::{echo, egress, plan, reject, rewrite};
 use crate::drop::DropReason;
 use crate::packet::Packet;
+use crate::packet::ip::Fragment;
 use crate::pipeline::Pipeline;
 use crate::verdict::{Flow, Halt, Ingress, Verdict, Way};
 
 impl Pipeline<'_> {
     pub(crate) fn is_for_gateway(&self, flow: &Flow) -> bool {
         let Ingress::Vif(slot) = flow.ingress else { return false };
+        if flow.ip.fragment != Fragment::Whole {
+            return false;
+        }
         let (family, tuple) = (flow.ip.tuple.family, &flow.ip.tuple);
         self.snapshot
             .vif(slot)

@@ -6,6 +6,7 @@ pub(crate) mod echo;
 pub(crate) mod egress;
 pub(crate) mod fabric_in;
 pub(crate) mod flow;
+pub(crate) mod fragment;
 pub(crate) mod icmp_error;
 pub(crate) mod mss;
 pub(crate) mod neighbour;

@@ -74,7 +74,9 @@ fn may_be_answered(ip: &Ip) -> bool {
         L4::Tcp(segment) => segment.flags & RST == 0,
         L4::Udp | L4::Sctp | L4::Echo(_) | L4::IcmpOther | L4::Other => true,
     };
-    about && ip.fragment != Fragment::Later && crate::stage::plan::refuse_martians(&ip.tuple).is_ok()
+    about
+        && !matches!(ip.fragment, Fragment::Later(_))
+        && crate::stage::plan::refuse_martians(&ip.tuple).is_ok()
 }
 
 fn error(notice: Notice, ip: &Ip, gateway: Addr, packet: &mut Packet<'_>) -> Option<Ip> {

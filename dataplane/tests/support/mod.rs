@@ -23,10 +23,11 @@ use dataplane::desired::{
 };
 use dataplane::drop::DropReason;
 use dataplane::droplog::DropLog;
-use dataplane::ids::Mac;
-use dataplane::io::Side;
+use dataplane::fragment::FragmentTable;
+use dataplane::ids::{Mac, VifSlot};
+use dataplane::io::{PacketIo, Side};
 use dataplane::limiter::AnswerLimiter;
-use dataplane::memory::MemoryIo;
+use dataplane::memory::{MemoryFrame, MemoryIo};
 use dataplane::publish::Publisher;
 use dataplane::worker::{Idle, Worker, WorkerParts};
 use encap::Label;
@@ -135,6 +136,9 @@ pub(crate) fn service(
     Service { vrf: vrf.into(), address, ports: ports.iter().map(port).collect(), backends }
 }
 
+/// Buffers of a node.
+const FRAMES: usize = 512;
+
 /// A node in memory.
 pub(crate) struct Node {
     compiler: Compiler,
@@ -142,6 +146,8 @@ pub(crate) struct Node {
     worker: Worker<MemoryIo>,
     counters: Arc<WorkerCounters>,
     pub(crate) flows: Arc<FlowTable>,
+    fragments: Arc<FragmentTable>,
+    taken: Vec<MemoryFrame>,
     pub(crate) now: u64,
 }
 
@@ -151,15 +157,33 @@ impl Node {
     }
 
     pub(crate) fn with_flows(desired: &Desired, max_pairs: u32, max_per_owner: u32) -> Self {
-        let mut compiler = Compiler::default();
-        let publisher = Publisher::new(compiler.compile(desired).unwrap());
-        let counters = Arc::new(WorkerCounters::new());
         let config =
             TableConfig { max_pairs, max_per_owner, max_owners: 4095, timeouts: Timeouts::default() };
         let flows = Arc::new(FlowTable::new(config, [1, 2, 3, 4]));
+        let fragments = Arc::new(FragmentTable::new(4096, RandomState::with_seeds(9, 10, 11, 12)));
+        Self::with_tables(desired, flows, fragments)
+    }
+
+    /// A node whose fragment table has a single shard.
+    pub(crate) fn with_few_fragments(desired: &Desired) -> Self {
+        let node = Self::new(desired);
+        let fragments = Arc::new(FragmentTable::new(1, RandomState::with_seeds(9, 10, 11, 12)));
+        Self::with_tables(desired, node.flows, fragments)
+    }
+
+    /// Another worker of this node.
+    pub(crate) fn colleague(&self, desired: &Desired) -> Self {
+        Self::with_tables(desired, Arc::clone(&self.flows), Arc::clone(&self.fragments))
+    }
+
+    fn with_tables(desired: &Desired, flows: Arc<FlowTable>, fragments: Arc<FragmentTable>) -> Self {
+        let mut compiler = Compiler::default();
+        let publisher = Publisher::new(compiler.compile(desired).unwrap());
+        let counters = Arc::new(WorkerCounters::new());
         let parts = WorkerParts {
             snapshots: publisher.subscribe(),
             flows: Arc::clone(&flows),
+            fragments: Arc::clone(&fragments),
             spread: RandomState::with_seeds(5, 6, 7, 8),
             counters: Arc::clone(&counters),
             drops: Arc::new(DropLog::new(16)),
@@ -167,8 +191,8 @@ impl Node {
             batch: 64,
             idle: Idle::Sleep,
         };
-        let worker = Worker::new(MemoryIo::new(256, 128), parts);
-        Self { compiler, publisher, worker, counters, flows, now: 1000 }
+        let worker = Worker::new(MemoryIo::new(FRAMES, 128), parts);
+        Self { compiler, publisher, worker, counters, flows, fragments, taken: Vec::new(), now: 1000 }
     }
 
     /// Publishes another desired state.
@@ -194,7 +218,8 @@ impl Node {
             uplink: self.worker.io().sent(Side::Uplink),
             moved: moved(&before, &self.readings()),
         };
-        assert!(self.worker.io().is_conserved(), "a frame was lost");
+        let held = self.held() as usize + self.taken.len();
+        assert!(self.worker.io().is_conserved(held), "a frame was lost");
         self.assert_accounts();
         let statistics = self.flows.statistics();
         assert_eq!(
@@ -205,12 +230,29 @@ impl Node {
         output
     }
 
-    /// Invariant 4: rx + generated = tx + consumed + sum(drops).
+    /// Fragments that wait for the first one of their datagram.
+    pub(crate) fn held(&self) -> u64 {
+        self.counters.held.get()
+    }
+
+    /// Drops laid to a slot, whatever vif is there now.
+    pub(crate) fn drops_of_slot(&self, slot: u16, reason: DropReason) -> u64 {
+        self.counters.vif(VifSlot::new(slot).unwrap()).drops(reason)
+    }
+
+    /// Takes all free buffers away but `left`, for good.
+    pub(crate) fn starve(&mut self, left: usize) {
+        let io = self.worker.io();
+        self.taken = std::iter::from_fn(|| io.allocate()).collect();
+        self.taken.drain(..left).for_each(|frame| io.recycle(frame));
+    }
+
+    /// Invariant 4: rx + generated = tx + consumed + sum(drops) + held.
     fn assert_accounts(&self) {
         let totals = self.counters.all_ports();
         assert_eq!(
             totals.rx.packets + self.counters.generated.get(),
-            totals.tx.packets + self.counters.consumed.get() + totals.dropped(),
+            totals.tx.packets + self.counters.consumed.get() + totals.dropped() + self.held(),
             "packets do not add up"
         );
     }

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use ahash::RandomState;
 use dataplane::compile::{Compiler, tunnel_endpoints};
+use dataplane::fragment::FragmentTable;
 use dataplane::ids::{VifName, VifSlot};
 use dataplane::publish::Publisher;
 use dataplane::worker::Idle;
@@ -30,6 +31,8 @@ use crate::kernel::watch::{Watch, WatchOptions};
 use crate::kernel::{KernelFacts, Netlink};
 use crate::state::{ControlState, NodeState, WorkerState};
 
+/// Fragmented datagrams under way that are remembered at once.
+const FRAGMENTED_DATAGRAMS: usize = 4096;
 /// Node's side of the host's interface.
 const HOST_NODE_END: &str = "vr-vhost1";
 
@@ -89,8 +92,13 @@ async fn after_trunk(
     let publisher = Publisher::new(compiler.compile(&desired)?);
     let epoch = Instant::now();
     let flows = Arc::new(FlowTable::new(table_config(&config), seeds()));
-    let shared =
-        Shared { flows: Arc::clone(&flows), spread: RandomState::new(), limiter: Arc::default(), epoch };
+    let shared = Shared {
+        flows: Arc::clone(&flows),
+        fragments: Arc::new(FragmentTable::new(FRAGMENTED_DATAGRAMS, RandomState::new())),
+        spread: RandomState::new(),
+        limiter: Arc::default(),
+        epoch,
+    };
 
     let (near, far) = (index_of(trunk_pair.near.index.0)?, index_of(trunk_pair.far.index.0)?);
     let mut trunk = Trunk::load(TcPreference::PreferTcx)?;

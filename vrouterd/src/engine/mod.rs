@@ -13,6 +13,7 @@ use af_xdp::{Pages, RingSizes, Socket, SocketConfig, Umem, UmemConfig, ZeroCopy}
 use ahash::RandomState;
 use dataplane::counters::WorkerCounters;
 use dataplane::droplog::DropLog;
+use dataplane::fragment::FragmentTable;
 use dataplane::limiter::AnswerLimiter;
 use dataplane::publish::Publisher;
 use dataplane::worker::{Continue, Idle, Worker, WorkerParts};
@@ -64,6 +65,8 @@ pub enum UplinkQueues {
 pub struct Shared {
     /// The flows of the node.
     pub flows: Arc<FlowTable>,
+    /// The datagrams whose fragments are under way.
+    pub fragments: Arc<FragmentTable>,
     /// Hash for ECMP choices.
     pub spread: RandomState,
     /// How many answers each vif may cause.
@@ -238,6 +241,7 @@ impl EnginePlan {
         let parts = WorkerParts {
             snapshots: publisher.subscribe(),
             flows: Arc::clone(&shared.flows),
+            fragments: Arc::clone(&shared.fragments),
             spread: shared.spread.clone(),
             counters: Arc::clone(&counters),
             drops: Arc::clone(&drops),

@@ -10,6 +10,7 @@ use dataplane::compile::Compiler;
 use dataplane::counters::WorkerCounters;
 use dataplane::desired::{Desired, Link, Reach, Uplink};
 use dataplane::droplog::DropLog;
+use dataplane::fragment::FragmentTable;
 use dataplane::ids::{Mac, VifName, VifSlot};
 use dataplane::io::Side;
 use dataplane::memory::MemoryIo;
@@ -131,6 +132,7 @@ impl Node {
         let parts = WorkerParts {
             snapshots: publisher.subscribe(),
             flows: Arc::clone(&flows),
+            fragments: Arc::new(FragmentTable::new(64, ahash::RandomState::with_seeds(1, 2, 3, 4))),
             spread: ahash::RandomState::with_seeds(5, 6, 7, 8),
             counters: Arc::clone(&counters),
             drops: Arc::clone(&drops),

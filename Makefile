@@ -1,0 +1,52 @@
+# Everything an operator or developer runs. Building needs no privileges; what does is raised by
+# scripts/as-root.sh (sudo, unless you are root).
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help deps build demo demo-clean test fmt lint bench
+
+target_dir := $(or $(CARGO_TARGET_DIR),target)
+as_root := $(CURDIR)/scripts/as-root.sh
+say = @printf '\n==> %s\n' $(1)
+
+# Cargo starts test programs through this command: CARGO_TARGET_<host triple>_RUNNER.
+runner = CARGO_TARGET_$$(rustc -vV | sed -n 's/^host: //p' | tr 'a-z-' 'A-Z_')_RUNNER="$(as_root)"
+
+help: ## Show this list
+	@sed -n 's/^\([a-z-]*\):.* ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+deps: ## Install the packages that are missing, after naming them
+	@scripts/install-deps.sh
+
+build: deps ## Build vrouterd and vrctl (target/release)
+	$(call say,"Building")
+	cargo build --release --locked -p vrouterd -p vrctl
+
+demo: build ## Two nodes, five pods, one service; KEEP=1 leaves it running
+	$(call say,"Demo")
+	@$(as_root) env KEEP="$(KEEP)" demo/run.sh "$(target_dir)/release/vrouterd"
+
+demo-clean: ## Remove what `make demo KEEP=1` has left running
+	@$(as_root) demo/run.sh --remove
+
+test: deps ## Format, lints, unit, pipeline and namespace tests
+	@$(MAKE) --no-print-directory lint
+	$(call say,"Building the daemon under test")
+	cargo build --locked --workspace
+	$(call say,"Unit and pipeline tests")
+	$(runner) cargo test --locked --workspace --exclude tests
+	$(call say,"Namespace tests")
+	$(runner) cargo test --locked -p tests
+
+fmt: ## Format the sources
+	cargo fmt --all
+
+lint: ## Check format and lints
+	$(call say,"Format")
+	cargo fmt --all --check
+	$(call say,"Lints")
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+
+bench: deps ## Run the benchmarks
+	cargo bench --locked -p bench

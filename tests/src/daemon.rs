@@ -1,0 +1,177 @@
+//! The daemon under test: the real binary, in a node's namespace.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ExitStatus, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::{Namespace, within};
+
+/// Lines of the log shown when a test fails.
+const TAIL: usize = 60;
+
+/// The `vrouterd` that is tested: the one that `VROUTERD` names, else the one that cargo has built into the
+/// directory of this test.
+///
+/// # Panics
+/// When it is not there or older than its sources.
+pub fn vrouterd() -> PathBuf {
+    if let Some(path) = std::env::var_os("VROUTERD") {
+        return PathBuf::from(path);
+    }
+    let test = std::env::current_exe().expect("a process knows its program");
+    // target/<profile>/deps/<test> and target/<profile>/vrouterd
+    let path =
+        test.parent().and_then(Path::parent).expect("a test lies in target/<profile>/deps").join("vrouterd");
+    let remedy = "run `cargo build --workspace` first";
+    assert!(path.exists(), "{} is not there: {remedy}", path.display());
+    let newer = newer_sources(&path);
+    assert!(newer.is_empty(), "{} is older than {}: {remedy}", path.display(), newer.join(", "));
+    path
+}
+
+/// Those of the program's sources, as cargo lists them beside it, that have changed since it was built.
+fn newer_sources(program: &Path) -> Vec<String> {
+    let changed = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
+    let built = changed(program);
+    let list = fs::read_to_string(program.with_extension("d")).expect("cargo lists the sources");
+    let (_, sources) = list.split_once(": ").expect("a rule of make");
+    sources.split_whitespace().filter(|path| changed(Path::new(path)) > built).map(str::to_owned).collect()
+}
+
+/// A running daemon; killed when the value goes.
+#[derive(Debug)]
+pub struct Daemon {
+    child: Child,
+    log: PathBuf,
+}
+
+/// BPF objects that a process holds, by id.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BpfObjects {
+    /// As (`prog`, `map` or `link`, id).
+    pub ids: BTreeSet<(&'static str, u32)>,
+}
+
+impl Daemon {
+    /// Starts it; it may not be ready yet.
+    pub(crate) fn start(node: &Namespace, config: &Path, log: &Path) -> Self {
+        let file = File::options().create(true).append(true).open(log).expect("the log can be written");
+        let child = node
+            .command(vrouterd().to_str().expect("a path in UTF-8"))
+            .arg("run")
+            .arg("--config")
+            .arg(config)
+            .env("RUST_LOG", "info")
+            .stdin(Stdio::null())
+            .stdout(file.try_clone().expect("a file can be shared"))
+            .stderr(file)
+            .spawn()
+            .expect("`ip netns exec` can be run");
+        Self { child, log: log.to_owned() }
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        // `ip netns exec` becomes the daemon.
+        self.child.id()
+    }
+
+    /// What it has logged so far.
+    pub fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// The status it has ended with, if it has.
+    ///
+    /// # Panics
+    /// When the kernel does not tell.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("a child can be asked for")
+    }
+
+    /// Sends it a signal.
+    ///
+    /// # Panics
+    /// When it is gone.
+    pub fn signal(&self, signal: Signal) {
+        let pid = i32::try_from(self.pid()).ok().and_then(Pid::from_raw).expect("a process id");
+        kill_process(pid, signal).expect("the daemon runs");
+    }
+
+    /// Ends it with `signal` and gives its exit status; ten seconds are allowed.
+    ///
+    /// # Panics
+    /// When it does not end.
+    pub fn end(mut self, signal: Signal) -> ExitStatus {
+        self.signal(signal);
+        within(10, "the daemon ends", || self.ended())
+    }
+
+    /// CPU time used by all its threads until now (`utime` and `stime` of proc_pid_stat(5), ticks of 10 ms).
+    ///
+    /// # Panics
+    /// When it is gone.
+    pub fn cpu_time(&self) -> Duration {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).expect("the daemon runs");
+        let (_, after_name) = stat.rsplit_once(") ").expect("stat holds the name in parentheses");
+        let ticks =
+            |field: usize| after_name.split(' ').nth(field - 3).and_then(|text| text.parse::<u64>().ok());
+        Duration::from_millis(10 * (ticks(14).expect("utime") + ticks(15).expect("stime")))
+    }
+
+    /// The programs, maps and links that it holds, as its file descriptors say.
+    ///
+    /// # Panics
+    /// When it is gone.
+    pub fn bpf_objects(&self) -> BpfObjects {
+        let descriptors = fs::read_dir(format!("/proc/{}/fdinfo", self.pid())).expect("the daemon runs");
+        let mut ids = BTreeSet::new();
+        for descriptor in descriptors.flatten() {
+            let info = fs::read_to_string(descriptor.path()).unwrap_or_default();
+            for line in info.lines() {
+                let Some((key, value)) = line.split_once(":\t") else { continue };
+                let Ok(id) = value.trim().parse() else { continue };
+                match key {
+                    "prog_id" => ids.insert(("prog", id)),
+                    "map_id" => ids.insert(("map", id)),
+                    "link_id" => ids.insert(("link", id)),
+                    _ => false,
+                };
+            }
+        }
+        BpfObjects { ids }
+    }
+}
+
+impl BpfObjects {
+    /// Those that still exist in the kernel.
+    ///
+    /// # Panics
+    /// When `bpftool` cannot be run.
+    #[must_use]
+    pub fn remaining(&self) -> Self {
+        let exists = |(kind, id): &&(&'static str, u32)| {
+            crate::command::attempt(&["bpftool", kind, "show", "id", &id.to_string()]).status.success()
+        };
+        Self { ids: self.ids.iter().filter(exists).copied().collect() }
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        if self.ended().is_none() {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+        if std::thread::panicking() {
+            let log = self.log();
+            let lines: Vec<&str> = log.lines().collect();
+            let tail = &lines[lines.len().saturating_sub(TAIL)..];
+            eprintln!("--- {}\n{}\n---", self.log.display(), tail.join("\n"));
+        }
+    }
+}

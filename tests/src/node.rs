@@ -1,0 +1,166 @@
+//! A node: its namespace, its uplink, its daemon.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::plan::NodePlan;
+use crate::{Answer, Daemon, Metrics, Namespace, Pings, Server, within};
+
+/// Seconds that a daemon may take to carry packets.
+const START: u64 = 20;
+/// Room for 1500 bytes inside and the outer headers of IPv6.
+const UPLINK_MTU: u16 = 1600;
+
+/// A node.
+#[derive(Debug)]
+pub struct Node {
+    name: String,
+    daemon: Option<Daemon>,
+    /// Where it is.
+    pub namespace: Namespace,
+    /// Names of what is down by intention: vifs whose interfaces come later, services without backends.
+    expected_down: Vec<String>,
+    config: PathBuf,
+    state_dir: PathBuf,
+    log: PathBuf,
+}
+
+impl Node {
+    pub(crate) fn new(plan: &NodePlan, netns: &str, expected_down: Vec<String>, directory: &Path) -> Self {
+        let file = |suffix: &str| directory.join(format!("{}{suffix}", plan.name));
+        Self {
+            name: plan.name.clone(),
+            daemon: None,
+            namespace: Namespace::new(netns),
+            expected_down,
+            config: file(".toml"),
+            state_dir: file(""),
+            log: file(".log"),
+        }
+    }
+
+    /// Plugs the uplink into the fabric.
+    pub(crate) fn join(&self, plan: &NodePlan, fabric: &Namespace) {
+        let (port, queues) = (&plan.name, plan.workers);
+        let both = format!("mtu {UPLINK_MTU} numtxqueues {queues} numrxqueues {queues}");
+        self.namespace.ip(&format!(
+            "link add eth0 {both} type veth peer name {port} {both} netns {fabric}\n\
+             address add {ip}/24 dev eth0\n\
+             address add {ip6}/64 dev eth0 nodad\n\
+             link set eth0 up\n",
+            fabric = fabric.name(),
+            ip = plan.uplink_ip(),
+            ip6 = plan.uplink_ip6(),
+        ));
+        fabric.ip(&format!("link set {port} master bridge up\n"));
+    }
+
+    /// Starts the daemon; it may not be ready yet.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn spawn(&mut self) {
+        self.daemon = Some(Daemon::start(&self.namespace, &self.config, &self.log));
+    }
+
+    /// Waits until the daemon is ready and nothing is down by accident.
+    ///
+    /// # Panics
+    /// When it ends instead, or that takes more than twenty seconds.
+    pub fn wait_ready(&mut self) {
+        within(START, "the daemon is ready", || {
+            if let Some(status) = self.daemon_mut().ended() {
+                panic!("the daemon has ended: {status}");
+            }
+            self.get("/readyz").is_ok_and(|answer| answer.status == 200).then_some(())
+        });
+        within(START, "the daemon has no trouble", || {
+            let status = self.json("/");
+            let expected = |trouble: &Value| self.expected_down.iter().any(|name| trouble["name"] == **name);
+            status["troubles"].as_array().expect("a list").iter().all(expected).then_some(())
+        });
+    }
+
+    /// Sends three echo requests from the node itself.
+    ///
+    /// # Panics
+    /// When `ping` cannot be run.
+    pub fn ping(&self, to: &str) -> Pings {
+        Pings::send(&self.namespace, to)
+    }
+
+    /// Serves TCP on all addresses of the node.
+    ///
+    /// # Panics
+    /// When the port is taken.
+    pub fn serve_tcp(&self, port: u16) -> Server {
+        Server::tcp(&self.name, self.namespace.listen(&format!("[::]:{port}")))
+    }
+
+    /// The running daemon.
+    ///
+    /// # Panics
+    /// When none was started.
+    pub fn daemon(&self) -> &Daemon {
+        self.daemon.as_ref().expect("the daemon was started")
+    }
+
+    fn daemon_mut(&mut self) -> &mut Daemon {
+        self.daemon.as_mut().expect("the daemon was started")
+    }
+
+    /// Ends the daemon and gives its exit status.
+    ///
+    /// # Panics
+    /// When none was started or it does not end within ten seconds.
+    pub fn end(&mut self, signal: Signal) -> ExitStatus {
+        self.daemon.take().expect("the daemon was started").end(signal)
+    }
+
+    /// Where its configuration file is.
+    pub fn config(&self) -> &Path {
+        &self.config
+    }
+
+    /// Where the daemon keeps its sockets and state.
+    pub fn state_dir(&self) -> &Path {
+        &self.state_dir
+    }
+
+    /// Asks the daemon's HTTP server.
+    ///
+    /// # Errors
+    /// What the connection meets.
+    pub fn get(&self, path: &str) -> io::Result<Answer> {
+        Answer::get(&self.namespace, path)
+    }
+
+    /// A page of the daemon as JSON.
+    ///
+    /// # Panics
+    /// When it is not to be had.
+    pub fn json(&self, page: &str) -> Value {
+        let answer =
+            self.get(&format!("{page}?format=json")).unwrap_or_else(|error| panic!("{page}: {error}"));
+        assert_eq!(answer.status, 200, "{page}: {}", answer.body);
+        answer.json()
+    }
+
+    /// The counters of the daemon.
+    ///
+    /// # Panics
+    /// When they are not to be had.
+    pub fn metrics(&self) -> Metrics {
+        let answer = self.get("/metrics").expect("the daemon answers");
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        Metrics::parse(&answer.body)
+    }
+
+    pub(crate) fn generation(&self) -> u64 {
+        self.json("/")["generation"].as_u64().expect("a generation is a number")
+    }
+}

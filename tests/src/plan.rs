@@ -1,0 +1,284 @@
+//! What a network shall look like: names and numbers only, nothing is made here.
+
+/// A whole network.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub(crate) underlay: Underlay,
+    pub(crate) nodes: Vec<NodePlan>,
+    pub(crate) pods: Vec<PodPlan>,
+    pub(crate) services: Vec<ServicePlan>,
+}
+
+/// Family of the tunnels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Underlay {
+    Ipv4,
+    Ipv6,
+}
+
+/// A node.
+#[derive(Clone, Debug)]
+pub(crate) struct NodePlan {
+    pub(crate) name: String,
+    /// Third number of its pods' addresses, last of its own.
+    pub(crate) number: u8,
+    /// Worker threads; the uplink has as many queues.
+    pub(crate) workers: u8,
+    pub(crate) host: Host,
+}
+
+/// Whether the node itself takes part in the VRF `blue`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Host {
+    Apart,
+    /// By `vhost0`, 10.0.<node>.1.
+    TakesPart,
+}
+
+/// Label of a node's `vhost0`.
+pub const HOST_LABEL: u32 = 16;
+
+/// A pod.
+#[derive(Clone, Debug)]
+pub struct PodPlan {
+    /// Unique in the network.
+    pub name: String,
+    pub(crate) node: String,
+    pub(crate) vrf: String,
+    /// Its IPv4 address.
+    pub ip: String,
+    /// Its IPv6 address.
+    pub ip6: String,
+    /// Its Ethernet address.
+    pub mac: String,
+    /// Its label, unique on its node.
+    pub label: u32,
+    pub(crate) plugged: Plugged,
+    pub(crate) routed: Routed,
+}
+
+/// Whether the pod's interface is there from the start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Plugged {
+    Now,
+    Later,
+}
+
+/// Whether other nodes have a route to the pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Routed {
+    Yes,
+    No,
+}
+
+impl PodPlan {
+    /// Node's end of its veth.
+    pub fn ifname(&self) -> String {
+        format!("veth-{}", self.name)
+    }
+}
+
+/// A service.
+#[derive(Clone, Debug)]
+pub struct ServicePlan {
+    pub(crate) name: String,
+    /// Its IPv4 ClusterIP.
+    pub ip: String,
+    /// Its IPv6 ClusterIP.
+    pub ip6: String,
+    pub(crate) ports: Vec<ServicePort>,
+    /// Names of the pods behind it, on whatever node.
+    pub backends: Vec<String>,
+}
+
+/// A port of a service and where it leads.
+#[derive(Clone, Copy, Debug)]
+pub struct ServicePort {
+    pub(crate) protocol: &'static str,
+    pub(crate) port: u16,
+    pub(crate) target: u16,
+}
+
+/// TCP `port` of a service, led to `target` of the pod.
+pub const fn tcp(port: u16, target: u16) -> ServicePort {
+    ServicePort { protocol: "tcp", port, target }
+}
+
+/// UDP `port` of a service, led to `target` of the pod.
+pub const fn udp(port: u16, target: u16) -> ServicePort {
+    ServicePort { protocol: "udp", port, target }
+}
+
+impl Plan {
+    /// The nodes `node-a` and `node-b`, one worker and one uplink queue each, tunnels over IPv4.
+    pub fn two_nodes() -> Self {
+        let node =
+            |name: &str, number| NodePlan { name: name.to_owned(), number, workers: 1, host: Host::Apart };
+        Self {
+            underlay: Underlay::Ipv4,
+            nodes: vec![node("node-a", 1), node("node-b", 2)],
+            pods: Vec::new(),
+            services: Vec::new(),
+        }
+    }
+
+    /// Tunnels over IPv6.
+    #[must_use]
+    pub fn ipv6_underlay(self) -> Self {
+        Self { underlay: Underlay::Ipv6, ..self }
+    }
+
+    /// As many workers, and queues of the uplink, on every node.
+    #[must_use]
+    pub fn workers(mut self, workers: u8) -> Self {
+        self.nodes.iter_mut().for_each(|node| node.workers = workers);
+        self
+    }
+
+    /// The node takes part in the VRF `blue` by `vhost0`, with the address 10.0.<node>.1.
+    ///
+    /// # Panics
+    /// When there is no such node.
+    #[must_use]
+    pub fn host(mut self, node: &str) -> Self {
+        let place = self.nodes.iter_mut().find(|plan| plan.name == node).expect("the plan has the node");
+        place.host = Host::TakesPart;
+        self
+    }
+
+    /// A pod in the VRF `blue`. The first on a node has the address 10.0.<node>.2, the next .3 and so on.
+    #[must_use]
+    pub fn pod(self, name: &str, node: &str) -> Self {
+        self.pod_in("blue", name, node)
+    }
+
+    /// A pod in the VRF `vrf`. The first of each VRF have the same address, but not the same label and MAC.
+    ///
+    /// # Panics
+    /// When there is no such node.
+    #[must_use]
+    pub fn pod_in(mut self, vrf: &str, name: &str, node: &str) -> Self {
+        let number = self.node(node).number;
+        let on_node = self.pods.iter().filter(|pod| pod.node == node);
+        let host = 2 + on_node.clone().filter(|pod| pod.vrf == vrf).count();
+        let position = on_node.count();
+        self.pods.push(PodPlan {
+            name: name.to_owned(),
+            node: node.to_owned(),
+            vrf: vrf.to_owned(),
+            ip: format!("10.0.{number}.{host}"),
+            ip6: format!("fd00:{number}::{host}"),
+            mac: format!("02:00:00:00:{number:02x}:{position:02x}"),
+            label: 16 * u32::from(number) + 1 + u32::try_from(position).expect("a few pods"),
+            plugged: Plugged::Now,
+            routed: Routed::Yes,
+        });
+        self
+    }
+
+    /// A pod in the VRF `blue` whose interface is made later, by [`crate::Lab::plug`].
+    ///
+    /// # Panics
+    /// When there is no such node.
+    #[must_use]
+    pub fn later(self, name: &str, node: &str) -> Self {
+        let mut plan = self.pod(name, node);
+        plan.pods.last_mut().expect("a pod was added").plugged = Plugged::Later;
+        plan
+    }
+
+    /// Other nodes get no route to the pod, until [`Plan::route_to`].
+    ///
+    /// # Panics
+    /// When there is no such pod.
+    #[must_use]
+    pub fn without_route_to(mut self, pod: &str) -> Self {
+        self.pod_mut(pod).routed = Routed::No;
+        self
+    }
+
+    /// Other nodes get a route to the pod; [`crate::Lab::reload`] makes the change known.
+    ///
+    /// # Panics
+    /// When there is no such pod.
+    pub fn route_to(&mut self, pod: &str) {
+        self.pod_mut(pod).routed = Routed::Yes;
+    }
+
+    fn pod_mut(&mut self, name: &str) -> &mut PodPlan {
+        self.pods.iter_mut().find(|pod| pod.name == name).expect("the plan has the pod")
+    }
+
+    /// A service in the VRF `blue`; it may have no backends.
+    #[must_use]
+    pub fn service(mut self, name: &str, ports: &[ServicePort], backends: &[&str]) -> Self {
+        let number = 10 + self.services.len();
+        self.services.push(ServicePlan {
+            name: name.to_owned(),
+            ip: format!("10.96.0.{number}"),
+            ip6: format!("fd00:96::{number}"),
+            ports: ports.to_vec(),
+            backends: backends.iter().map(|name| (*name).to_owned()).collect(),
+        });
+        self
+    }
+
+    /// The backends of a service, to be changed; [`crate::Lab::reload`] makes the change known.
+    ///
+    /// # Panics
+    /// When there is no such service.
+    pub fn backends(&mut self, service: &str) -> &mut Vec<String> {
+        let plan = self.services.iter_mut().find(|plan| plan.name == service);
+        &mut plan.expect("the plan has the service").backends
+    }
+
+    /// Names, as the index page has them, of what is down on a node by intention: vifs whose interfaces come
+    /// later, and services without backends.
+    pub(crate) fn expected_down(&self, node: &str) -> Vec<String> {
+        let late = self.pods.iter().filter(|pod| pod.node == node && pod.plugged == Plugged::Later);
+        let empty = self.services.iter().filter(|service| service.backends.is_empty());
+        let addresses = empty.flat_map(|service| [service.ip.clone(), service.ip6.clone()]);
+        late.map(|pod| pod.name.clone()).chain(addresses).collect()
+    }
+
+    pub(crate) fn node(&self, name: &str) -> &NodePlan {
+        self.nodes
+            .iter()
+            .find(|node| node.name == name)
+            .unwrap_or_else(|| panic!("the plan has no node {name}"))
+    }
+
+    pub(crate) fn tunnel_address(&self, node: &NodePlan) -> String {
+        match self.underlay {
+            Underlay::Ipv4 => node.uplink_ip(),
+            Underlay::Ipv6 => node.uplink_ip6(),
+        }
+    }
+}
+
+impl NodePlan {
+    /// IPv4 address of its uplink, in a /24.
+    pub(crate) fn uplink_ip(&self) -> String {
+        format!("172.30.0.{}", self.number)
+    }
+
+    /// IPv6 address of its uplink, in a /64.
+    pub(crate) fn uplink_ip6(&self) -> String {
+        format!("fd00:30::{}", self.number)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn first_pods_of_two_vrfs_share_the_address_only() {
+        let plan = Plan::two_nodes().pod("client", "node-a").pod_in("green", "stranger", "node-a");
+        let [client, stranger] = plan.pods.as_slice() else { panic!("two pods") };
+        assert_eq!((&client.ip, &client.ip6), (&stranger.ip, &stranger.ip6));
+        assert_eq!((client.ip.as_str(), client.ip6.as_str()), ("10.0.1.2", "fd00:1::2"));
+        assert_ne!(client.mac, stranger.mac);
+        assert_ne!(client.label, stranger.label);
+    }
+}

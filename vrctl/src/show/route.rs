@@ -1,0 +1,66 @@
+//! Routing: VRFs, routes, next hops, labels, tunnels.
+
+use serde_json::Value;
+
+use crate::table::Column::{Left, Right};
+use crate::table::Table;
+use crate::value::{Mismatch, cell, list, state, target};
+
+pub(super) fn vrfs(document: &Value) -> Result<String, Mismatch> {
+    let mut table = Table::new([Left("NAME"), Right("ROUTES"), Right("SERVICES"), Left("VIFS")]);
+    for vrf in list(document, "")? {
+        table.row([cell(vrf, "/name")?, cell(vrf, "/routes")?, cell(vrf, "/services")?, cell(vrf, "/vifs")?]);
+    }
+    Ok(table.to_string())
+}
+
+/// One line per next hop, each complete, so that `grep` finds whole routes.
+pub(super) fn routes(document: &Value) -> Result<String, Mismatch> {
+    let columns = [Left("VRF"), Left("PREFIX"), Left("ORIGIN"), Right("NH"), Right("WEIGHT"), Left("TO")];
+    let mut table = Table::new(columns);
+    for route in list(document, "")? {
+        let route_cells = || Ok([cell(route, "/vrf")?, cell(route, "/prefix")?, cell(route, "/origin")?]);
+        let hops = list(route, "/next_hops")?;
+        for hop in hops {
+            let [vrf, prefix, origin] = route_cells()?;
+            table.row([vrf, prefix, origin, cell(hop, "/next_hop")?, cell(hop, "/weight")?, target(hop)?]);
+        }
+        if hops.is_empty() {
+            let [vrf, prefix, origin] = route_cells()?;
+            let none = "-".to_owned();
+            table.row([vrf, prefix, origin, none.clone(), none, "no next hop".to_owned()]);
+        }
+    }
+    Ok(table.to_string())
+}
+
+pub(super) fn next_hops(document: &Value) -> Result<String, Mismatch> {
+    let mut table = Table::new([Right("NH"), Left("TO"), Right("ROUTES"), Left("STATE")]);
+    for hop in list(document, "")? {
+        table.row([cell(hop, "/id")?, target(hop)?, cell(hop, "/routes")?, state(hop)?]);
+    }
+    Ok(table.to_string())
+}
+
+pub(super) fn labels(document: &Value) -> Result<String, Mismatch> {
+    let mut table = Table::new([Right("LABEL"), Left("TO"), Left("VRF")]);
+    for label in list(document, "")? {
+        table.row([cell(label, "/label")?, target(label)?, cell(label, "/vrf")?]);
+    }
+    Ok(table.to_string())
+}
+
+pub(super) fn tunnels(document: &Value) -> Result<String, Mismatch> {
+    let mut table = Table::new([Left("PEER"), Right("NEXT HOPS"), Left("REACH")]);
+    for tunnel in list(document, "")? {
+        let reach = match cell(tunnel, "/reach")?.as_str() {
+            "via" => format!("via {}", cell(tunnel, "/mac")?),
+            "unresolved" => "unresolved: the neighbour is being asked for".to_owned(),
+            "failed" => "failed: the neighbour does not answer".to_owned(),
+            "no_route" => "no route over the uplink: look at `ip route get`".to_owned(),
+            other => other.to_owned(),
+        };
+        table.row([cell(tunnel, "/peer")?, cell(tunnel, "/next_hops")?, reach]);
+    }
+    Ok(table.to_string())
+}
