@@ -1,6 +1,7 @@
 //! Single values: names, addresses, labels, ports.
 
 use core::net::IpAddr;
+use core::ops::RangeInclusive;
 
 use dataplane::desired::Transport;
 use dataplane::ids::Mac;
@@ -157,6 +158,27 @@ pub(super) fn prefix(item: &Item<'_>) -> Result<IpNet, Reported> {
 /// A UDP, TCP or SCTP port.
 pub(super) fn port(item: &Item<'_>) -> Result<u16, Reported> {
     small(item, 1..=u16::MAX, "")
+}
+
+/// A port, or a range of ports such as `"5000-5100"`.
+pub(super) fn port_range(item: &Item<'_>) -> Result<RangeInclusive<u16>, Reported> {
+    let Some(text) = item.word() else {
+        return port(item).map(|port| port..=port);
+    };
+    let remedy = "write a port like 53, or a range like \"5000-5100\" within 1 to 65535";
+    // A number may begin with `+` for Rust, not for us.
+    let number = |text: &str| text.parse::<u16>().ok().filter(|_| !text.starts_with('+'));
+    let parsed = text.split_once('-').and_then(|(first, last)| Some(number(first)?..=number(last)?));
+    match parsed {
+        Some(ports) if *ports.start() == 0 => {
+            Err(item.wrong(format_args!("{} begins with port 0", quote(text)), remedy))
+        }
+        Some(ports) if ports.is_empty() => {
+            Err(item.wrong(format_args!("the range {} is empty", quote(text)), "give the lower port first"))
+        }
+        Some(ports) => Ok(ports),
+        None => Err(item.wrong(format_args!("{} is no range of ports", quote(text)), remedy)),
+    }
 }
 
 /// A protocol with ports.

@@ -124,6 +124,16 @@ impl<'a> Section<'a> {
         self.report.add(&self.place, what, remedy)
     }
 
+    /// Reports a mistake in a value of this table that has been read already.
+    pub(super) fn wrong_at(
+        &self,
+        place: &Place,
+        what: impl fmt::Display,
+        remedy: impl fmt::Display,
+    ) -> Reported {
+        self.report.add(place, what, remedy)
+    }
+
     fn path(&self, key: &str) -> String {
         if self.place.key.is_empty() { key.to_owned() } else { format!("{}.{key}", self.place.key) }
     }

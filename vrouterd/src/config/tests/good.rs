@@ -4,8 +4,8 @@ use core::net::SocketAddr;
 use std::path::Path;
 
 use dataplane::desired::{
-    Desired, Hop, HopTarget, Link, Node, OuterOptions, Route, RouteTarget, Service, ServicePort, Transport,
-    Underlay, Vif, Vrf,
+    Desired, Hop, HopTarget, IcmpVersion, Link, Node, OuterOptions, Peers, Policy, Route, RouteTarget, Rule,
+    RuleTraffic, Service, ServicePort, Transport, Underlay, Vif, Vrf,
 };
 use dataplane::ids::Mac;
 use encap::{DontFragment, DscpMode, Label, Udp6Checksum};
@@ -70,6 +70,18 @@ mac = "02:00:00:00:0a:01"
 label = 1048575
 mtu = 1400
 gateway = ["10.0.1.1", "fe80::ffff"]
+policies = ["web", "quiet"]
+[[policy]]
+name = "web"
+ingress = [
+    { name = "http", from = ["10.0.0.0/8", "fd00::/8"], protocol = "tcp", port = 8080 },
+    { protocol = "icmp", icmp_type = 8 },
+    { from = ["10.0.1.1/32"] },
+]
+egress = [{ to = ["10.96.0.10/32"], protocol = 17, port = "53-54" }, { protocol = "icmpv6" }, { protocol = 47 }]
+[[policy]]
+name = "quiet"
+egress = []
 [[route]]
 vrf = "blue"
 prefix = "10.0.2.0/24"
@@ -121,6 +133,34 @@ fn web(address: &str) -> Service {
     }
 }
 
+fn policies() -> Vec<Policy> {
+    let rule = |peers: &[&str], traffic| Rule {
+        name: None,
+        peers: match peers {
+            [] => Peers::Any,
+            list => Peers::Within(list.iter().map(|prefix| prefix.parse().unwrap()).collect()),
+        },
+        traffic,
+    };
+    let http = RuleTraffic::Ports { transport: Transport::Tcp, ports: 8080..=8080 };
+    let dns = RuleTraffic::Ports { transport: Transport::Udp, ports: 53..=54 };
+    let ping = RuleTraffic::Icmp { version: IcmpVersion::V4, kind: 8 };
+    let ingress = vec![
+        Rule { name: Some("http".to_owned()), ..rule(&["10.0.0.0/8", "fd00::/8"], http) },
+        rule(&[], ping),
+        rule(&["10.0.1.1/32"], RuleTraffic::Any),
+    ];
+    let egress = vec![
+        rule(&["10.96.0.10/32"], dns),
+        rule(&[], RuleTraffic::Protocol(58)),
+        rule(&[], RuleTraffic::Protocol(47)),
+    ];
+    vec![
+        Policy { name: "web".into(), ingress: Some(ingress), egress: Some(egress) },
+        Policy { name: "quiet".into(), ingress: None, egress: Some(Vec::new()) },
+    ]
+}
+
 #[test]
 fn every_key_reaches_the_desired_state() {
     let desired = sound(EVERYTHING).desired(1500);
@@ -152,6 +192,7 @@ fn every_key_reaches_the_desired_state() {
                 label: label(16),
                 mtu: 1468,
                 link: Link::Down("waiting for interface vr-host".to_owned()),
+                policies: Vec::new(),
             },
             Vif {
                 name: "web-1".into(),
@@ -163,6 +204,7 @@ fn every_key_reaches_the_desired_state() {
                 label: label(1_048_575),
                 mtu: 1400,
                 link: Link::Down("waiting for interface veth1a".to_owned()),
+                policies: vec!["web".into(), "quiet".into()],
             },
         ],
         routes: vec![
@@ -188,6 +230,7 @@ fn every_key_reaches_the_desired_state() {
                 backends: Vec::new(),
             },
         ],
+        policies: policies(),
         underlay: Underlay::default(),
     };
     assert_eq!(desired, expected);

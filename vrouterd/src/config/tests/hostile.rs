@@ -56,6 +56,8 @@ fn value() -> impl Strategy<Value = String> {
         "[{ protocol = \"tcp\", port = 80 }]",
         "[{ protocol = \"tcp\", port = \"9-1\", idle = 1 }]",
         "\"1-\"",
+        "[{ from = [\"10.0.0.0/8\"], protocol = \"tcp\", port = 80 }]",
+        "[{ protocol = 58, icmp_type = 128 }]",
     ];
     prop::sample::select(WORDS).prop_map(str::to_owned)
 }
