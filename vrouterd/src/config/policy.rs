@@ -129,12 +129,17 @@ fn protocol(item: &Item<'_>) -> Result<Protocol, Reported> {
         ("icmp", Protocol::Icmp(IcmpVersion::V4)),
         ("icmpv6", Protocol::Icmp(IcmpVersion::V6)),
     ];
-    if item.word().is_some() {
-        return scalar::choice(item, &WORDS);
+    let words: Vec<String> = WORDS.iter().map(|(word, _)| quote(word)).collect();
+    let remedy = format!("write {}, or a number from 0 to 255", words.join(" or "));
+    let Some(word) = item.word() else {
+        let given = item.byte(&remedy)?;
+        let named = WORDS.iter().find(|(_, protocol)| number(*protocol) == given);
+        return Ok(named.map_or(Protocol::Number(given), |(_, protocol)| *protocol));
+    };
+    match WORDS.iter().find(|(known, _)| *known == word) {
+        Some((_, protocol)) => Ok(*protocol),
+        None => Err(item.wrong(format_args!("{} is not one of the choices", quote(word)), remedy)),
     }
-    let given = scalar::small(item, 0..=u16::from(u8::MAX), "")?;
-    let named = WORDS.iter().find(|(_, protocol)| u16::from(number(*protocol)) == given);
-    Ok(named.map_or(Protocol::Number(given.to_be_bytes()[1]), |(_, protocol)| *protocol))
 }
 
 fn number(protocol: Protocol) -> u8 {
@@ -147,7 +152,7 @@ fn number(protocol: Protocol) -> u8 {
 
 /// A type that begins a flow; others would be rules that never decide anything.
 fn question(item: &Item<'_>, version: IcmpVersion) -> Result<u8, Reported> {
-    let kind = scalar::small(item, 0..=u16::from(u8::MAX), "")?.to_be_bytes()[1];
+    let kind = item.byte("write a number from 0 to 255")?;
     let answer = "is an answer, which passes with its question";
     let error = "is an error, which passes with the flow it speaks of";
     let never = "is never forwarded";

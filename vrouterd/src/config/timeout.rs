@@ -5,7 +5,7 @@ use core::ops::RangeInclusive;
 use flow_table::{PortTimeout, Timeouts};
 
 use super::place::At;
-use super::problem::{Reported, quote};
+use super::problem::Reported;
 use super::scalar;
 use super::section::{Item, Section};
 

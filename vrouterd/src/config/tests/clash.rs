@@ -231,25 +231,6 @@ const ADDED: &[(&str, &[&str])] = &[
            backends that have an address of the service's family",
         ],
     ),
-    (
-        "[[policy]]\nname = \"web\"\ningress = []\n[[policy]]\nname = \"web\"\n[[policy]]\nname = \"a/b\"\negress = []",
-        &["?"],
-    ),
-    (
-        "policies = [\"wbe\", \"web\", \"web\", \"none\"]\n[[policy]]\nname = \"web\"\ningress = [\n\
-         { to = [\"10.0.0.0/8\"] },\n{ from = [] },\n{ from = [\"10.0.0.1/8\", \"10.0.0.1\"] },\n{ port = 80 },\n\
-         { protocol = \"icmp\", port = 80 },\n{ protocol = 47, port = \"80-90\" },\n{ icmp_type = 8 },\n\
-         { protocol = \"tcp\", port = 80, icmp_type = 8 },\n]",
-        &["?"],
-    ),
-    (
-        "[[policy]]\nname = \"web\"\negress = [\n{ from = [\"10.0.0.0/8\"], protocol = \"gre\" },\n{ protocol = 256 },\n\
-         { protocol = \"tcp\", port = \"90-80\" },\n{ protocol = \"icmp\", icmp_type = 0 },\n\
-         { protocol = \"icmp\", icmp_type = 3 },\n{ protocol = \"icmp\", icmp_type = 5 },\n\
-         { protocol = \"icmpv6\", icmp_type = 140 },\n{ protocol = 58, icmp_type = 256 },\n\
-         { to = [\"fd00::/8\"], protocol = \"icmp\" },\n{ to = [\"10.0.0.0/8\"], protocol = \"icmpv6\", icmp_type = 128 },\n]",
-        &["?"],
-    ),
 ];
 
 #[test]

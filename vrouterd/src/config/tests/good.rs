@@ -73,11 +73,7 @@ gateway = ["10.0.1.1", "fe80::ffff"]
 policies = ["web", "quiet"]
 [[policy]]
 name = "web"
-ingress = [
-    { name = "http", from = ["10.0.0.0/8", "fd00::/8"], protocol = "tcp", port = 8080 },
-    { protocol = "icmp", icmp_type = 8 },
-    { from = ["10.0.1.1/32"] },
-]
+ingress = [{ name = "http", from = ["10.0.0.0/8", "fd00::/8"], protocol = "tcp", port = 8080 }, { protocol = "icmp", icmp_type = 8 }, { from = ["10.0.1.1/32"] }]
 egress = [{ to = ["10.96.0.10/32"], protocol = 17, port = "53-54" }, { protocol = "icmpv6" }, { protocol = 47 }]
 [[policy]]
 name = "quiet"
