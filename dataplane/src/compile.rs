@@ -129,6 +129,7 @@ impl Compiler {
             Ok(Vif {
                 id,
                 slot,
+                kind: vif.kind,
                 name: vif.name.clone(),
                 vrf: self.ids.vrf(&format!("vif \"{}\"", vif.name), &vif.vrf)?,
                 mac: vif.mac,
@@ -215,6 +216,7 @@ fn fabric(desired: &Desired, explicit_null: Option<VrfId>) -> Fabric {
     };
     Fabric {
         address: desired.node.tunnel_address,
+        mac: desired.underlay.uplink.as_ref().map(|uplink| uplink.mac),
         ports: Ports { current: desired.node.udp_port, legacy: desired.node.legacy_udp_port },
         zero_checksum6: match desired.node.outer.udp6_checksum {
             Udp6Checksum::Compute => ZeroChecksum6::Refuse,

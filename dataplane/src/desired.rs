@@ -96,6 +96,8 @@ pub struct Vrf {
 pub struct Vif {
     /// Unique on the node.
     pub name: VifName,
+    /// Whose it is.
+    pub kind: VifKind,
     /// Its routing table.
     pub vrf: VrfName,
     /// Addresses that the pod may use; each becomes a host route of the VRF.
@@ -114,6 +116,16 @@ pub struct Vif {
     pub link: Link,
     /// Policies whose rules say which flows it may have; none restricts nothing.
     pub policies: Vec<PolicyName>,
+}
+
+/// Whose interface a vif is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum VifKind {
+    /// A pod's.
+    #[default]
+    Pod,
+    /// The host's own: what is sent to it may be forwarded by the host's stack.
+    Host,
 }
 
 impl Vif {

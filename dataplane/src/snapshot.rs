@@ -8,7 +8,7 @@ use ahash::RandomState;
 use encap::{Label, Ports, Template, ZeroChecksum6};
 use flow_table::{Addr, Family};
 
-use crate::desired::{Link, MssClamp, Reach};
+use crate::desired::{Link, MssClamp, Reach, VifKind};
 use crate::fib::Vrf;
 use crate::ids::{Mac, TunnelId, VifId, VifName, VifSlot, VrfId};
 use crate::policy::Policy;
@@ -33,6 +33,8 @@ pub struct Snapshot {
 pub struct Fabric {
     /// Our tunnel address.
     pub address: IpAddr,
+    /// Ethernet address of the uplink.
+    pub mac: Option<Mac>,
     /// UDP ports taken.
     pub ports: Ports,
     /// Whether a zero UDP checksum is taken over IPv6.
@@ -61,6 +63,8 @@ pub struct Vif {
     pub id: VifId,
     /// Its VLAN on the trunk.
     pub slot: VifSlot,
+    /// Whose it is.
+    pub kind: VifKind,
     /// Its name.
     pub name: VifName,
     /// Its routing table.

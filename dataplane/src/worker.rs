@@ -15,6 +15,7 @@ use crate::ids::VifSlot;
 use crate::io::{PacketIo, Side};
 use crate::limiter::AnswerLimiter;
 use crate::packet::Packet;
+use crate::packet::ethernet::Ethernet;
 use crate::pipeline::Pipeline;
 use crate::publish::SnapshotCache;
 use crate::verdict::Prepared;
@@ -192,7 +193,7 @@ fn count_rx(counters: &WorkerCounters, side: Side, pipeline: &Pipeline<'_>, fram
     match side {
         Side::Uplink => counters.uplink().rx.count(frame.len()),
         Side::Trunk => {
-            let vlan = crate::packet::u16_at(frame, 14).and_then(|tci| VifSlot::new(tci & 0x0fff));
+            let vlan = Ethernet::parse(frame).ok().and_then(|ethernet| VifSlot::new(ethernet.vlan?));
             let vif = vlan.filter(|slot| pipeline.snapshot.vif(*slot).is_some());
             let port = vif.map_or(counters.trunk(), |slot| counters.vif(slot));
             port.rx.count(frame.len().saturating_sub(TAG));

@@ -73,12 +73,13 @@ impl Metrics {
         self.sum("vrouter_drops_total", &[&format!("reason=\"{reason}\"")])
     }
 
-    /// Both sides of `rx + generated = tx + consumed + drops`.
+    /// Both sides of `rx + generated = tx + consumed + drops + held`.
     pub fn sides(&self) -> (f64, f64) {
         let packets = |direction| self.sum("vrouter_packets_total", &[direction]);
         let came = packets("direction=\"rx\"") + self.sum("vrouter_generated_packets_total", &[]);
         let went = packets("direction=\"tx\"")
             + self.sum("vrouter_consumed_packets_total", &[])
+            + self.sum("vrouter_held_packets", &[])
             + self.sum("vrouter_drops_total", &[]);
         (came, went)
     }

@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use super::*;
 use crate::desired::{
     Hop, Node, OuterOptions, Policy, Route, Service, ServicePort, Transport, Underlay, Vif as DesiredVif,
-    Vrf as DesiredVrf,
+    VifKind, Vrf as DesiredVrf,
 };
 use crate::fib::NextHop;
 use crate::ids::Mac;
@@ -11,6 +11,7 @@ use crate::ids::Mac;
 fn vif(name: &str, vrf: &str, address: &str, label: u32) -> DesiredVif {
     DesiredVif {
         name: name.into(),
+        kind: VifKind::Pod,
         vrf: vrf.into(),
         addresses: vec![address.parse().unwrap()],
         mac: Mac([2, 0, 0, 0, 0, 1]),

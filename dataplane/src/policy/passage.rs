@@ -76,6 +76,7 @@ impl<'s> Passage<'s> {
 /// The kind of packet that begins a flow; `port` is the destination port in question.
 fn kind(sent: &Tuple, port: u16) -> Kind {
     let detail = match sent.protocol {
+        number if l4::is_foreign(sent.family, number) => 0,
         l4::protocol::ICMP | l4::protocol::ICMPV6 => l4::icmp_question(sent),
         protocol if l4::has_ports(protocol) => port,
         _ => 0,

@@ -34,7 +34,7 @@ impl Pipeline<'_> {
         vrf.is_some_and(|vrf| vrf.epoch == action.depends.epoch)
     }
 
-    pub(crate) fn touch(&self, hit: &Hit, flow: &Flow) {
+    fn touch(&self, hit: &Hit, flow: &Flow) {
         let segment = match flow.ip.l4 {
             L4::Tcp(segment) => Some(segment),
             _ => None,
@@ -44,14 +44,20 @@ impl Pipeline<'_> {
 
     /// Makes the pair for a first packet; the packet itself is never lost to that.
     fn admit(&self, flow: &Flow, keep: Option<Keep>) -> Result<(Action, Rewrite), DropReason> {
+        if let L4::Tcp(segment) = flow.ip.l4
+            && !begins_sensibly(segment.flags)
+        {
+            return Err(DropReason::TcpBadFlags);
+        }
         let first = self.first(flow.ingress, flow.key, keep);
         let mut pair = self.judged(&first).inspect_err(|reason| self.remember(&first, *reason))?;
         for attempt in 0..PORT_ATTEMPTS {
             match self.flows.insert(&pair, self.now) {
-                Ok(hit) | Err(InsertError::Exists(hit)) => {
+                Ok(hit) => {
                     self.touch(&hit, flow);
                     return Ok((hit.action, hit.rewrite));
                 }
+                Err(InsertError::Exists(hit)) => return self.join(flow, &hit),
                 Err(InsertError::ReverseTaken) => match self.sidestep(&mut pair, attempt) {
                     Sidestep::Retry => {}
                     Sidestep::Stateless => return Ok((pair.forward.action, NO_REWRITE)),
@@ -64,6 +70,16 @@ impl Pipeline<'_> {
             }
         }
         Err(DropReason::NatPortExhausted)
+    }
+
+    /// Another worker has made the pair in the same moment.
+    fn join(&self, flow: &Flow, hit: &Hit) -> Result<(Action, Rewrite), DropReason> {
+        if self.is_current(&hit.action) && came_from(flow.ingress, hit.action.source) {
+            self.touch(hit, flow);
+            return Ok((hit.action, hit.rewrite));
+        }
+        let (_, reverse) = self.flows.keys(hit.pair).ok_or(DropReason::FlowTableFull)?;
+        self.check_source(flow, hit, &reverse)
     }
 
     /// What to do when another pair's packets look like the answers to this one.
@@ -88,43 +104,70 @@ impl Pipeline<'_> {
 
     /// Derives a flow again that a snapshot has overtaken, or whose packet came from elsewhere.
     fn revalidate(&self, flow: &Flow, hash: FlowHash, hit: &Hit) -> Result<(Action, Rewrite), DropReason> {
-        let (Some((forward, reverse)), Some((old, _))) =
-            (self.flows.keys(hit.pair), self.flows.actions(hit.pair))
-        else {
-            return self.admit(flow, None);
-        };
-        let keep = target_of(old.output).map(|target| Keep { target, reverse });
+        let Some((_, reverse)) = self.flows.keys(hit.pair) else { return self.admit(flow, None) };
         if self.is_current(&hit.action) {
             return self.check_source(flow, hit, &reverse);
         }
-        let first = self.ingress_of(&forward, old.source).map(|ingress| self.first(ingress, forward, keep));
+        match self.derive_again(hit) {
+            Derived::Kept => match self.flows.lookup(hash, &flow.key) {
+                Some(fresh)
+                    if self.is_current(&fresh.action) && came_from(flow.ingress, fresh.action.source) =>
+                {
+                    self.touch(&fresh, flow);
+                    Ok((fresh.action, fresh.rewrite))
+                }
+                Some(fresh) => self.check_source(flow, &fresh, &reverse),
+                None => self.admit(flow, None),
+            },
+            Derived::Refused(reason) => {
+                // Of a flow that policies have ended the pair is still there, and remembers it.
+                self.touch(hit, flow);
+                Err(reason)
+            }
+            Derived::Gone => self.admit(flow, None),
+        }
+    }
+
+    /// The pair of a key as the current snapshot has it, for a packet that is not of the flow itself.
+    pub(crate) fn current(&self, hash: FlowHash, key: &FlowKey) -> Option<Hit> {
+        let hit = self.flows.lookup(hash, key)?;
+        if self.is_current(&hit.action) {
+            return Some(hit);
+        }
+        match self.derive_again(&hit) {
+            Derived::Kept => self.flows.lookup(hash, key).filter(|hit| self.is_current(&hit.action)),
+            Derived::Refused(_) | Derived::Gone => None,
+        }
+    }
+
+    /// Plans the pair anew from its forward key. Where that gives the same translation the pair
+    /// stays with new actions, and where policies refuse it as one that drops; else it is removed.
+    fn derive_again(&self, hit: &Hit) -> Derived {
+        let (Some((forward, reverse)), Some((old, _))) =
+            (self.flows.keys(hit.pair), self.flows.actions(hit.pair))
+        else {
+            return Derived::Gone;
+        };
+        let keep = target_of(old.output).map(|target| Keep { target, reverse });
+        let ingress = self.ingress_of(&forward, old.source);
+        let first = ingress.map(|ingress| self.first(ingress, forward, keep));
         match (first.map(|first| self.judged(&first)), hit.direction) {
             (Some(Ok(pair)), _) if pair.reverse.key == reverse => {
                 self.flows.replace(hit.pair, pair.forward.action, pair.reverse.action);
-                match self.flows.lookup(hash, &flow.key) {
-                    Some(fresh)
-                        if self.is_current(&fresh.action) && came_from(flow.ingress, fresh.action.source) =>
-                    {
-                        self.touch(&fresh, flow);
-                        Ok((fresh.action, fresh.rewrite))
-                    }
-                    Some(fresh) => self.check_source(flow, &fresh, &reverse),
-                    None => self.admit(flow, None),
-                }
+                return Derived::Kept;
             }
             (Some(Err(reason @ DropReason::PolicyDenied)), _) => {
-                self.revoke(hit, flow, first.and_then(|first| first.drop_action(reason)));
-                Err(reason)
+                self.revoke(hit, first.and_then(|first| first.drop_action(reason)));
+                return Derived::Refused(reason);
             }
             (Some(Err(reason)), Direction::Forward) => {
                 self.flows.remove(hit.pair);
-                Err(reason)
+                return Derived::Refused(reason);
             }
-            (Some(_) | None, _) => {
-                self.flows.remove(hit.pair);
-                self.admit(flow, None)
-            }
+            (Some(_) | None, _) => {}
         }
+        self.flows.remove(hit.pair);
+        Derived::Gone
     }
 
     /// A packet of a live flow from another place than the flow knows: allowed only when the
@@ -178,10 +221,34 @@ pub(crate) const NO_REWRITE: Rewrite = Rewrite {
     l4_delta: 0,
 };
 
+/// What has become of a pair that was derived again.
+enum Derived {
+    /// It has new actions.
+    Kept,
+    /// Its first packet would be refused now, and so is this one.
+    Refused(DropReason),
+    /// It is no more; its packets begin anew.
+    Gone,
+}
+
 enum Sidestep {
     Retry,
     Stateless,
     Refuse,
+}
+
+/// Whether a flow may begin with this segment. One without SYN may: after a restart the vrouter
+/// meets connections in the middle. No stack sends the combinations that scanners use: SYN with
+/// FIN or RST, or neither SYN, RST nor ACK (RFC 9293 section 3.10.7).
+fn begins_sensibly(flags: u8) -> bool {
+    const FIN: u8 = 0x01;
+    const SYN: u8 = 0x02;
+    const RST: u8 = 0x04;
+    const ACK: u8 = 0x10;
+    match flags & SYN {
+        0 => flags & (RST | ACK) != 0,
+        _ => flags & (FIN | RST) == 0,
+    }
 }
 
 pub(crate) fn came_from(ingress: Ingress, source: Source) -> bool {

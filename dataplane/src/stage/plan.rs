@@ -5,9 +5,12 @@ use flow_table::{
 };
 
 use super::resolve::{Decision, Prefer, Query, Scope, resolve};
+use crate::desired::VifKind;
 use crate::drop::DropReason;
 use crate::ecmp::{FlowSpread, Target};
+use crate::fib;
 use crate::ids::{TunnelId, VifSlot, VrfId};
+use crate::packet::l4::protocol;
 use crate::snapshot::{LabelTarget, Snapshot, Vif};
 use crate::verdict::{Ingress, unanswered};
 
@@ -83,6 +86,7 @@ impl First<'_> {
         let prefer = self.keep.map_or(Prefer::Hash, |keep| Prefer::Current(keep.target));
         let query = Query { tuple: &tuple, spread: self.spread, prefer, scope: Scope::Any };
         let decision = resolve(self.snapshot, vif.vrf, &query)?;
+        self.refuse_own_voice(&decision)?;
         let depends = self.dependency(vif.vrf)?;
         let (context, answers_from) = match decision.target {
             Target::Vif(slot) => (self.context_of(slot)?, Source::Vif),
@@ -115,6 +119,23 @@ impl First<'_> {
             },
             owner: vif.slot.get(),
         })
+    }
+
+    /// A pod must not send tunnel packets that reach another node from this node's address, by way
+    /// of a host that forwards and masquerades: the other node would take any label from it.
+    fn refuse_own_voice(&self, decision: &Decision) -> Result<(), DropReason> {
+        let tuple = &self.key.tuple;
+        let fabric = &self.snapshot.fabric;
+        if tuple.protocol != protocol::UDP || !fabric.ports.accept(tuple.dport) {
+            return Ok(());
+        }
+        let to_host = match decision.target {
+            Target::Vif(slot) => self.snapshot.vif(slot).is_some_and(|vif| vif.kind == VifKind::Host),
+            Target::Tunnel { .. } => false,
+        };
+        let to_node = (tuple.family, tuple.dst) == fib::family_and_addr(fabric.address)
+            || self.snapshot.tunnel_by_address(tuple.family, tuple.dst).is_some();
+        if to_host || to_node { Err(DropReason::TunnelRecursion) } else { Ok(()) }
     }
 
     fn plan_from_fabric(&self, target: LabelTarget, peer: TunnelId) -> Result<NewPair, DropReason> {
@@ -255,7 +276,7 @@ fn is_never_destination(family: Family, address: Addr) -> bool {
     }
 }
 
-fn is_multicast(family: Family, address: Addr) -> bool {
+pub(crate) fn is_multicast(family: Family, address: Addr) -> bool {
     match family {
         Family::V4 => matches!((address.0 >> 24) as u8, 224..=239) || address.0 as u32 == u32::MAX,
         Family::V6 => address.0 >> 120 == 0xff,

@@ -7,7 +7,6 @@ use crate::drop::DropReason;
 use crate::ids::VifSlot;
 use crate::pipeline::Pipeline;
 use crate::policy::Passage;
-use crate::verdict::Flow;
 
 impl Pipeline<'_> {
     /// The pair for a packet if the policies of both its ends allow it.
@@ -59,13 +58,12 @@ impl Pipeline<'_> {
 
     /// Ends a flow that the policies allow no more, in both directions: an answer is not to begin
     /// it anew from the other end. `drop` is what is done to its packets from now on.
-    pub(crate) fn revoke(&self, hit: &Hit, flow: &Flow, drop: Option<Action>) {
+    pub(crate) fn revoke(&self, hit: &Hit, drop: Option<Action>) {
         match (drop, self.flows.actions(hit.pair)) {
             (Some(drop), Some((forward, reverse))) => {
                 let forward = Action { source: forward.source, ..drop };
                 let reverse = Action { source: reverse.source, ..drop };
                 self.flows.replace(hit.pair, forward, reverse);
-                self.touch(hit, flow);
             }
             (None, _) | (_, None) => {
                 self.flows.remove(hit.pair);

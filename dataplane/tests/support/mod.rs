@@ -10,6 +10,8 @@
     reason = "a test stops where it goes wrong"
 )]
 
+pub(crate) mod frames;
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -19,7 +21,7 @@ use dataplane::compile::Compiler;
 use dataplane::counters::{PortCounters, WorkerCounters};
 use dataplane::desired::{
     Desired, Hop, HopTarget, Link, Node as NodeSettings, OuterOptions, Reach, Route, RouteTarget, Service,
-    ServicePort, Transport, Underlay, Uplink, Vif, Vrf,
+    ServicePort, Transport, Underlay, Uplink, Vif, VifKind, Vrf,
 };
 use dataplane::drop::DropReason;
 use dataplane::droplog::DropLog;
@@ -94,6 +96,7 @@ pub(crate) fn vrf(name: &str) -> Vrf {
 pub(crate) fn vif(name: &str, vrf: &str, addresses: &[&str], mac: &str, label: u32) -> Vif {
     Vif {
         name: name.into(),
+        kind: VifKind::Pod,
         vrf: vrf.into(),
         addresses: addresses.iter().map(|address| address.parse().unwrap()).collect(),
         mac: mac.parse().unwrap(),

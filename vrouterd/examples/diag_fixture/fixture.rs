@@ -190,6 +190,7 @@ impl ViewSource for Fixture {
             trunk: port(traffic(2_184_411, 2_098_765_432), traffic(2_961_907, 3_496_789_012), &drops),
             generated: 5,
             consumed: 8,
+            held: 0,
             counts: Counts {
                 vrfs: 2,
                 vifs: 5,

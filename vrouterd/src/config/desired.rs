@@ -2,7 +2,7 @@
 
 use core::net::IpAddr;
 
-use dataplane::desired::{Desired, Link, Node, Service, Underlay, Vif};
+use dataplane::desired::{Desired, Link, Node, Service, Underlay, Vif, VifKind};
 use dataplane::ids::VifName;
 
 use super::model::{Config, Host};
@@ -32,6 +32,7 @@ impl Config {
         let host = self.host.iter().map(|host| host_vif(host, default_mtu));
         let vifs = self.vifs.iter().map(|vif| Vif {
             name: vif.name.clone(),
+            kind: VifKind::Pod,
             vrf: vif.vrf.clone(),
             addresses: values(&vif.addresses),
             mac: vif.mac,
@@ -78,6 +79,7 @@ impl Host {
 fn host_vif(host: &Host, mtu: u16) -> Vif {
     Vif {
         name: host.vif_name(),
+        kind: VifKind::Host,
         vrf: host.vrf.clone(),
         addresses: values(&host.addresses),
         mac: host.mac,

@@ -151,6 +151,7 @@ fn register_node(registry: &mut Registry, node: &NodeView) {
     registry.register("bytes", "Bytes of frames taken in (rx) and sent (tx)", bytes);
     counter(registry, "generated_packets", "Packets the vrouter made itself", node.generated);
     counter(registry, "consumed_packets", "Packets meant for the vrouter itself", node.consumed);
+    gauge(registry, "held_packets", "Fragments that wait for the first of their datagram", node.held);
     gauge(registry, "uplink_up", "Whether the uplink carries packets", u64::from(node.uplink.link.is_up()));
     gauge(registry, "vifs", "Interfaces", node.counts.vifs);
     gauge(registry, "vifs_down", "Interfaces that are down", node.counts.vifs_down);

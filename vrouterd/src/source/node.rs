@@ -23,6 +23,7 @@ impl Reading<'_> {
             trunk: PortView::from(&ports.trunk()),
             generated: self.sum(|worker| &worker.generated),
             consumed: self.sum(|worker| &worker.consumed),
+            held: self.state.workers.iter().map(|worker| worker.counters.held.get()).sum(),
             counts: self.counts(),
         }
     }

@@ -27,12 +27,14 @@ pub struct NodeView {
     pub generated: u64,
     /// Packets meant for the vrouter itself.
     pub consumed: u64,
+    /// Fragments that wait for the first of their datagram now.
+    pub held: u64,
     /// How many of each noun there are.
     pub counts: Counts,
 }
 
 impl NodeView {
-    /// Packets that no counter explains: `rx + generated - tx - consumed - drops`. Readings are
+    /// Packets that no counter explains: `rx + generated - tx - consumed - drops - held`. Readings are
     /// taken one after the other, so a busy node is off by a few batches either way.
     pub fn unexplained(&self) -> i128 {
         let ports = [&self.trunk, &self.uplink.traffic];
@@ -40,6 +42,7 @@ impl NodeView {
         sum(|port| port.rx.packets) + i128::from(self.generated)
             - sum(|port| port.tx.packets)
             - i128::from(self.consumed)
+            - i128::from(self.held)
             - sum(|port| port.dropped)
     }
 }

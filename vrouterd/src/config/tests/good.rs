@@ -5,7 +5,7 @@ use std::path::Path;
 
 use dataplane::desired::{
     Desired, Hop, HopTarget, IcmpVersion, Link, Node, OuterOptions, Peers, Policy, Route, RouteTarget, Rule,
-    RuleTraffic, Service, ServicePort, Transport, Underlay, Vif, Vrf,
+    RuleTraffic, Service, ServicePort, Transport, Underlay, Vif, VifKind, Vrf,
 };
 use dataplane::ids::Mac;
 use encap::{DontFragment, DscpMode, Label, Udp6Checksum};
@@ -180,6 +180,7 @@ fn every_key_reaches_the_desired_state() {
         vifs: vec![
             Vif {
                 name: "vr-host".into(),
+                kind: VifKind::Host,
                 vrf: "blue".into(),
                 addresses: vec!["10.0.1.1".parse().unwrap()],
                 mac: Mac([2, 0, 0, 0, 0, 1]),
@@ -192,6 +193,7 @@ fn every_key_reaches_the_desired_state() {
             },
             Vif {
                 name: "web-1".into(),
+                kind: VifKind::Pod,
                 vrf: "blue".into(),
                 addresses: vec!["10.0.1.2".parse().unwrap(), "fd00:1::2".parse().unwrap()],
                 mac: Mac([2, 0, 0, 0, 0xa, 1]),
