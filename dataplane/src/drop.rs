@@ -63,6 +63,7 @@ reasons! {
     FlowTableFull = "flow_table_full": "No room for a new flow pair; established flows go on.",
     VifFlowLimit = "vif_flow_limit": "The vif has as many flow pairs as it may have.",
     ServiceNoBackend = "service_no_backend": "The service has no backend that is up.",
+    ServiceBackendGone = "service_backend_gone": "The backend of the TCP connection is gone and the service resets such connections.",
     ServicePortUnmapped = "service_port_unmapped": "The service address has no such port or protocol.",
     PolicyDenied = "policy_denied": "No rule of the policies of the sending or the receiving vif allows the flow; the pages of both vifs list them.",
     NatPortExhausted = "nat_port_exhausted": "No free source port for the translation.",

@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use ahash::RandomState;
 use encap::{Label, Ports, Template, ZeroChecksum6};
-use flow_table::{Addr, Family};
+use flow_table::{Addr, Dependency, Family};
 
 use crate::desired::{Link, MssClamp, Reach, VifKind};
 use crate::fib::Vrf;
-use crate::ids::{Mac, TunnelId, VifId, VifName, VifSlot, VrfId};
+use crate::ids::{CellId, Mac, TunnelId, VifId, VifName, VifSlot, VrfId};
 use crate::policy::Policy;
 
 /// The compiled state of the node.
@@ -24,6 +24,7 @@ pub struct Snapshot {
     pub(crate) slot_of: HashMap<VifId, VifSlot, RandomState>,
     pub(crate) labels: HashMap<Label, LabelTarget, RandomState>,
     pub(crate) vrfs: Box<[Option<Arc<Vrf>>]>,
+    pub(crate) epochs: Box<[u32]>,
     pub(crate) tunnels: Box<[Option<Tunnel>]>,
     pub(crate) tunnel_of: HashMap<(Family, Addr), TunnelId, RandomState>,
 }
@@ -157,6 +158,16 @@ impl Snapshot {
     /// All routing tables.
     pub fn vrfs(&self) -> impl Iterator<Item = &Vrf> + '_ {
         self.vrfs.iter().flatten().map(Arc::as_ref)
+    }
+
+    /// What something rests on that is derived from a cell's owner now.
+    pub fn dependency(&self, CellId(cell): CellId) -> Dependency {
+        Dependency { cell, epoch: self.epochs.get(cell as usize).copied().unwrap_or_default() }
+    }
+
+    /// Whether nothing has changed since something was derived.
+    pub fn is_current(&self, rests_on: &Dependency) -> bool {
+        self.epochs.get(rests_on.cell as usize) == Some(&rests_on.epoch)
     }
 
     /// What a label means.

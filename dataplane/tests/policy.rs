@@ -235,7 +235,7 @@ fn a_refusal_is_remembered_and_does_not_stand_in_the_way_of_the_pods_own_flow() 
     steps(&mut node, Side::Uplink, &answer, &[&refused[..], &[("misses", 1), ("pairs", 1)]].concat());
     steps(&mut node, Side::Uplink, &answer, &[&refused[..], &[("hits", 1)]].concat());
     let request = from_vif(CLIENT, (CLIENT_AT, 4000), (REMOTE_AT, 53));
-    let sent = [("client.rx", 1), ("uplink.tx", 1), ("misses", 1), ("pairs", 1)];
+    let sent = [("client.rx", 1), ("uplink.tx", 1), ("misses", 1), ("pairs", 1), ("purged", 1)];
     steps(&mut node, Side::Trunk, &request, &sent);
     steps(&mut node, Side::Uplink, &answer, &[("uplink.rx", 1), ("client.tx", 1), ("hits", 1)]);
 }
@@ -312,6 +312,28 @@ fn a_flow_into_another_vrf_rests_on_the_policies_there() {
 }
 
 #[test]
+fn a_change_of_rules_reaches_the_flows_of_services_here_and_in_other_vrfs() {
+    let joined = |server: &[Policy]| {
+        let mut state = state(&[], server);
+        let backends = vec![to_vif("server")];
+        state.services.push(service("blue", "10.96.0.11", &[(Transport::Udp, 80, 8080)], backends));
+        state.routes.push(route("red", "10.2.0.1/32", vec![to_vif("left")]));
+        state
+    };
+    let mut node = Node::new(&joined(&[]));
+    let here = from_vif(CLIENT, (CLIENT_AT, 4000), (SERVICE_AT, 80));
+    let there = from_vif(3, ([10, 2, 0, 1], 4000), ([10, 96, 0, 11], 80));
+    steps(&mut node, Side::Trunk, &here, &PASSES);
+    let passes = [("left.rx", 1), ("server.tx", 1), ("misses", 1), ("pairs", 1)];
+    steps(&mut node, Side::Trunk, &there, &passes);
+    node.publish(&joined(&[ingress("none", &[])]));
+    for (frame, vif) in [(&here, "client"), (&there, "left")] {
+        let (rx, denied) = (format!("{vif}.rx"), format!("{vif}.policy_denied"));
+        steps(&mut node, Side::Trunk, frame, &[(&rx, 1), (&denied, 1), ("hits", 1), ("revalidations", 1)]);
+    }
+}
+
+#[test]
 fn a_local_service_is_judged_at_both_ends() {
     let request = from_vif(CLIENT, (CLIENT_AT, 4000), (SERVICE_AT, 80));
     let served = |ports| ingress("serve", &[rule(&["10.1.0.1/32"], udp(ports))]);
@@ -335,7 +357,8 @@ fn a_service_of_another_node_is_judged_by_its_clusterip() {
     let request = from_vif(CLIENT, (CLIENT_AT, 4000), (SERVICE_AT, 80));
     for (peer, outcome) in [("10.96.0.10/32", "uplink.tx"), ("10.1.9.0/24", "client.policy_denied")] {
         let mut state = state(&[egress("out", &[rule(&[peer], RuleTraffic::Any)])], &[]);
-        state.services[0].backends = vec![to_tunnel("172.30.0.2", 34)];
+        let elsewhere = vec![to_tunnel("172.30.0.2", 34)];
+        state.services = vec![service("red", "10.96.0.10", &[(Transport::Udp, 80, 8080)], elsewhere)];
         let mut node = Node::new(&state);
         let moved = [("client.rx", 1), (outcome, 1), ("misses", 1), ("pairs", 1)];
         steps(&mut node, Side::Trunk, &request, &moved);

@@ -160,7 +160,7 @@ pub(super) fn port(item: &Item<'_>) -> Result<u16, Reported> {
     small(item, 1..=u16::MAX, "")
 }
 
-/// A port, or a range of ports such as `"5000-5100"`.
+/// A port, or ports in a row such as `"5000-5100"`.
 pub(super) fn port_range(item: &Item<'_>) -> Result<RangeInclusive<u16>, Reported> {
     let Some(text) = item.word() else {
         return port(item).map(|port| port..=port);
@@ -187,18 +187,14 @@ pub(super) fn transport(item: &Item<'_>) -> Result<Transport, Reported> {
 }
 
 /// A number of 16 bits.
-pub(super) fn small(
-    item: &Item<'_>,
-    allowed: core::ops::RangeInclusive<u16>,
-    unit: &str,
-) -> Result<u16, Reported> {
+pub(super) fn small(item: &Item<'_>, allowed: RangeInclusive<u16>, unit: &str) -> Result<u16, Reported> {
     let number = item.number(u64::from(*allowed.start())..=u64::from(*allowed.end()), unit)?;
     u16::try_from(number)
         .map_err(|_| item.wrong(format_args!("{number} is too large"), "write a smaller one"))
 }
 
 /// A number of 32 bits.
-pub(super) fn medium(item: &Item<'_>, allowed: core::ops::RangeInclusive<u32>) -> Result<u32, Reported> {
+pub(super) fn medium(item: &Item<'_>, allowed: RangeInclusive<u32>) -> Result<u32, Reported> {
     let number = item.number(u64::from(*allowed.start())..=u64::from(*allowed.end()), "")?;
     u32::try_from(number)
         .map_err(|_| item.wrong(format_args!("{number} is too large"), "write a smaller one"))

@@ -2,10 +2,12 @@
 
 use core::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 
 use dataplane::desired::{
-    Desired, Hop, HopTarget, IcmpVersion, Link, Node, OuterOptions, Peers, Policy, Route, RouteTarget, Rule,
-    RuleTraffic, Service, ServicePort, Transport, Underlay, Vif, VifKind, Vrf,
+    Affinity, Backend, BackendState, Desired, Hop, HopTarget, IcmpVersion, Link, Node, OnBackendGone,
+    OuterOptions, Peers, Policy, PortRange, Route, RouteTarget, Rule, RuleTraffic, Service, ServicePort,
+    TargetPort, Transport, Underlay, Vif, VifKind, Vrf,
 };
 use dataplane::ids::Mac;
 use encap::{DontFragment, DscpMode, Label, Udp6Checksum};
@@ -94,8 +96,10 @@ action = "discard"
 name = "web"
 vrf = "blue"
 addresses = ["10.96.0.10", "fd00:96::10"]
-ports = [{ protocol = "tcp", port = 80, target_port = 8080 }, { protocol = "udp", port = 53 }]
-backends = [{ vif = "web-1" }, { tunnel = "172.30.0.2", label = 34 }]
+ports = [{ protocol = "tcp", port = 80, target_port = 8080 }, { protocol = "udp", port = 53 }, { protocol = "udp", port = "30000-30500", target_port = "40000-40500" }, { protocol = "udp", port = "31000-31999", target_port = 9 }]
+backends = [{ vif = "web-1" }, { tunnel = "172.30.0.2", label = 34, state = "terminating" }]
+affinity = { timeout = 60 }
+on_backend_gone = "reset"
 [[service]]
 vrf = "green"
 address = "10.96.0.10"
@@ -116,17 +120,27 @@ fn vif(name: &str) -> Hop {
     Hop { to: HopTarget::Vif(name.into()), weight: 1 }
 }
 
-fn port(protocol: Transport, port: u16, target_port: u16) -> ServicePort {
-    ServicePort { protocol, port, target_port }
+fn port(protocol: Transport, first: u16, last: u16, target: TargetPort) -> ServicePort {
+    ServicePort { protocol, ports: PortRange::new(first, last).unwrap(), target }
 }
 
-fn web(address: &str) -> Service {
-    Service {
+fn web(address: &str) -> Arc<Service> {
+    Arc::new(Service {
         vrf: "blue".into(),
         address: address.parse().unwrap(),
-        ports: vec![port(Transport::Tcp, 80, 8080), port(Transport::Udp, 53, 53)],
-        backends: vec![vif("web-1"), tunnel(34, 1)],
-    }
+        ports: vec![
+            port(Transport::Tcp, 80, 80, TargetPort::One(8080)),
+            port(Transport::Udp, 53, 53, TargetPort::From(53)),
+            port(Transport::Udp, 30000, 30500, TargetPort::From(40000)),
+            port(Transport::Udp, 31000, 31999, TargetPort::One(9)),
+        ],
+        backends: vec![
+            vif("web-1").into(),
+            Backend { state: BackendState::Terminating, ..tunnel(34, 1).into() },
+        ],
+        affinity: Affinity::ClientAddress(Millis(60_000)),
+        on_backend_gone: OnBackendGone::Reset,
+    })
 }
 
 fn policies() -> Vec<Policy> {
@@ -221,12 +235,14 @@ fn every_key_reaches_the_desired_state() {
         services: vec![
             web("10.96.0.10"),
             web("fd00:96::10"),
-            Service {
+            Arc::new(Service {
                 vrf: "green".into(),
                 address: "10.96.0.10".parse().unwrap(),
-                ports: vec![port(Transport::Sctp, 80, 80)],
+                ports: vec![port(Transport::Sctp, 80, 80, TargetPort::From(80))],
                 backends: Vec::new(),
-            },
+                affinity: Affinity::None,
+                on_backend_gone: OnBackendGone::Rechoose,
+            }),
         ],
         policies: policies(),
         underlay: Underlay::default(),
