@@ -8,6 +8,7 @@
 mod cells;
 mod ends;
 mod ids;
+mod policies;
 mod routes;
 mod services;
 mod tables;
@@ -20,9 +21,10 @@ use flow_table::Dependency;
 
 use crate::desired::{Desired, Link, Reach, Uplink};
 use crate::fib;
-use crate::ids::{TunnelId, VifName, VifSlot, VrfId, VrfName};
+use crate::ids::{PolicyName, TunnelId, VifName, VifSlot, VrfId, VrfName};
 use crate::snapshot::{Fabric, LabelTarget, Snapshot, Tunnel, Vif};
 use ids::Ids;
+use policies::Policies;
 use tables::Tables;
 
 /// TTL of the outer header (WIRE: 64).
@@ -32,6 +34,7 @@ const OUTER_TTL: u8 = 64;
 #[derive(Debug, Default)]
 pub struct Compiler {
     ids: Ids,
+    policies: Policies,
     generation: u64,
     tables: Tables,
 }
@@ -55,6 +58,14 @@ pub enum CompileError {
         user: String,
         /// The name.
         vif: VifName,
+    },
+    /// A policy is named that is not there.
+    #[error("vif \"{vif}\" names policy \"{policy}\", which is not configured: add it or correct the name")]
+    UnknownPolicy {
+        /// Who names it.
+        vif: VifName,
+        /// The name.
+        policy: PolicyName,
     },
     /// Two things have the same label.
     #[error("label {} of vif \"{vif}\" is in use already: give every vif a label of its own", label.get())]
@@ -84,6 +95,7 @@ impl Compiler {
     /// See [`CompileError`].
     pub fn compile(&mut self, desired: &Desired) -> Result<Snapshot, CompileError> {
         self.ids.assign(desired)?;
+        self.policies.compile(&desired.policies);
         let vifs = self.vifs(desired)?;
         let labels = self.labels(desired, &vifs)?;
         let tunnels = self.tunnels(desired)?;
@@ -133,6 +145,7 @@ impl Compiler {
                 mtu: usize::from(vif.mtu),
                 link: vif.link.clone(),
                 addresses: vif.addresses.iter().map(|address| fib::family_and_addr(*address)).collect(),
+                policies: self.policies.of(vif)?,
             })
         };
         desired.vifs.iter().map(vif).collect()

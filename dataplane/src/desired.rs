@@ -3,6 +3,7 @@
 //! Plain data, gathered by the daemon from the configuration and from what the kernel tells
 //! (links, routes, neighbours). Names refer to names; nothing here is an index.
 
+mod policy;
 mod service;
 
 use std::collections::BTreeMap;
@@ -12,7 +13,9 @@ use std::sync::Arc;
 use encap::Label;
 use ipnet::IpNet;
 
-use crate::ids::{Mac, VifName, VrfName};
+use crate::ids::{Mac, PolicyName, VifName, VrfName};
+
+pub use policy::{IcmpVersion, Peers, Policy, Rule, RuleTraffic};
 pub use service::{
     Affinity, Backend, BackendState, OnBackendGone, PortRange, Service, ServicePort, TargetPort, Transport,
 };
@@ -31,6 +34,8 @@ pub struct Desired {
     /// ClusterIP services. Those that stay the same between two states should stay the same
     /// [`Arc`]: then they cost the compiler a comparison of pointers.
     pub services: Vec<Arc<Service>>,
+    /// Security policies that vifs refer to.
+    pub policies: Vec<Policy>,
     /// What the kernel says about the way to the other nodes.
     pub underlay: Underlay,
 }
@@ -115,6 +120,8 @@ pub struct Vif {
     pub mtu: u16,
     /// Whether packets can reach it now.
     pub link: Link,
+    /// Policies whose rules say which flows it may have; none restricts nothing.
+    pub policies: Vec<PolicyName>,
 }
 
 /// Whose interface a vif is.

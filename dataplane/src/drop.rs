@@ -65,6 +65,7 @@ reasons! {
     ServiceNoBackend = "service_no_backend": "The service has no backend that is up.",
     ServiceBackendGone = "service_backend_gone": "The backend of the TCP connection is gone and the service resets such connections.",
     ServicePortUnmapped = "service_port_unmapped": "The service address has no such port or protocol.",
+    PolicyDenied = "policy_denied": "No rule of the policies of the sending or the receiving vif allows the flow; the pages of both vifs list them.",
     NatPortExhausted = "nat_port_exhausted": "No free source port for the translation.",
     IcmpRedirect = "icmp_redirect": "An ICMP redirect or source quench; the vrouter is the only router a pod needs.",
     IcmpErrorUnmatched = "icmp_error_unmatched": "An ICMP error that quotes no live flow.",

@@ -9,7 +9,7 @@ use flow_table::{Addr, Family};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use prefix_trie::PrefixMap;
 
-use crate::ecmp::Group;
+use crate::ecmp::{Group, Member};
 use crate::ids::{CellId, VrfId, VrfName};
 use crate::service::ServiceAddress;
 
@@ -44,6 +44,15 @@ impl Routes {
             }
         }
         table
+    }
+
+    /// The members of all next hops, some more than once.
+    pub(crate) fn members(&self) -> impl Iterator<Item = &Member> + '_ {
+        let groups = self.v4.values().chain(self.v6.values()).filter_map(|next_hop| match next_hop {
+            NextHop::Group(group) => Some(group),
+            NextHop::Service | NextHop::Vrf(_) | NextHop::Discard => None,
+        });
+        groups.flat_map(Group::members)
     }
 }
 

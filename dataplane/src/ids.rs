@@ -40,6 +40,10 @@ name!(
     /// Name of a vif, unique on the node; shown everywhere.
     VifName
 );
+name!(
+    /// Name of a security policy, unique on the node.
+    PolicyName
+);
 
 /// Where a vif sits in the tables of this node: its VLAN id on the trunk, 1..=4094.
 /// A slot is used again after its vif is gone; see [`VifId`] for the identity that is not.

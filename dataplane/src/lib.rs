@@ -19,6 +19,7 @@ pub mod limiter;
 pub mod memory;
 pub mod packet;
 pub mod pipeline;
+pub mod policy;
 pub mod publish;
 pub mod service;
 pub mod snapshot;

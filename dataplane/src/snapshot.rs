@@ -11,6 +11,7 @@ use flow_table::{Addr, Dependency, Family};
 use crate::desired::{Link, MssClamp, Reach, VifKind};
 use crate::fib::Vrf;
 use crate::ids::{CellId, Mac, TunnelId, VifId, VifName, VifSlot, VrfId};
+use crate::policy::Policy;
 
 /// The compiled state of the node.
 #[derive(Debug)]
@@ -81,6 +82,8 @@ pub struct Vif {
     pub link: Link,
     /// Addresses the pod may use.
     pub addresses: Box<[(Family, Addr)]>,
+    /// Policies attached to it.
+    pub policies: Box<[Arc<Policy>]>,
 }
 
 impl Vif {

@@ -7,6 +7,7 @@ use super::CompileError;
 use super::cells::Cells;
 use super::ends::Ends;
 use super::ids::Ids;
+use super::policies::{JudgedAnew, Policed};
 use super::routes::{self, RouteSources, VrfRoutes};
 use super::services::{self, Key, VrfServices};
 use crate::desired::{Desired, Node};
@@ -24,6 +25,7 @@ pub(super) struct Tables {
     services: BTreeMap<VrfId, VrfServices>,
     vrfs: BTreeMap<VrfId, Arc<Vrf>>,
     cells: Cells,
+    policed: Policed,
     node: Option<Node>,
 }
 
@@ -49,18 +51,21 @@ impl Tables {
         let ends = Ends::new(vifs, ids);
         let stale = self.ends.stale(&ends);
         let services = services::compile(desired, ids, &ends, (&self.services, &stale))?;
+        let policed = Policed::of(vifs);
+        let judged_anew = self.policed.changed(&policed, vifs);
         if !stale.is_empty() || !self.sources.are_those_of(desired) {
             let mut routes = routes::compile(desired, vifs, ids, &ends)?;
             share(&self.routes, &mut routes);
-            let changes = self.changes(&routes, &services);
+            let changes = self.changes(&routes, &services, &judged_anew);
             self.sources = RouteSources::of(desired);
             self.routes = routes;
             self.apply(&changes, services, epoch);
         } else {
-            let changes = self.changes(&self.routes, &services);
+            let changes = self.changes(&self.routes, &services, &judged_anew);
             self.apply(&changes, services, epoch);
         }
         self.ends = ends;
+        self.policed = policed;
         self.cells.bump(CellId::NODE, epoch);
         self.follow_node(&desired.node, epoch);
         Ok(())
@@ -78,6 +83,7 @@ impl Tables {
         &self,
         routes: &BTreeMap<VrfId, VrfRoutes>,
         services: &BTreeMap<VrfId, VrfServices>,
+        judged_anew: &JudgedAnew,
     ) -> Changes {
         let mut changes = Changes::default();
         let differs = |(id, new): &(&VrfId, &VrfRoutes)| {
@@ -89,6 +95,7 @@ impl Tables {
             let [old, new] = [&self.services, services].map(|services| services.get(vrf).unwrap_or(&none));
             changes.compare(*vrf, old, new);
         }
+        changes.rerouted.extend(judged_anew.vrfs(routes, services));
         changes.add_users(routes);
         changes
     }

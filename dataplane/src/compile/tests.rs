@@ -3,8 +3,8 @@ use std::sync::Arc;
 
 use super::*;
 use crate::desired::{
-    Affinity, Hop, HopTarget, Node, OnBackendGone, OuterOptions, Route, RouteTarget, Service, ServicePort,
-    Transport, Underlay, Vif as DesiredVif, VifKind, Vrf as DesiredVrf,
+    Affinity, Hop, HopTarget, Node, OnBackendGone, OuterOptions, Policy, Route, RouteTarget, Service,
+    ServicePort, Transport, Underlay, Vif as DesiredVif, VifKind, Vrf as DesiredVrf,
 };
 use crate::fib::NextHop;
 use crate::ids::Mac;
@@ -21,6 +21,7 @@ fn vif(name: &str, vrf: &str, address: &str, label: u32) -> DesiredVif {
         label: Label::new(label).unwrap(),
         mtu: 1500,
         link: Link::Up,
+        policies: Vec::new(),
     }
 }
 
@@ -39,6 +40,7 @@ fn desired(vifs: Vec<DesiredVif>) -> Desired {
         vifs,
         routes: Vec::new(),
         services: Vec::new(),
+        policies: Vec::new(),
         underlay: Underlay::default(),
     }
 }
@@ -103,6 +105,34 @@ fn an_epoch_moves_only_with_its_vrf_and_those_that_look_up_in_it() {
     assert_ne!(epoch_of(&before, "red"), epoch_of(&after, "red"));
     assert_ne!(epoch_of(&before, "blue"), epoch_of(&after, "blue"));
     assert_eq!(epoch_of(&before, "green"), epoch_of(&after, "green"));
+}
+
+#[test]
+fn a_policy_moves_the_epochs_of_the_vrfs_that_lead_to_its_vifs() {
+    let mut compiler = Compiler::default();
+    let mut state = desired(vec![
+        vif("a", "red", "10.1.0.1", 16),
+        vif("b", "green", "10.2.0.1", 17),
+        vif("c", "blue", "10.3.0.1", 18),
+    ]);
+    let hop = Hop { to: HopTarget::Vif("a".into()), weight: 1 };
+    state.routes = vec![Route {
+        vrf: "blue".into(),
+        prefix: "10.1.0.1/32".parse().unwrap(),
+        target: RouteTarget::Hops(vec![hop]),
+    }];
+    let policy = |ingress| Policy { name: "web".into(), ingress, egress: None };
+    state.policies = vec![policy(None)];
+    let epochs = |snapshot: &Snapshot| ["red", "green", "blue"].map(|name| epoch_of(snapshot, name));
+    let before = epochs(&compiler.compile(&state).unwrap());
+    state.vifs[0].policies = vec!["web".into()];
+    let attached = epochs(&compiler.compile(&state).unwrap());
+    state.policies = vec![policy(Some(Vec::new()))];
+    let changed = epochs(&compiler.compile(&state).unwrap());
+    let same = epochs(&compiler.compile(&state).unwrap());
+    assert!(before[0] < attached[0] && attached[0] < changed[0]);
+    assert!(before[2] < attached[2] && attached[2] < changed[2]);
+    assert_eq!((before[1], same), (changed[1], changed));
 }
 
 #[test]
@@ -216,6 +246,12 @@ fn contradictions_are_named() {
     assert_eq!(compile(&twice), "label 16 of vif \"b\" is in use already: give every vif a label of its own");
     let mut lost = desired(vec![vif("a", "red", "10.1.0.1", 16)]);
     lost.vrfs.clear();
+    let mut unruly = desired(vec![vif("a", "red", "10.1.0.1", 16)]);
+    unruly.vifs[0].policies = vec!["web".into()];
+    assert_eq!(
+        compile(&unruly),
+        "vif \"a\" names policy \"web\", which is not configured: add it or correct the name"
+    );
     assert!(compile(&lost).contains("names VRF \"red\", which is not configured"));
     let mut mixed = desired(Vec::new());
     mixed.vrfs = vec![DesiredVrf { name: "red".into(), label: None }];

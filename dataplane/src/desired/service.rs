@@ -207,4 +207,13 @@ impl Transport {
             Transport::Sctp => 132,
         }
     }
+
+    /// The word of the configuration and of the JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Transport::Tcp => "tcp",
+            Transport::Udp => "udp",
+            Transport::Sctp => "sctp",
+        }
+    }
 }

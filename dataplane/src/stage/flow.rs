@@ -51,12 +51,7 @@ impl Pipeline<'_> {
             return Err(DropReason::TcpBadFlags);
         }
         let first = self.first_of_client(flow.ingress, flow.key, None);
-        let mut pair = first.plan().inspect_err(|reason| {
-            if let Some(refusal) = first.refusal(*reason) {
-                // Without room for it the flow is refused just the same.
-                let _ = self.flows.insert(&refusal, self.now);
-            }
-        })?;
+        let mut pair = self.judged(&first).inspect_err(|reason| self.remember(&first, *reason))?;
         for attempt in 0..PORT_ATTEMPTS {
             match self.flows.insert(&pair, self.now) {
                 Ok(hit) => {
@@ -90,6 +85,9 @@ impl Pipeline<'_> {
 
     /// What to do when another pair's packets look like the answers to this one.
     fn sidestep(&self, pair: &mut NewPair, attempt: u16) -> Sidestep {
+        if self.forget_refusal(&pair.reverse.key) {
+            return Sidestep::Retry;
+        }
         let forward = pair.forward.key.tuple;
         let answer = &mut pair.reverse.key.tuple;
         if *answer == forward.reversed() {
@@ -124,7 +122,11 @@ impl Pipeline<'_> {
             },
             // A new connection between the same ports has nothing to lose.
             Derived::Refused(DropReason::ServiceBackendGone) if opens(flow) => self.admit(flow),
-            Derived::Refused(reason) => Err(reason),
+            Derived::Refused(reason) => {
+                // Of a flow that policies have ended the pair is still there, and remembers it.
+                self.touch(hit, flow);
+                Err(reason)
+            }
             Derived::Gone => self.admit(flow),
         }
     }
@@ -142,7 +144,7 @@ impl Pipeline<'_> {
     }
 
     /// Plans the pair anew from its forward key. Where that gives the same translation the pair
-    /// stays with new actions; else it is removed.
+    /// stays with new actions, and where policies refuse it as one that drops; else it is removed.
     fn derive_again(&self, hit: &Hit) -> Derived {
         let (Some((forward, reverse)), Some((old, answers))) =
             (self.flows.keys(hit.pair), self.flows.actions(hit.pair))
@@ -152,11 +154,15 @@ impl Pipeline<'_> {
         let back = target_of(answers.output);
         let keep = target_of(old.output).map(|target| Keep { target, reverse, back });
         let ingress = self.ingress_of(&forward, old.source);
-        let planned = ingress.map(|ingress| self.first_of_client(ingress, forward, keep).plan());
-        match (planned, hit.direction) {
+        let first = ingress.map(|ingress| self.first_of_client(ingress, forward, keep));
+        match (first.map(|first| self.judged(&first)), hit.direction) {
             (Some(Ok(pair)), _) if pair.reverse.key == reverse => {
                 self.flows.replace(hit.pair, pair.forward.action, pair.reverse.action);
                 return Derived::Kept;
+            }
+            (Some(Err(reason @ DropReason::PolicyDenied)), _) => {
+                self.revoke(hit, first.and_then(|first| first.drop_action(reason)));
+                return Derived::Refused(reason);
             }
             (Some(Err(reason @ DropReason::ServiceBackendGone)), _)
             | (Some(Err(reason)), Direction::Forward) => {
@@ -177,6 +183,7 @@ impl Pipeline<'_> {
         hit: &Hit,
         reverse: &FlowKey,
     ) -> Result<(Action, Rewrite), DropReason> {
+        // Not judged by policies: the flow was, and its answers pass by that.
         let pair = self.first(flow.ingress, flow.key).plan()?;
         let same = match hit.direction {
             Direction::Forward => pair.reverse.key == *reverse,

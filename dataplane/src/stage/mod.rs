@@ -12,6 +12,7 @@ pub(crate) mod icmp_error;
 pub(crate) mod mss;
 pub(crate) mod neighbour;
 pub(crate) mod plan;
+pub(crate) mod policy;
 pub(crate) mod reject;
 pub(crate) mod resolve;
 pub(crate) mod rewrite;

@@ -13,7 +13,7 @@ use crate::fib;
 use crate::ids::{CellId, TunnelId, VifSlot, VrfId};
 use crate::packet::l4::protocol;
 use crate::snapshot::{LabelTarget, Snapshot, Vif};
-use crate::verdict::Ingress;
+use crate::verdict::{Ingress, unanswered};
 
 /// What a flow that is derived again shall keep, as far as the new snapshot allows.
 #[derive(Clone, Copy, Debug)]
@@ -36,7 +36,8 @@ pub(crate) struct First<'a> {
 }
 
 impl First<'_> {
-    /// The pair for this packet, or the reason it goes no further.
+    /// The pair for this packet as routes and services have it, or the reason it goes no further.
+    /// Policies have not been asked yet.
     pub(crate) fn plan(&self) -> Result<NewPair, DropReason> {
         refuse_martians(&self.key.tuple)?;
         match self.ingress {
@@ -50,30 +51,35 @@ impl First<'_> {
 
     /// A pair that remembers for a short while that this flow was refused, so that the operator
     /// sees it and its next packets cost no lookup. Only for refusals that a service or a policy
-    /// makes: others are about a packet, not about a flow.
+    /// makes: others are about a packet, not about a flow. Its answers are a key that no packet
+    /// has: the other end may be allowed to begin a flow between the same ports.
     pub(crate) fn refusal(&self, reason: DropReason) -> Option<NewPair> {
         match reason {
-            DropReason::ServiceNoBackend | DropReason::ServicePortUnmapped => {}
+            DropReason::ServiceNoBackend | DropReason::ServicePortUnmapped | DropReason::PolicyDenied => {}
             _ => return None,
         }
         let slot = self.ingress.vif()?;
-        let vif = self.snapshot.vif(slot)?;
-        let source = match self.ingress {
-            Ingress::Vif(_) => Source::Vif,
-            Ingress::Fabric { peer, .. } => Source::Tunnel(peer.0),
-        };
-        let action = Action {
-            output: Output::Drop { reason: reason as u8 },
-            ttl: Ttl::Keep,
-            source,
-            depends: self.dependency(vif.vrf, Rests::Whole).ok()?,
-        };
-        let answer = FlowKey { tuple: self.key.tuple.reversed(), ..self.key };
+        let action = self.drop_action(reason)?;
+        let answer = FlowKey { context: unanswered(self.key.context), tuple: self.key.tuple.reversed() };
         Some(NewPair {
             forward: Half { key: self.key, action },
             reverse: Half { key: answer, action: Action { source: Source::Any, ..action } },
             owner: slot.get(),
         })
+    }
+
+    /// Drops the packets of this flow until something changes that it was derived from.
+    pub(crate) fn drop_action(&self, reason: DropReason) -> Option<Action> {
+        let (source, target) = match self.ingress {
+            Ingress::Vif(slot) => (Source::Vif, LabelTarget::Vif(slot)),
+            Ingress::Fabric { target, peer } => (Source::Tunnel(peer.0), target),
+        };
+        let vrf = match target {
+            LabelTarget::Vif(slot) => self.snapshot.vif(slot)?.vrf,
+            LabelTarget::Vrf(vrf) => vrf,
+        };
+        let depends = self.dependency(vrf, Rests::Whole).ok()?;
+        Some(Action { output: Output::Drop { reason: reason as u8 }, ttl: Ttl::Keep, source, depends })
     }
 
     fn plan_from_vif(&self, vif: &Vif) -> Result<NewPair, DropReason> {

@@ -83,6 +83,7 @@ pub(crate) fn desired(tunnel_address: &str, peers: &[&str]) -> Desired {
         vifs: Vec::new(),
         routes: Vec::new(),
         services: Vec::new(),
+        policies: Vec::new(),
         underlay: Underlay {
             uplink: Some(Uplink { mac: UPLINK_MAC, mtu: 1600, vlan: None, link: Link::Up }),
             tunnels: peers.iter().map(|peer| (peer.parse().unwrap(), Reach::Via(PEER_MAC))).collect(),
@@ -106,6 +107,7 @@ pub(crate) fn vif(name: &str, vrf: &str, addresses: &[&str], mac: &str, label: u
         label: Label::new(label).unwrap(),
         mtu: 1500,
         link: Link::Up,
+        policies: Vec::new(),
     }
 }
 

@@ -7,6 +7,7 @@ use dataplane::counters::{PortTotals, TrafficTotals};
 use dataplane::desired::{BackendState, OnBackendGone, PortRange};
 use dataplane::drop::DropReason;
 use dataplane::ids::{Mac, VifName, VifSlot, VrfName};
+use dataplane::policy::FlowCourse;
 use vrouterd::view::*;
 
 /// A vif name that would run code if a page did not escape it.
@@ -83,6 +84,7 @@ fn vif(slot: u16, name: &str, vrf: &str, address: &str, state: State) -> VifView
         traffic: port(TrafficTotals::default(), TrafficTotals::default(), &[]),
         last_drops: vec![],
         services: vec![],
+        policies: vec![],
         flows: 0,
     }
 }
@@ -108,6 +110,7 @@ fn client() -> VifView {
 fn web() -> VifView {
     VifView {
         traffic: port(traffic(900_100, 2_000_000_000), traffic(450_000, 40_000_000), &[]),
+        policies: vec![VifPolicy { name: "web".into(), ingress: Some(2), egress: None }],
         services: vec![VifService { address: ip("10.96.0.10"), ports: service_ports() }],
         flows: 1,
         ..vif(2, "web-1", "blue", "10.0.1.3", State::Up)
@@ -143,6 +146,14 @@ fn flows() -> Vec<FlowView> {
             age_seconds: 754,
             idle_seconds: 0,
             translations: vec![Translation { field: TranslatedField::Destination, from: service, to: pod }],
+            allowed_by: vec![RuleView {
+                policy: "web".into(),
+                course: FlowCourse::Ingress,
+                number: 0,
+                name: Some("http".to_owned()),
+                allows: "tcp 8080 with 10.0.0.0/8".to_owned(),
+            }],
+            drop_reason: None,
         },
         FlowView {
             vrf: "blue".into(),
@@ -153,6 +164,8 @@ fn flows() -> Vec<FlowView> {
             age_seconds: 31,
             idle_seconds: 12,
             translations: vec![],
+            allowed_by: vec![],
+            drop_reason: None,
         },
     ]
 }

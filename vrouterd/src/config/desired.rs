@@ -42,6 +42,7 @@ impl Config {
             label: vif.label.value,
             mtu: vif.mtu.as_ref().map_or(default_mtu, |mtu| mtu.value),
             link: waiting(&vif.ifname.value),
+            policies: vif.policies.clone(),
         });
         Desired {
             node: Node {
@@ -56,6 +57,7 @@ impl Config {
             vifs: host.chain(vifs).collect(),
             routes: self.routes.clone(),
             services: self.services.iter().flat_map(one_per_address).collect(),
+            policies: self.policies.clone(),
             underlay: Underlay::default(),
         }
     }
@@ -94,6 +96,7 @@ fn host_vif(host: &Host, mtu: u16) -> Vif {
         label: host.label,
         mtu,
         link: waiting(&host.ifname),
+        policies: Vec::new(),
     }
 }
 

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use dataplane::desired::ServicePort;
-use dataplane::ids::{VifName, VrfName};
+use dataplane::ids::{PolicyName, VifName, VrfName};
 use encap::Label;
 use ipnet::IpNet;
 
@@ -62,6 +62,7 @@ pub(super) struct Ledger<'r> {
     /// The node's tunnel address, once it has been read.
     pub(super) tunnel_address: Option<IpAddr>,
     vrfs: BTreeMap<String, Place>,
+    policies: BTreeMap<String, Place>,
     vifs: BTreeMap<String, KnownVif>,
     ifnames: HashMap<String, Owner>,
     labels: HashMap<Label, Owner>,
@@ -78,6 +79,7 @@ impl<'r> Ledger<'r> {
             report,
             tunnel_address: None,
             vrfs: BTreeMap::new(),
+            policies: BTreeMap::new(),
             vifs: BTreeMap::new(),
             ifnames: HashMap::new(),
             labels: HashMap::new(),
@@ -107,6 +109,26 @@ impl<'r> Ledger<'r> {
         let hint = did_you_mean(name, self.vrfs.keys().map(String::as_str));
         let remedy = format!("use a configured VRF, or add [[vrf]] with name = {}", quote(name));
         Err(item.wrong(format_args!("there is no VRF {}{hint}", quote(name)), remedy))
+    }
+
+    pub(super) fn claim_policy(&mut self, name: &At<String>) {
+        if let Some(first) = self.policies.get(&name.value) {
+            let what = format!("a policy {} is already there (line {})", quote(&name.value), first.line);
+            self.report.add(&name.place, what, "give each policy its own name");
+            return;
+        }
+        self.policies.insert(name.value.clone(), name.place.clone());
+    }
+
+    /// Reads the name of a policy that must exist.
+    pub(super) fn policy(&self, item: &Item<'_>) -> Result<PolicyName, Reported> {
+        let name = item.text()?;
+        if self.policies.contains_key(name) {
+            return Ok(name.into());
+        }
+        let hint = did_you_mean(name, self.policies.keys().map(String::as_str));
+        let remedy = format!("use a configured policy, or add [[policy]] with name = {}", quote(name));
+        Err(item.wrong(format_args!("there is no policy {}{hint}", quote(name)), remedy))
     }
 
     pub(super) fn claim_vif(

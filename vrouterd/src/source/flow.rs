@@ -1,14 +1,17 @@
 //! Flow pairs.
 
 use dataplane::counters::TrafficTotals;
+use dataplane::drop::DropReason;
 use dataplane::fib::ip_addr;
 use dataplane::ids::{TunnelId, VifName, VrfName};
+use dataplane::policy::{AllowedBy, Opinion, Passage};
 use dataplane::verdict::{ContextOwner, context_owner};
 use flow_table::{Addr, Context, DirectionView, Family, Millis, Output, Source};
 
 use super::Reading;
 use crate::view::{
-    Endpoint, FlowFilter, FlowSide, FlowView, FlowsView, HopView, Protocol, TranslatedField, Translation,
+    Endpoint, FlowFilter, FlowSide, FlowView, FlowsView, HopView, Protocol, RuleView, TranslatedField,
+    Translation,
 };
 
 impl Reading<'_> {
@@ -37,7 +40,19 @@ impl Reading<'_> {
             age_seconds: seconds(pair.age),
             idle_seconds: seconds(forward.idle.min(reverse.idle)),
             translations: translations(forward, reverse),
+            allowed_by: self.allowed_by(forward, reverse),
+            drop_reason: drop_reason(forward.action.output),
         })
+    }
+
+    /// Asks the policies again, so that it is the rule of now that is shown.
+    fn allowed_by(&self, forward: &DirectionView, reverse: &DirectionView) -> Vec<RuleView> {
+        let passage = Passage::of(&self.snapshot, &forward.key, &forward.action, &reverse.key);
+        let view = |opinion| match opinion {
+            Opinion::Allowed(by) if drop_reason(forward.action.output).is_none() => Some(rule_view(by)),
+            Opinion::Allowed(_) | Opinion::Unrestricted | Opinion::Denied => None,
+        };
+        [passage.egress(), passage.ingress()].into_iter().filter_map(view).collect()
     }
 
     fn side(&self, side: &DirectionView, answers: Context) -> Option<FlowSide> {
@@ -76,6 +91,23 @@ impl Reading<'_> {
             ContextOwner::Vif(id) => Some(self.snapshot.vif_by_id(id)?.name.clone()),
             ContextOwner::Vrf(_) => None,
         }
+    }
+}
+
+fn rule_view(by: AllowedBy<'_>) -> RuleView {
+    RuleView {
+        policy: by.policy.clone(),
+        course: by.course,
+        number: by.number,
+        name: by.rule.name.clone(),
+        allows: by.rule.to_string(),
+    }
+}
+
+fn drop_reason(output: Output) -> Option<&'static str> {
+    match output {
+        Output::Drop { reason } => Some(DropReason::from_index(usize::from(reason))?.name()),
+        Output::Vif { .. } | Output::Tunnel { .. } => None,
     }
 }
 

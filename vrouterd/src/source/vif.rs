@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use dataplane::desired::{Policy, Rule};
 use dataplane::droplog::DropRecord;
 use dataplane::fib::ip_addr;
 use dataplane::ids::VifName;
 use dataplane::snapshot::Vif;
 
 use super::Reading;
-use crate::view::{DroppedPacket, PortView, State, VifService, VifView};
+use crate::view::{DroppedPacket, PortView, State, VifPolicy, VifService, VifView};
 
 /// What the configuration knows about vifs, by name.
 struct Known<'a> {
@@ -49,6 +50,7 @@ impl Reading<'_> {
             traffic: PortView::from(&self.state.vif_totals(vif)),
             last_drops: self.last_drops(vif),
             services: known.services.get(&vif.name).cloned().unwrap_or_default(),
+            policies: vif.policies.iter().map(|policy| policy_view(policy.wanted())).collect(),
             flows: u64::from(self.state.flows.owner_len(vif.slot.get())),
         })
     }
@@ -62,4 +64,9 @@ impl Reading<'_> {
         };
         self.state.recent_drops(Some(vif.slot)).iter().map(view).collect()
     }
+}
+
+fn policy_view(policy: &Policy) -> VifPolicy {
+    let count = |rules: &Option<Vec<Rule>>| rules.as_ref().map(Vec::len);
+    VifPolicy { name: policy.name.clone(), ingress: count(&policy.ingress), egress: count(&policy.egress) }
 }

@@ -5,8 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use dataplane::desired::{
-    Affinity, Backend, BackendState, Desired, Hop, HopTarget, Link, Node, OnBackendGone, OuterOptions,
-    PortRange, Route, RouteTarget, Service, ServicePort, TargetPort, Transport, Underlay, Vif, VifKind, Vrf,
+    Affinity, Backend, BackendState, Desired, Hop, HopTarget, IcmpVersion, Link, Node, OnBackendGone,
+    OuterOptions, Peers, Policy, PortRange, Route, RouteTarget, Rule, RuleTraffic, Service, ServicePort,
+    TargetPort, Transport, Underlay, Vif, VifKind, Vrf,
 };
 use dataplane::ids::Mac;
 use encap::{DontFragment, DscpMode, Label, Udp6Checksum};
@@ -71,6 +72,14 @@ mac = "02:00:00:00:0a:01"
 label = 1048575
 mtu = 1400
 gateway = ["10.0.1.1", "fe80::ffff"]
+policies = ["web", "quiet"]
+[[policy]]
+name = "web"
+ingress = [{ name = "http", from = ["10.0.0.0/8", "fd00::/8"], protocol = "tcp", port = 8080 }, { protocol = "icmp", icmp_type = 8 }, { from = ["10.0.1.1/32"] }]
+egress = [{ to = ["10.96.0.10/32"], protocol = 17, port = "53-54" }, { protocol = "icmpv6" }, { protocol = 47 }]
+[[policy]]
+name = "quiet"
+egress = []
 [[route]]
 vrf = "blue"
 prefix = "10.0.2.0/24"
@@ -134,6 +143,34 @@ fn web(address: &str) -> Arc<Service> {
     })
 }
 
+fn policies() -> Vec<Policy> {
+    let rule = |peers: &[&str], traffic| Rule {
+        name: None,
+        peers: match peers {
+            [] => Peers::Any,
+            list => Peers::Within(list.iter().map(|prefix| prefix.parse().unwrap()).collect()),
+        },
+        traffic,
+    };
+    let http = RuleTraffic::Ports { transport: Transport::Tcp, ports: 8080..=8080 };
+    let dns = RuleTraffic::Ports { transport: Transport::Udp, ports: 53..=54 };
+    let ping = RuleTraffic::Icmp { version: IcmpVersion::V4, kind: 8 };
+    let ingress = vec![
+        Rule { name: Some("http".to_owned()), ..rule(&["10.0.0.0/8", "fd00::/8"], http) },
+        rule(&[], ping),
+        rule(&["10.0.1.1/32"], RuleTraffic::Any),
+    ];
+    let egress = vec![
+        rule(&["10.96.0.10/32"], dns),
+        rule(&[], RuleTraffic::Protocol(58)),
+        rule(&[], RuleTraffic::Protocol(47)),
+    ];
+    vec![
+        Policy { name: "web".into(), ingress: Some(ingress), egress: Some(egress) },
+        Policy { name: "quiet".into(), ingress: None, egress: Some(Vec::new()) },
+    ]
+}
+
 #[test]
 fn every_key_reaches_the_desired_state() {
     let desired = sound(EVERYTHING).desired(1500);
@@ -166,6 +203,7 @@ fn every_key_reaches_the_desired_state() {
                 label: label(16),
                 mtu: 1468,
                 link: Link::Down("waiting for interface vr-host".to_owned()),
+                policies: Vec::new(),
             },
             Vif {
                 name: "web-1".into(),
@@ -178,6 +216,7 @@ fn every_key_reaches_the_desired_state() {
                 label: label(1_048_575),
                 mtu: 1400,
                 link: Link::Down("waiting for interface veth1a".to_owned()),
+                policies: vec!["web".into(), "quiet".into()],
             },
         ],
         routes: vec![
@@ -205,6 +244,7 @@ fn every_key_reaches_the_desired_state() {
                 on_backend_gone: OnBackendGone::Rechoose,
             }),
         ],
+        policies: policies(),
         underlay: Underlay::default(),
     };
     assert_eq!(desired, expected);
