@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use proptest::prelude::*;
 
-use crate::fixtures::{START, UDP, action, assert_law, config, find, owned, translated};
+use crate::fixtures::{START, UDP, action, assert_law, config, find, keep_all, owned, translated};
 use crate::{Direction, FlowKey, FlowTable, InsertError, Millis, NewPair, TableConfig};
 
 const PAIRS: u32 = 12;
@@ -101,7 +101,7 @@ fn apply(table: &FlowTable, model: &mut Model, now: &mut Millis, operation: &Ope
     match *operation {
         Operation::Insert { flow, reverse_of, owner } => {
             // Which of several idle pairs gives way is the table's business, so there is none.
-            assert_eq!(table.sweep(*now, usize::MAX).expired, model.expire(*now));
+            assert_eq!(table.sweep(*now, usize::MAX, keep_all).expired, model.expire(*now));
             let new = pair(flow, reverse_of, owner);
             assert_eq!(outcome(&table.insert(&new, *now)), model.insert(&new, *now));
         }
@@ -126,7 +126,7 @@ fn apply(table: &FlowTable, model: &mut Model, now: &mut Millis, operation: &Ope
             assert!(table.replace(hit.pair, action(n), action(!n)));
         }
         Operation::Pass { millis } => now.0 += millis,
-        Operation::Sweep => assert_eq!(table.sweep(*now, usize::MAX).expired, model.expire(*now)),
+        Operation::Sweep => assert_eq!(table.sweep(*now, usize::MAX, keep_all).expired, model.expire(*now)),
     }
 }
 

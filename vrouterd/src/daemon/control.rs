@@ -219,10 +219,14 @@ impl Control {
         Ok(())
     }
 
-    /// Lets idle flows go.
+    /// Lets idle flows go, and those of vifs and VRFs that are gone: these would hold their places
+    /// for up to hours, and count for whoever has the slot next.
     pub(super) fn sweep(&mut self) {
         let now = Millis(self.parts.state.epoch.elapsed().as_millis() as u64);
-        self.parts.state.flows.sweep(now, SWEEP_BUDGET);
+        let snapshot = self.parts.publisher.current();
+        self.parts.state.flows.sweep(now, SWEEP_BUDGET, |forward, reverse| {
+            snapshot.has_context(forward.context) && snapshot.has_context(reverse.context)
+        });
     }
 
     /// Once a second: dropped packets, counters of the programs, old snapshots, health.
