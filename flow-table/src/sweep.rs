@@ -98,10 +98,21 @@ impl FlowTable {
     }
 
     fn is_idle(&self, slot: &Pair, now: Millis, pressure: Pressure) -> bool {
-        let tuple = slot.key(Direction::Forward).unpack().tuple;
-        let timeout = self.timeouts.of(state(slot), tuple.protocol, tuple.dport, pressure);
         let (forward, reverse) = slot.activity(Direction::Forward);
-        now.since(forward.last().max(reverse.last())) > timeout
+        now.since(forward.last().max(reverse.last())) > self.timeout(slot, pressure)
+    }
+
+    fn timeout(&self, slot: &Pair, pressure: Pressure) -> Millis {
+        let tuple = slot.key(Direction::Forward).unpack().tuple;
+        let state = state(slot);
+        let timeout = self.timeouts.of(state, tuple.protocol, tuple.dport, pressure);
+        let (_, reverse) = slot.activity(Direction::Forward);
+        match (state, pressure) {
+            (FlowState::Stateless, Pressure::Full) if reverse.counts().packets == 0 => {
+                timeout.min(self.timeouts.unanswered_full)
+            }
+            _ => timeout,
+        }
     }
 }
 

@@ -33,6 +33,13 @@ fn established(table: &FlowTable, new: &NewPair, now: Millis) {
     packet(table, &new.forward.key, now, Some(segment(ACK, 100, 500, 0)));
 }
 
+/// A UDP pair with a packet of its reverse direction.
+fn answered(table: &FlowTable, n: u32, now: Millis) {
+    let new = plain(UDP, n);
+    table.insert(&new, now).unwrap();
+    packet(table, &new.reverse.key, now, None);
+}
+
 #[test]
 fn udp_goes_after_five_minutes_of_silence_in_both_directions() {
     let table = table(8);
@@ -162,9 +169,9 @@ fn unwanted_pairs_go_at_once_within_the_budget_and_their_owner_is_told() {
 fn in_a_full_table_an_expired_pair_gives_way() {
     let table = table(4);
     for n in 0..3 {
-        table.insert(&plain(UDP, n), after(4 * MINUTE)).unwrap();
+        answered(&table, n, after(4 * MINUTE));
     }
-    table.insert(&plain(UDP, 3), START).unwrap();
+    answered(&table, 3, START);
     let now = after(5 * MINUTE + 1);
     table.insert(&plain(UDP, 4), now).unwrap();
     assert_eq!(find(&table, &key(UDP, 3)), None);
@@ -195,12 +202,34 @@ fn half_open_connections_give_way_after_five_seconds_and_established_ones_never(
 }
 
 #[test]
+fn unanswered_pairs_give_way_after_ten_seconds_and_answered_ones_never() {
+    let table = table(8);
+    for n in 0..4 {
+        answered(&table, n, START);
+    }
+    for n in 4..8 {
+        table.insert(&plain(UDP, n), START).unwrap();
+        packet(&table, &key(UDP, n), START, None);
+    }
+    assert_eq!(table.insert(&plain(UDP, 8), after(10 * SECOND)), Err(InsertError::TableFull));
+    let now = after(10 * SECOND + 1);
+    assert_eq!(table.sweep(now, usize::MAX, keep_all).expired, 0, "only a full table is in a hurry");
+    for n in 8..12 {
+        table.insert(&plain(UDP, n), now).unwrap();
+    }
+    assert_eq!(table.insert(&plain(UDP, 12), now), Err(InsertError::TableFull));
+    assert!((0..4).all(|n| find(&table, &key(UDP, n)).is_some()));
+    assert!((4..8).all(|n| find(&table, &key(UDP, n)).is_none()));
+    assert_law(&table);
+}
+
+#[test]
 fn an_insert_looks_at_a_bounded_number_of_slots() {
     let table = table(100);
     // The cursor starts at slot 0, and slots are given out in order: the idle pair is out of reach at first.
     for n in 0..100 {
         let made = if n == EVICT_REACH as u32 { START } else { after(4 * MINUTE) };
-        table.insert(&plain(UDP, n), made).unwrap();
+        answered(&table, n, made);
     }
     let now = after(5 * MINUTE + 1);
     assert_eq!(table.insert(&plain(UDP, 100), now), Err(InsertError::TableFull));
