@@ -51,9 +51,9 @@ impl First<'_> {
         }
         let slot = self.ingress.vif()?;
         let vif = self.snapshot.vif(slot)?;
-        let source = match self.ingress {
-            Ingress::Vif(_) => Source::Vif,
-            Ingress::Fabric { peer, .. } => Source::Tunnel(peer.0),
+        let (source, owner) = match self.ingress {
+            Ingress::Vif(_) => (Source::Vif, slot.flow_owner()),
+            Ingress::Fabric { peer, .. } => (Source::Tunnel(peer.0), slot.fabric_flow_owner()),
         };
         let action = Action {
             output: Output::Drop { reason: reason as u8 },
@@ -65,7 +65,7 @@ impl First<'_> {
         Some(NewPair {
             forward: Half { key: self.key, action },
             reverse: Half { key: answer, action: Action { source: Source::Any, ..action } },
-            owner: slot.get(),
+            owner,
         })
     }
 
@@ -107,7 +107,7 @@ impl First<'_> {
                     depends,
                 },
             },
-            owner: vif.slot.get(),
+            owner: vif.slot.flow_owner(),
         })
     }
 
@@ -148,7 +148,7 @@ impl First<'_> {
                 key: FlowKey { context: self.context_of(slot)?, tuple: translated.reversed() },
                 action: Action { output: output(back), ttl: Ttl::Decrement, source: Source::Vif, depends },
             },
-            owner: slot.get(),
+            owner: slot.fabric_flow_owner(),
         })
     }
 
