@@ -11,7 +11,7 @@ as_root := $(CURDIR)/scripts/as-root.sh
 say = @printf '\n==> %s\n' $(1)
 
 # Cargo starts test programs through this command: CARGO_TARGET_<host triple>_RUNNER.
-runner = CARGO_TARGET_$$(rustc -vV | sed -n 's/^host: //p' | tr 'a-z-' 'A-Z_')_RUNNER="$(as_root)"
+runner = env CARGO_TARGET_$$(rustc -vV | sed -n 's/^host: //p' | tr 'a-z-' 'A-Z_')_RUNNER="$(as_root)"
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.* ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14

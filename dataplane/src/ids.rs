@@ -101,6 +101,15 @@ pub struct VrfId(pub u16);
 #[serde(transparent)]
 pub struct TunnelId(pub u16);
 
+/// Index of an epoch in the snapshot: what a flow rests on, and when it was derived from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CellId(pub u32);
+
+impl CellId {
+    /// Moves with every snapshot: for the few flows that rest on the node as a whole.
+    pub const NODE: CellId = CellId(0);
+}
+
 /// Ethernet address.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Mac(pub [u8; 6]);

@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use ahash::RandomState;
 use encap::{Label, Ports, Template, ZeroChecksum6};
-use flow_table::{Addr, Context, Family};
+use flow_table::{Addr, Context, Dependency, Family};
 
-use crate::desired::{Link, MssClamp, Reach};
+use crate::desired::{Link, MssClamp, Reach, VifKind};
 use crate::fib::Vrf;
-use crate::ids::{Mac, TunnelId, VifId, VifName, VifSlot, VrfId};
+use crate::ids::{CellId, Mac, TunnelId, VifId, VifName, VifSlot, VrfId};
 use crate::verdict::{ContextOwner, context_owner};
 
 /// The compiled state of the node.
@@ -24,6 +24,7 @@ pub struct Snapshot {
     pub(crate) slot_of: HashMap<VifId, VifSlot, RandomState>,
     pub(crate) labels: HashMap<Label, LabelTarget, RandomState>,
     pub(crate) vrfs: Box<[Option<Arc<Vrf>>]>,
+    pub(crate) epochs: Box<[u32]>,
     pub(crate) tunnels: Box<[Option<Tunnel>]>,
     pub(crate) tunnel_of: HashMap<(Family, Addr), TunnelId, RandomState>,
 }
@@ -33,6 +34,8 @@ pub struct Snapshot {
 pub struct Fabric {
     /// Our tunnel address.
     pub address: IpAddr,
+    /// Ethernet address of the uplink.
+    pub mac: Option<Mac>,
     /// UDP ports taken.
     pub ports: Ports,
     /// Whether a zero UDP checksum is taken over IPv6.
@@ -61,6 +64,8 @@ pub struct Vif {
     pub id: VifId,
     /// Its VLAN on the trunk.
     pub slot: VifSlot,
+    /// Whose it is.
+    pub kind: VifKind,
     /// Its name.
     pub name: VifName,
     /// Its routing table.
@@ -159,6 +164,16 @@ impl Snapshot {
             ContextOwner::Vif(id) => self.vif_by_id(id).is_some(),
             ContextOwner::Vrf(id) => self.vrf(id).is_some(),
         }
+    }
+
+    /// What something rests on that is derived from a cell's owner now.
+    pub fn dependency(&self, CellId(cell): CellId) -> Dependency {
+        Dependency { cell, epoch: self.epochs.get(cell as usize).copied().unwrap_or_default() }
+    }
+
+    /// Whether nothing has changed since something was derived.
+    pub fn is_current(&self, rests_on: &Dependency) -> bool {
+        self.epochs.get(rests_on.cell as usize) == Some(&rests_on.epoch)
     }
 
     /// What a label means.

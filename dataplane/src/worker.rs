@@ -8,6 +8,7 @@ use std::time::Duration;
 use ahash::RandomState;
 use flow_table::{FlowHash, FlowTable, Millis};
 
+use crate::affinity::AffinityTable;
 use crate::counters::WorkerCounters;
 use crate::droplog::DropLog;
 use crate::fragment::{FragmentTable, Held, Hold};
@@ -15,6 +16,7 @@ use crate::ids::VifSlot;
 use crate::io::{PacketIo, Side};
 use crate::limiter::AnswerLimiter;
 use crate::packet::Packet;
+use crate::packet::ethernet::Ethernet;
 use crate::pipeline::Pipeline;
 use crate::publish::SnapshotCache;
 use crate::verdict::Prepared;
@@ -35,6 +37,8 @@ pub struct WorkerParts {
     pub counters: Arc<WorkerCounters>,
     /// Where this worker leaves dropped packets.
     pub drops: Arc<DropLog>,
+    /// Which backend served a client last; one for all workers of the node.
+    pub affinity: Arc<AffinityTable>,
     /// How many answers each vif may cause.
     pub limiter: Arc<AnswerLimiter>,
     /// Most frames taken from one side at once.
@@ -184,15 +188,15 @@ impl<Io: PacketIo> Worker<Io> {
 
 /// What the packets of one batch go through.
 fn open(parts: &mut WorkerParts, now: Millis) -> Pipeline<'_> {
-    let WorkerParts { snapshots, flows, fragments, spread, counters, drops, limiter, .. } = parts;
-    Pipeline { snapshot: snapshots.load(), flows, fragments, spread, counters, drops, limiter, now }
+    let WorkerParts { snapshots, flows, fragments, spread, counters, drops, affinity, limiter, .. } = parts;
+    Pipeline { snapshot: snapshots.load(), flows, fragments, spread, counters, drops, affinity, limiter, now }
 }
 
 fn count_rx(counters: &WorkerCounters, side: Side, pipeline: &Pipeline<'_>, frame: &[u8]) {
     match side {
         Side::Uplink => counters.uplink().rx.count(frame.len()),
         Side::Trunk => {
-            let vlan = crate::packet::u16_at(frame, 14).and_then(|tci| VifSlot::new(tci & 0x0fff));
+            let vlan = Ethernet::parse(frame).ok().and_then(|ethernet| VifSlot::new(ethernet.vlan?));
             let vif = vlan.filter(|slot| pipeline.snapshot.vif(*slot).is_some());
             let port = vif.map_or(counters.trunk(), |slot| counters.vif(slot));
             port.rx.count(frame.len().saturating_sub(TAG));

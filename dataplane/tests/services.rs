@@ -9,12 +9,12 @@
 
 mod support;
 
-use dataplane::desired::{Desired, Link, Transport};
+use dataplane::desired::{Desired, Link, ServicePort, Transport};
 use dataplane::ids::VifSlot;
 use dataplane::io::Side;
-use encap::{Fields, Label, OuterHeader, Template};
+use encap::Label;
 use etherparse::{NetSlice, PacketBuilder, SlicedPacket, TransportSlice};
-use support::{Node, PEER_MAC, UPLINK_MAC, desired, route, service, to_tunnel, to_vif, vif, vrf};
+use support::{Node, desired, from_fabric, ready, route, service, service_mut, to_tunnel, to_vif, vif, vrf};
 
 const GATEWAY: [u8; 6] = [0, 0, 0x5e, 0, 1, 0];
 
@@ -26,29 +26,6 @@ fn from_vif(slot: u16, mac: [u8; 6], src: [u8; 4], dst: [u8; 4], ports: (u16, u1
         .udp(ports.0, ports.1);
     let mut frame = Vec::new();
     builder.write(&mut frame, b"data").unwrap();
-    frame
-}
-
-/// The same packet from the fabric.
-fn from_fabric(label: u32, src: [u8; 4], dst: [u8; 4], ports: (u16, u16)) -> Vec<u8> {
-    let template = Template::new(&OuterHeader {
-        src_mac: PEER_MAC.0,
-        dst_mac: UPLINK_MAC.0,
-        vlan: None,
-        src: "10.1.1.2".parse().unwrap(),
-        dst: "10.1.1.1".parse().unwrap(),
-        udp_port: 6635,
-        ttl: 64,
-        df: encap::DontFragment::Clear,
-        dscp: encap::DscpMode::Copy,
-        udp6_checksum: encap::Udp6Checksum::Compute,
-    })
-    .unwrap();
-    let mut frame = vec![0; template.len()];
-    PacketBuilder::ipv4(src, dst, 63).udp(ports.0, ports.1).write(&mut frame, b"data").unwrap();
-    let fields =
-        Fields { label: Label::new(label).unwrap(), ttl: 63, source_port: 50000, inner_tos: 0, ip_id: 0 };
-    template.write(&mut frame, &fields).unwrap();
     frame
 }
 
@@ -83,9 +60,7 @@ fn pods(count: u8) -> Desired {
 
 fn without_pod(mut state: Desired, name: &str) -> Desired {
     state.vifs.retain(|vif| vif.name.as_str() != name);
-    for service in &mut state.services {
-        service.backends.retain(|backend| *backend != to_vif(name));
-    }
+    service_mut(&mut state, 0).backends.retain(|backend| backend.to != to_vif(name).to);
     state
 }
 
@@ -173,7 +148,7 @@ fn a_pod_reaches_itself_through_its_service() {
 fn a_hairpin_keeps_its_port_when_the_snapshot_changes() {
     let mut node = Node::new(&pods(2));
     let mut state = pods(2);
-    state.services[0].backends = vec![to_vif("pod1")];
+    service_mut(&mut state, 0).backends = ready(vec![to_vif("pod1")]);
     node.publish(&state);
     let request = from_vif(1, [2, 0, 0, 0, 8, 1], [11, 1, 1, 1], [14, 1, 1, 100], (4000, 80));
     let before = node.step(Side::Trunk, &request);
@@ -186,11 +161,7 @@ fn a_hairpin_keeps_its_port_when_the_snapshot_changes() {
 #[test]
 fn hairpin_ports_that_collide_get_another_port() {
     let mut state = pods(1);
-    state.services[0].ports.push(dataplane::desired::ServicePort {
-        protocol: Transport::Udp,
-        port: 81,
-        target_port: 1080,
-    });
+    service_mut(&mut state, 0).ports.push(ServicePort::single(Transport::Udp, 81, 1080));
     let mut node = Node::new(&state);
     let mac = [2, 0, 0, 0, 8, 1];
     let first = from_vif(1, mac, [11, 1, 1, 1], [14, 1, 1, 100], (4000, 80));
@@ -208,7 +179,7 @@ fn hairpin_ports_that_collide_get_another_port() {
 #[test]
 fn the_destination_stays_the_clusterip_towards_another_node() {
     let mut state = pods(1);
-    state.services[0].backends = vec![to_tunnel("10.1.1.2", 34)];
+    service_mut(&mut state, 0).backends = ready(vec![to_tunnel("10.1.1.2", 34)]);
     let mut node = Node::new(&state);
     let request = from_vif(1, [2, 0, 0, 0, 8, 1], [11, 1, 1, 1], [14, 1, 1, 100], (4000, 80));
     let output = node.step(Side::Trunk, &request);
@@ -244,7 +215,7 @@ fn what_a_service_refuses_is_counted() {
     assert_eq!((again.moved["hits"], again.moved["pod1.service_port_unmapped"]), (1, 1));
 
     let mut empty = pods(1);
-    empty.services[0].backends.clear();
+    service_mut(&mut empty, 0).backends.clear();
     node.publish(&empty);
     let output = node.step(Side::Trunk, &to_port(80));
     output.assert_moved(&[&told[..], &[("pod1.service_no_backend", 1)]].concat());
@@ -262,7 +233,7 @@ fn a_backend_that_is_down_gets_no_new_flows() {
 #[test]
 fn one_vif_can_not_take_the_whole_table() {
     let mut state = pods(2);
-    state.services[0].backends = vec![to_vif("pod2")];
+    service_mut(&mut state, 0).backends = ready(vec![to_vif("pod2")]);
     let mut node = Node::with_flows(&state, 100, 10);
     let mut refused = 0;
     for n in 0..12 {

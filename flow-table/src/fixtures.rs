@@ -34,7 +34,7 @@ pub(crate) fn action(n: u16) -> Action {
         output: Output::Tunnel { tunnel: n, label: u32::from(n) << 4 },
         ttl: Ttl::Decrement,
         source: Source::Tunnel(n),
-        depends: Dependency { vrf: n, epoch: n.into() },
+        depends: Dependency { cell: n.into(), epoch: n.into() },
     }
 }
 

@@ -135,7 +135,7 @@ fn parse_v4(bytes: &[u8]) -> Result<Ip, DropReason> {
         before: header_len,
     };
     let fragment = claim.check(DropReason::MalformedIpv4)?;
-    let transport = transport(fixed[9], segment, fragment)?;
+    let transport = transport((Family::V4, fixed[9]), segment, fragment)?;
     let [src, dst] = [12, 16].map(|at| Addr::from_v4(array_at(&fixed, at).unwrap_or_default()));
     Ok(Ip {
         tuple: Tuple {
@@ -187,7 +187,11 @@ fn parse_v6(bytes: &[u8]) -> Result<Ip, DropReason> {
     let packet = bytes.get(..len).unwrap_or_default();
     let chain = walk_extensions(packet, fixed[6])?;
     let segment = packet.get(chain.offset..).unwrap_or_default();
-    let transport = transport(chain.protocol, segment, chain.fragment)?;
+    let transport = transport((Family::V6, chain.protocol), segment, chain.fragment)?;
+    // RFC 8200 section 8.1: UDP has a checksum over IPv6, always.
+    if transport.l4 == L4::Udp && u16_at(segment, 6) == Some(0) {
+        return Err(DropReason::MalformedL4);
+    }
     let [src, dst] = [8, 24].map(|at| Addr::from_v6(array_at(&fixed, at).unwrap_or_default()));
     Ok(Ip {
         tuple: Tuple {
@@ -208,8 +212,15 @@ fn parse_v6(bytes: &[u8]) -> Result<Ip, DropReason> {
     })
 }
 
-fn transport(protocol: u8, segment: &[u8], fragment: Fragment) -> Result<Transport, DropReason> {
+fn transport(
+    (family, protocol): (Family, u8),
+    segment: &[u8],
+    fragment: Fragment,
+) -> Result<Transport, DropReason> {
     match fragment {
+        Fragment::Whole | Fragment::First(_) if l4::is_foreign(family, protocol) => {
+            Ok(Transport { l4: L4::Other, sport: 0, dport: 0 })
+        }
         Fragment::Whole => l4::parse(protocol, segment, l4::Extent::Whole),
         Fragment::First(_) => l4::parse(protocol, segment, l4::Extent::FirstFragment),
         // RFC 3128: the first fragment can not hold a whole TCP header if this is its neighbour.

@@ -144,3 +144,16 @@ fn tiny_fragments_are_refused() {
     assert_eq!(fragment4(6, 0x2002, &tcp), Err(DropReason::FragmentTiny));
     assert!(matches!(fragment4(6, 0x2003, &tcp), Ok(Fragment::Later(_))));
 }
+
+#[test]
+fn icmp_of_the_other_family_is_no_icmp() {
+    let mut bytes = udp4();
+    bytes[9] = 58;
+    bytes[20] = 135;
+    fix_checksum(&mut bytes);
+    assert_eq!(Ip::parse(Family::V4, &bytes).map(|ip| ip.l4), Ok(L4::Other));
+    let mut bytes = udp6();
+    bytes[6] = 1;
+    bytes[40] = 8;
+    assert_eq!(Ip::parse(Family::V6, &bytes).map(|ip| ip.l4), Ok(L4::Other));
+}

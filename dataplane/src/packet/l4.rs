@@ -1,6 +1,6 @@
 //! Transport headers: ports or what stands in for them, and what the flow table wants to know.
 
-use flow_table::Segment;
+use flow_table::{Family, Segment};
 
 use super::{array_at, u16_at, u32_at};
 use crate::drop::DropReason;
@@ -159,6 +159,12 @@ fn icmp(segment: &[u8], kind: fn(u8) -> L4) -> Option<Transport> {
         _ => 0,
     };
     Some(Transport { l4, sport: id, dport: id })
+}
+
+/// Whether a number is that of the other family's ICMP. RFC 792 speaks of IPv4 alone and RFC 4443 of
+/// IPv6 alone; across, the number is one that nobody answers to.
+pub(crate) fn is_foreign(family: Family, protocol_number: u8) -> bool {
+    matches!((family, protocol_number), (Family::V4, protocol::ICMPV6) | (Family::V6, protocol::ICMP))
 }
 
 /// Whether a protocol has ports in the first four bytes of its header.

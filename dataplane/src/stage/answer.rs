@@ -26,8 +26,9 @@ impl Pipeline<'_> {
 
     pub(crate) fn echo(&self, flow: &Flow, packet: &mut Packet<'_>) -> Result<Verdict, Halt> {
         let Ingress::Vif(slot) = flow.ingress else { return Err(DropReason::NotForUs.into()) };
-        let ip = echo::reply(packet, &flow.ip);
+        // Before the reply is made of it: a message about a request that goes no further quotes the request.
         let exit = egress::open(self.snapshot, Output::Vif { slot: slot.get() }, packet.len())?;
+        let ip = echo::reply(packet, &flow.ip);
         Ok(Verdict::Answer(exit.leave(packet, &ip, FlowHash(0), 0)?))
     }
 
@@ -39,10 +40,14 @@ impl Pipeline<'_> {
         outer_id: u16,
     ) -> Result<Way, Halt> {
         let quote = Quote::parse(packet.bytes(), &flow.ip).ok_or(DropReason::MalformedL4)?;
+        // RFC 5508 section 4.2: an error goes to the sender of the packet it quotes, nowhere else.
+        if flow.ip.tuple.dst != quote.tuple.src {
+            return Err(DropReason::IcmpErrorUnmatched.into());
+        }
+        plan::refuse_martians(&flow.ip.tuple)?;
         let key = FlowKey { context: flow.key.context, tuple: quote.tuple.reversed() };
         let hash = self.flows.hash(&key);
-        let known = self.flows.lookup(hash, &key).filter(|hit| self.is_current(&hit.action));
-        let hit = known.ok_or(DropReason::IcmpErrorUnmatched)?;
+        let hit = self.current(hash, &key).ok_or(DropReason::IcmpErrorUnmatched)?;
         if !came_from(flow.ingress, hit.action.source) {
             return Err(DropReason::TunnelSourceMismatch.into());
         }
@@ -76,7 +81,8 @@ impl Pipeline<'_> {
             Ingress::Vif(slot) if vif.has_address(family, src) => Output::Vif { slot: slot.get() },
             Ingress::Vif(_) => return None,
             Ingress::Fabric { peer, .. } => {
-                plan::output(self.first(flow.ingress, flow.key, None).way_back(vif.vrf, peer).ok()?)
+                let (back, _) = self.first(flow.ingress, flow.key).way_back(vif.vrf, peer).ok()?;
+                plan::output(back)
             }
         };
         if !reject::concerns(halt, &flow.ip) {

@@ -29,8 +29,11 @@ fn decapsulate(
     vif: &mut Option<VifSlot>,
 ) -> Result<Flow, DropReason> {
     let ethernet = Ethernet::parse(packet.bytes())?;
-    packet.pull(ethernet.len);
     let fabric = &snapshot.fabric;
+    if Some(ethernet.dst) != fabric.mac {
+        return Err(DropReason::NotForUs);
+    }
+    packet.pull(ethernet.len);
     let outer = encap::decapsulate(packet.bytes(), &fabric.ports, fabric.zero_checksum6).map_err(reason)?;
     if outer.dst != fabric.address {
         return Err(DropReason::NotForUs);

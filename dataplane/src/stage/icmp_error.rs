@@ -49,7 +49,10 @@ impl Quote {
             }
         };
         let head: [u8; 8] = array_at(quoted, header)?;
-        let (sport, dport) = l4::quoted_ports(protocol_number, &head)?;
+        let (sport, dport) = match l4::is_foreign(family, protocol_number) {
+            true => (0, 0),
+            false => l4::quoted_ports(protocol_number, &head)?,
+        };
         let tuple = Tuple { family, protocol: protocol_number, src, dst, sport, dport };
         Some(Self { tuple, at, l4_at: at + header })
     }

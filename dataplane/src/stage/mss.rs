@@ -45,7 +45,7 @@ fn find(segment: &[u8]) -> Option<usize> {
         match (*segment.get(at)?, *segment.get(at + 1)?) {
             (KIND_END, _) => return None,
             (KIND_NOP, _) => at += 1,
-            (KIND_MSS, 4) => return Some(at + 2),
+            (KIND_MSS, 4) => return (at + 4 <= header).then_some(at + 2),
             (_, len) if len < 2 => return None,
             (_, len) => at += usize::from(len),
         }
@@ -95,11 +95,13 @@ mod tests {
 
     #[test]
     fn options_that_lie_are_left_alone() {
-        for lie in [[2, 0, 5, 5], [9, 1, 2, 4], [2, 3, 5, 5], [9, 40, 2, 4], [1, 1, 1, 2]] {
+        for lie in [[1, 1, 2, 4], [2, 0, 5, 5], [9, 1, 2, 4], [2, 3, 5, 5], [9, 40, 2, 4], [1, 1, 1, 2]] {
             let mut packet = syn(&[TcpOptionElement::MaximumSegmentSize(1460)]);
             packet[40..44].copy_from_slice(&lie);
-            let before = packet.clone();
             let ip = Ip::parse(Family::V4, &packet).unwrap();
+            // The payload begins where a lie may point to.
+            packet.extend([0xff; 4]);
+            let before = packet.clone();
             clamp(&mut packet, &ip, 576);
             assert_eq!(packet, before, "{lie:?}");
         }

@@ -74,10 +74,10 @@ fn is_link_local(address: Addr) -> bool {
 fn advertise(vif: &Vif, to: Addr, target: Addr, packet: &mut Packet<'_>) -> Result<Verdict, DropReason> {
     let payload = MESSAGE + OPTION;
     let len = TAGGED_HEADER + IPV6_HEADER + payload;
-    // A solicitation from an assigned address carries the option already (RFC 4861 section 4.3),
-    // so the answer fits into its bytes.
-    if packet.len() < len {
-        return Err(DropReason::MalformedL4);
+    // RFC 4861 section 4.3: a unicast solicitation need not carry the option that the answer has.
+    let missing = len.saturating_sub(packet.len());
+    if !packet.push(missing) {
+        return Err(DropReason::FrameTooBig);
     }
     packet.truncate(len);
     let frame = packet.bytes_mut();

@@ -4,10 +4,14 @@ use flow_table::{
     Action, Addr, Context, Dependency, Family, FlowKey, Half, NewPair, Output, Source, Ttl, Tuple,
 };
 
-use super::resolve::{Decision, Prefer, Query, Scope, resolve};
+use super::backend::Clients;
+use super::resolve::{Decision, Prefer, Query, Rests, Scope, resolve};
+use crate::desired::VifKind;
 use crate::drop::DropReason;
 use crate::ecmp::{FlowSpread, Target};
-use crate::ids::{TunnelId, VifSlot, VrfId};
+use crate::fib;
+use crate::ids::{CellId, TunnelId, VifSlot, VrfId};
+use crate::packet::l4::protocol;
 use crate::snapshot::{LabelTarget, Snapshot, Vif};
 use crate::verdict::Ingress;
 
@@ -16,6 +20,8 @@ use crate::verdict::Ingress;
 pub(crate) struct Keep {
     pub(crate) target: Target,
     pub(crate) reverse: FlowKey,
+    /// Where the answers go.
+    pub(crate) back: Option<Target>,
 }
 
 /// A packet without a flow, or one whose flow is to be derived again.
@@ -26,6 +32,7 @@ pub(crate) struct First<'a> {
     pub(crate) key: FlowKey,
     pub(crate) spread: FlowSpread,
     pub(crate) keep: Option<Keep>,
+    pub(crate) clients: Clients<'a>,
 }
 
 impl First<'_> {
@@ -59,7 +66,7 @@ impl First<'_> {
             output: Output::Drop { reason: reason as u8 },
             ttl: Ttl::Keep,
             source,
-            depends: self.dependency(vif.vrf).ok()?,
+            depends: self.dependency(vif.vrf, Rests::Whole).ok()?,
         };
         let answer = FlowKey { tuple: self.key.tuple.reversed(), ..self.key };
         Some(NewPair {
@@ -75,9 +82,11 @@ impl First<'_> {
             return Err(DropReason::SpoofedSource);
         }
         let prefer = self.keep.map_or(Prefer::Hash, |keep| Prefer::Current(keep.target));
-        let query = Query { tuple: &tuple, spread: self.spread, prefer, scope: Scope::Any };
+        let query =
+            Query { tuple: &tuple, spread: self.spread, prefer, scope: Scope::Any, clients: self.clients };
         let decision = resolve(self.snapshot, vif.vrf, &query)?;
-        let depends = self.dependency(vif.vrf)?;
+        self.refuse_own_voice(&decision)?;
+        let depends = self.dependency(vif.vrf, decision.rests)?;
         let (context, answers_from) = match decision.target {
             Target::Vif(slot) => (self.context_of(slot)?, Source::Vif),
             Target::Tunnel { tunnel, .. } => (self.key.context, Source::Tunnel(tunnel.0)),
@@ -111,20 +120,44 @@ impl First<'_> {
         })
     }
 
+    /// A pod must not send tunnel packets that reach another node from this node's address, by way
+    /// of a host that forwards and masquerades: the other node would take any label from it.
+    fn refuse_own_voice(&self, decision: &Decision) -> Result<(), DropReason> {
+        let tuple = &self.key.tuple;
+        if !self.speaks_of_tunnels() {
+            return Ok(());
+        }
+        let fabric = &self.snapshot.fabric;
+        let to_host = match decision.target {
+            Target::Vif(slot) => self.snapshot.vif(slot).is_some_and(|vif| vif.kind == VifKind::Host),
+            Target::Tunnel { .. } => false,
+        };
+        let to_node = (tuple.family, tuple.dst) == fib::family_and_addr(fabric.address)
+            || self.snapshot.tunnel_by_address(tuple.family, tuple.dst).is_some();
+        if to_host || to_node { Err(DropReason::TunnelRecursion) } else { Ok(()) }
+    }
+
+    /// Whether it could be a tunnel packet of ours.
+    fn speaks_of_tunnels(&self) -> bool {
+        let tuple = &self.key.tuple;
+        tuple.protocol == protocol::UDP && self.snapshot.fabric.ports.accept(tuple.dport)
+    }
+
     fn plan_from_fabric(&self, target: LabelTarget, peer: TunnelId) -> Result<NewPair, DropReason> {
         let tuple = self.key.tuple;
         let vrf = match target {
             LabelTarget::Vif(slot) => self.snapshot.vif(slot).ok_or(DropReason::InvalidLabel)?.vrf,
             LabelTarget::Vrf(vrf) => vrf,
         };
-        let back = self.way_back(vrf, peer)?;
+        let (back, back_rests) = self.way_back(vrf, peer)?;
         let decision = match target {
             LabelTarget::Vif(slot) => {
                 self.labelled(self.snapshot.vif(slot).ok_or(DropReason::InvalidLabel)?)?
             }
             LabelTarget::Vrf(vrf) => {
                 let prefer = self.keep.map_or(Prefer::Hash, |keep| Prefer::Current(keep.target));
-                let query = Query { tuple: &tuple, spread: self.spread, prefer, scope: Scope::Local };
+                let (spread, clients) = (self.spread, self.clients);
+                let query = Query { tuple: &tuple, spread, prefer, scope: Scope::Local, clients };
                 resolve(self.snapshot, vrf, &query)?
             }
         };
@@ -132,7 +165,7 @@ impl First<'_> {
             Target::Vif(slot) => slot,
             Target::Tunnel { .. } => return Err(DropReason::TunnelLoop),
         };
-        let depends = self.dependency(vrf)?;
+        let depends = self.dependency(vrf, decision.rests.and(back_rests))?;
         let translated = translated(tuple, &decision);
         Ok(NewPair {
             forward: Half {
@@ -157,7 +190,7 @@ impl First<'_> {
         let tuple = &self.key.tuple;
         let target = Target::Vif(vif.slot);
         if vif.has_address(tuple.family, tuple.dst) {
-            return Ok(Decision { target, translate_to: None });
+            return Ok(Decision { target, translate_to: None, rests: Rests::Routes });
         }
         if !vif.is_up() {
             return Err(DropReason::VifDown);
@@ -172,21 +205,24 @@ impl First<'_> {
             .filter(|mapped| mapped.backends.leads_to(target))
             .ok_or(DropReason::ServicePortUnmapped)?;
         let address = vif.address(tuple.family).ok_or(DropReason::ServicePortUnmapped)?;
-        Ok(Decision { target, translate_to: Some((address, mapped.target_port)) })
+        let translate_to = Some((address, mapped.port.target_for(tuple.dport)));
+        Ok(Decision { target, translate_to, rests: Rests::Service(service.cell) })
     }
 
     /// The answer must go to the node this packet came from; this is the reverse path check too
     /// (RFC 7510 section 3: the outer source is the tunnel's other end).
-    pub(crate) fn way_back(&self, vrf: VrfId, peer: TunnelId) -> Result<Target, DropReason> {
+    pub(crate) fn way_back(&self, vrf: VrfId, peer: TunnelId) -> Result<(Target, Rests), DropReason> {
         let answer = self.key.tuple.reversed();
-        let query =
-            Query { tuple: &answer, spread: self.spread, prefer: Prefer::Peer(peer), scope: Scope::Any };
-        match resolve(self.snapshot, vrf, &query) {
-            Ok(Decision { target: target @ Target::Tunnel { tunnel, .. }, .. }) if tunnel == peer => {
-                Ok(target)
-            }
-            Ok(_) | Err(_) => Err(DropReason::TunnelSourceMismatch),
-        }
+        let back = |prefer| {
+            let clients = Clients::Ignore;
+            let query = Query { tuple: &answer, spread: self.spread, prefer, scope: Scope::Any, clients };
+            let Decision { target, rests, .. } = resolve(self.snapshot, vrf, &query).ok()?;
+            matches!(target, Target::Tunnel { tunnel, .. } if tunnel == peer).then_some((target, rests))
+        };
+        // The answers stay with their label while it is there, as the flow stays with its member.
+        let kept = self.keep.and_then(|keep| keep.back);
+        let stays = kept.and_then(|kept| back(Prefer::Current(kept)).filter(|(target, _)| *target == kept));
+        stays.or_else(|| back(Prefer::Peer(peer))).ok_or(DropReason::TunnelSourceMismatch)
     }
 
     /// The tuple as the backend sees it. A pod that reaches itself must not see its own address
@@ -202,9 +238,17 @@ impl First<'_> {
         tuple
     }
 
-    fn dependency(&self, vrf: VrfId) -> Result<Dependency, DropReason> {
-        let epoch = self.snapshot.vrf(vrf).ok_or(DropReason::NoRoute)?.epoch;
-        Ok(Dependency { vrf: vrf.0, epoch })
+    fn dependency(&self, vrf: VrfId, rests: Rests) -> Result<Dependency, DropReason> {
+        let vrf = self.snapshot.vrf(vrf).ok_or(DropReason::NoRoute)?;
+        if self.speaks_of_tunnels() {
+            // Whether it may go on rests on the other nodes and the host, too.
+            return Ok(self.snapshot.dependency(CellId::NODE));
+        }
+        Ok(self.snapshot.dependency(match rests {
+            Rests::Routes => vrf.cells.routes,
+            Rests::Service(cell) => cell,
+            Rests::Whole => vrf.cells.whole,
+        }))
     }
 
     fn context_of(&self, slot: VifSlot) -> Result<Context, DropReason> {
@@ -249,7 +293,7 @@ fn is_never_destination(family: Family, address: Addr) -> bool {
     }
 }
 
-fn is_multicast(family: Family, address: Addr) -> bool {
+pub(crate) fn is_multicast(family: Family, address: Addr) -> bool {
     match family {
         Family::V4 => matches!((address.0 >> 24) as u8, 224..=239) || address.0 as u32 == u32::MAX,
         Family::V6 => address.0 >> 120 == 0xff,

@@ -10,6 +10,7 @@ use crate::packet::ip::Ip;
 use crate::packet::l4::L4;
 use crate::packet::{Packet, ethernet::TAGGED_HEADER};
 use crate::snapshot::{Snapshot, Vif};
+use crate::stage::plan::is_multicast;
 use crate::verdict::{Flow, Ingress, Prepared};
 
 /// Looks at a frame from the trunk. An IP packet is left at its IP header; ARP and neighbour
@@ -50,6 +51,10 @@ fn classify(vif: &Vif, ethernet: Ethernet, packet: &mut Packet<'_>) -> Result<Pr
     let ip = Ip::parse(family, packet.bytes().get(TAGGED_HEADER..).unwrap_or_default())?;
     if ip.l4 == L4::NeighbourSolicitation {
         return Ok(Prepared::NeighbourSolicitation { vif: vif.slot, ip });
+    }
+    // RFC 1812 section 5.3.4: a unicast packet in a group frame is not forwarded.
+    if ethernet.dst.is_group() && !is_multicast(family, ip.tuple.dst) {
+        return Err(DropReason::NotForUs);
     }
     packet.pull(TAGGED_HEADER);
     packet.truncate(ip.len);

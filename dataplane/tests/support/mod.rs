@@ -10,16 +10,20 @@
     reason = "a test stops where it goes wrong"
 )]
 
+pub(crate) mod frames;
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use ahash::RandomState;
+use dataplane::affinity::AffinityTable;
 use dataplane::compile::Compiler;
 use dataplane::counters::{PortCounters, WorkerCounters};
 use dataplane::desired::{
-    Desired, Hop, HopTarget, Link, Node as NodeSettings, OuterOptions, Reach, Route, RouteTarget, Service,
-    ServicePort, Transport, Underlay, Uplink, Vif, Vrf,
+    Affinity, Backend, BackendState, Desired, Hop, HopTarget, Link, Node as NodeSettings, OnBackendGone,
+    OuterOptions, Reach, Route, RouteTarget, Service, ServicePort, Transport, Underlay, Uplink, Vif, VifKind,
+    Vrf,
 };
 use dataplane::drop::DropReason;
 use dataplane::droplog::DropLog;
@@ -30,7 +34,7 @@ use dataplane::limiter::AnswerLimiter;
 use dataplane::memory::{MemoryFrame, MemoryIo};
 use dataplane::publish::Publisher;
 use dataplane::worker::{Idle, Worker, WorkerParts};
-use encap::Label;
+use encap::{Fields, Label, OuterHeader, Template};
 use flow_table::{FlowTable, Millis, TableConfig, Timeouts};
 
 /// Our Ethernet address on the underlay.
@@ -93,6 +97,7 @@ pub(crate) fn vrf(name: &str) -> Vrf {
 pub(crate) fn vif(name: &str, vrf: &str, addresses: &[&str], mac: &str, label: u32) -> Vif {
     Vif {
         name: name.into(),
+        kind: VifKind::Pod,
         vrf: vrf.into(),
         addresses: addresses.iter().map(|address| address.parse().unwrap()).collect(),
         mac: mac.parse().unwrap(),
@@ -124,18 +129,60 @@ pub(crate) fn service(
     address: &str,
     ports: &[(Transport, u16, u16)],
     backends: Vec<Hop>,
-) -> Service {
-    let port = |(protocol, port, target_port): &(Transport, u16, u16)| ServicePort {
-        protocol: *protocol,
-        port: *port,
-        target_port: *target_port,
-    };
+) -> Arc<Service> {
+    let port =
+        |(protocol, port, target): &(Transport, u16, u16)| ServicePort::single(*protocol, *port, *target);
     let address: IpAddr = address.parse().unwrap();
-    Service { vrf: vrf.into(), address, ports: ports.iter().map(port).collect(), backends }
+    Arc::new(Service {
+        vrf: vrf.into(),
+        address,
+        ports: ports.iter().map(port).collect(),
+        backends: ready(backends),
+        affinity: Affinity::None,
+        on_backend_gone: OnBackendGone::Rechoose,
+    })
+}
+
+/// Backends that take new flows.
+pub(crate) fn ready(hops: Vec<Hop>) -> Vec<Backend> {
+    hops.into_iter().map(Backend::from).collect()
+}
+
+/// A backend that keeps its flows only.
+pub(crate) fn terminating(hop: Hop) -> Backend {
+    Backend { state: BackendState::Terminating, ..hop.into() }
+}
+
+/// The service with this index, for changing it.
+pub(crate) fn service_mut(state: &mut Desired, index: usize) -> &mut Service {
+    Arc::make_mut(&mut state.services[index])
 }
 
 /// Buffers of a node.
 const FRAMES: usize = 512;
+
+/// A UDP datagram over IPv4 from node 10.1.1.2 to 10.1.1.1.
+pub(crate) fn from_fabric(label: u32, src: [u8; 4], dst: [u8; 4], ports: (u16, u16)) -> Vec<u8> {
+    let template = Template::new(&OuterHeader {
+        src_mac: PEER_MAC.0,
+        dst_mac: UPLINK_MAC.0,
+        vlan: None,
+        src: "10.1.1.2".parse().unwrap(),
+        dst: "10.1.1.1".parse().unwrap(),
+        udp_port: 6635,
+        ttl: 64,
+        df: encap::DontFragment::Clear,
+        dscp: encap::DscpMode::Copy,
+        udp6_checksum: encap::Udp6Checksum::Compute,
+    })
+    .unwrap();
+    let mut frame = vec![0; template.len()];
+    etherparse::PacketBuilder::ipv4(src, dst, 63).udp(ports.0, ports.1).write(&mut frame, b"data").unwrap();
+    let fields =
+        Fields { label: Label::new(label).unwrap(), ttl: 63, source_port: 50000, inner_tos: 0, ip_id: 0 };
+    template.write(&mut frame, &fields).unwrap();
+    frame
+}
 
 /// A node in memory.
 pub(crate) struct Node {
@@ -185,6 +232,7 @@ impl Node {
             spread: RandomState::with_seeds(5, 6, 7, 8),
             counters: Arc::clone(&counters),
             drops: Arc::new(DropLog::new(16)),
+            affinity: Arc::new(AffinityTable::new(1024, RandomState::with_seeds(9, 10, 11, 12))),
             limiter: Arc::new(AnswerLimiter::new()),
             batch: 64,
             idle: Idle::Sleep,
@@ -288,6 +336,7 @@ impl Node {
         ];
         readings.extend(worker.map(|(name, counter)| (name.to_owned(), counter.get())));
         readings.insert("pairs".to_owned(), self.flows.statistics().created);
+        readings.insert("purged".to_owned(), self.flows.statistics().purged);
         readings
     }
 }

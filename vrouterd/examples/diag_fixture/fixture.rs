@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use dataplane::counters::{PortTotals, TrafficTotals};
+use dataplane::desired::{BackendState, OnBackendGone, PortRange};
 use dataplane::drop::DropReason;
 use dataplane::ids::{Mac, VifName, VifSlot, VrfName};
 use vrouterd::view::*;
@@ -114,10 +115,12 @@ fn web() -> VifView {
 }
 
 fn service_ports() -> Vec<ServicePortView> {
-    vec![
-        ServicePortView { protocol: Protocol(6), port: 80, target_port: 8080 },
-        ServicePortView { protocol: Protocol(17), port: 53, target_port: 53 },
-    ]
+    let port = |protocol, port, target| ServicePortView {
+        protocol: Protocol(protocol),
+        port: PortRange::single(port),
+        target_port: PortRange::single(target),
+    };
+    vec![port(6, 80, 8080), port(17, 53, 53)]
 }
 
 fn flows() -> Vec<FlowView> {
@@ -269,23 +272,28 @@ impl ViewSource for Fixture {
     }
 
     fn services(&self) -> Vec<ServiceView> {
-        let backend = |to, state| BackendView { to, weight: 1, state };
+        let backend = |to, readiness, state| BackendView { to, weight: 1, readiness, state };
+        let (ready, terminating) = (BackendState::Ready, BackendState::Terminating);
         vec![
             ServiceView {
                 vrf: "blue".into(),
                 address: ip("10.96.0.10"),
                 ports: service_ports(),
                 backends: vec![
-                    backend(to_vif("web-1"), State::Up),
-                    backend(to_vif("web-2"), down("The vif is down.")),
-                    backend(tunnel("172.30.0.2", 34), State::Up),
+                    backend(to_vif("web-1"), ready, State::Up),
+                    backend(to_vif("web-2"), ready, down("The vif is down.")),
+                    backend(tunnel("172.30.0.2", 34), terminating, State::Up),
                 ],
+                affinity_seconds: Some(10_800),
+                on_backend_gone: OnBackendGone::Reset,
             },
             ServiceView {
                 vrf: "blue".into(),
                 address: ip("fd00:96::10"),
                 ports: service_ports(),
                 backends: vec![],
+                affinity_seconds: None,
+                on_backend_gone: OnBackendGone::Rechoose,
             },
         ]
     }

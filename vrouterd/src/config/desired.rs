@@ -1,8 +1,9 @@
 //! From the file to what the data plane shall be.
 
 use core::net::IpAddr;
+use std::sync::Arc;
 
-use dataplane::desired::{Desired, Link, Node, Service, Underlay, Vif};
+use dataplane::desired::{Desired, Link, Node, Service, Underlay, Vif, VifKind};
 use dataplane::ids::VifName;
 
 use super::model::{Config, Host};
@@ -32,6 +33,7 @@ impl Config {
         let host = self.host.iter().map(|host| host_vif(host, default_mtu));
         let vifs = self.vifs.iter().map(|vif| Vif {
             name: vif.name.clone(),
+            kind: VifKind::Pod,
             vrf: vif.vrf.clone(),
             addresses: values(&vif.addresses),
             mac: vif.mac,
@@ -58,6 +60,13 @@ impl Config {
         }
     }
 
+    /// The MTU of each vif, in the order of [`Config::desired`].
+    pub fn vif_mtus(&self, uplink_mtu: u16) -> impl Iterator<Item = u16> {
+        let default_mtu = self.default_vif_mtu(uplink_mtu);
+        let own = self.vifs.iter().map(move |vif| vif.mtu.as_ref().map_or(default_mtu, |mtu| mtu.value));
+        self.host.iter().map(move |_| default_mtu).chain(own)
+    }
+
     /// Each vif with the interface on which it is plugged in, the host's first. For the host that
     /// is the end the host uses; the daemon makes the pair.
     pub fn interfaces(&self) -> impl Iterator<Item = (VifName, &str)> {
@@ -76,6 +85,7 @@ impl Host {
 fn host_vif(host: &Host, mtu: u16) -> Vif {
     Vif {
         name: host.vif_name(),
+        kind: VifKind::Host,
         vrf: host.vrf.clone(),
         addresses: values(&host.addresses),
         mac: host.mac,
@@ -91,13 +101,16 @@ fn waiting(ifname: &str) -> Link {
     Link::Down(format!("waiting for interface {ifname}"))
 }
 
-fn one_per_address(service: &super::model::Service) -> impl Iterator<Item = Service> {
-    service.addresses.iter().map(|address| Service {
+fn one_per_address(service: &super::model::Service) -> impl Iterator<Item = Arc<Service>> {
+    let of_address = |address: &IpAddr| Service {
         vrf: service.vrf.clone(),
         address: *address,
         ports: service.ports.clone(),
         backends: service.backends.clone(),
-    })
+        affinity: service.affinity,
+        on_backend_gone: service.on_backend_gone,
+    };
+    service.addresses.iter().map(of_address).map(Arc::new)
 }
 
 fn values(list: &[At<IpAddr>]) -> Vec<IpAddr> {

@@ -6,7 +6,7 @@ use core::net::IpAddr;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use dataplane::desired::{ServicePort, Transport};
+use dataplane::desired::ServicePort;
 use dataplane::ids::{VifName, VrfName};
 use encap::Label;
 use ipnet::IpNet;
@@ -68,7 +68,7 @@ pub(super) struct Ledger<'r> {
     addresses: HashMap<(VrfName, IpAddr), Owner>,
     prefixes: HashMap<(VrfName, IpNet), Place>,
     service_addresses: HashMap<(VrfName, IpAddr), Owner>,
-    service_ports: HashMap<(VrfName, IpAddr, Transport, u16), Owner>,
+    service_ports: HashMap<(VrfName, IpAddr), Vec<(ServicePort, Owner)>>,
     endpoints: BTreeMap<IpAddr, Place>,
 }
 
@@ -162,18 +162,17 @@ impl<'r> Ledger<'r> {
             return;
         }
         self.service_addresses.entry((vrf.clone(), address.value)).or_insert_with(|| owner.clone());
+        let taken = self.service_ports.entry((vrf.clone(), address.value)).or_default();
+        let others = taken.len();
         for port in ports {
-            let ServicePort { protocol, port: number, .. } = port.value;
-            let key = (vrf.clone(), address.value, protocol, number);
-            match self.service_ports.get(&key) {
-                Some(first) if first != owner => {
-                    let what = format!("{} port {number} is already taken by {first}", address.value);
-                    self.report.add(&port.place, what, "serve each port of an address once");
-                }
-                // Twice in one service is told by the reader of its ports.
-                Some(_) => {}
-                None => drop(self.service_ports.insert(key, owner.clone())),
+            // Twice in one service is told by the reader of its ports.
+            let shared = taken.iter().take(others).find(|(other, _)| other.shares_a_port(&port.value));
+            if let Some((_, first)) = shared {
+                let what = format!("{} port {} is already taken by {first}", address.value, port.value.ports);
+                self.report.add(&port.place, what, "serve each port of an address once");
+                continue;
             }
+            taken.push((port.value, owner.clone()));
         }
     }
 

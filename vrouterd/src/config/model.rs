@@ -3,7 +3,7 @@
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
-use dataplane::desired::{Hop, MssClamp, OuterOptions, Route, ServicePort, Vrf};
+use dataplane::desired::{Affinity, Backend, MssClamp, OnBackendGone, OuterOptions, Route, ServicePort, Vrf};
 use dataplane::ids::{Mac, VifName, VrfName};
 use encap::Label;
 use flow_table::Timeouts;
@@ -188,5 +188,9 @@ pub struct Service {
     /// What it answers on.
     pub ports: Vec<ServicePort>,
     /// The pods behind it; may be empty.
-    pub backends: Vec<Hop>,
+    pub backends: Vec<Backend>,
+    /// Whether a client's new flows go where its last ones went.
+    pub affinity: Affinity,
+    /// What becomes of TCP connections to a backend that is gone.
+    pub on_backend_gone: OnBackendGone,
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use dataplane::compile::{CompileError, Compiler, tunnel_endpoints};
+use dataplane::compile::{CompileError, Compiler};
 use dataplane::desired::{Desired, Underlay};
 use dataplane::publish::Publisher;
 use flow_table::Millis;
@@ -107,9 +107,9 @@ impl Control {
     fn follow_mtu(&self, facts: &KernelFacts, desired: &mut Desired) {
         let node = &self.parts.config.node;
         let Ok(uplink) = find_uplink(facts, &node.uplink.value, node.tunnel_address.value) else { return };
-        let fresh = self.parts.config.desired(uplink_mtu(facts, uplink));
-        for (vif, fresh) in desired.vifs.iter_mut().zip(&fresh.vifs) {
-            vif.mtu = fresh.mtu;
+        let mtus = self.parts.config.vif_mtus(uplink_mtu(facts, uplink));
+        for (vif, mtu) in desired.vifs.iter_mut().zip(mtus) {
+            vif.mtu = mtu;
         }
     }
 
@@ -148,7 +148,7 @@ impl Control {
         let query = UnderlayQuery {
             uplink: config.node.uplink.value.clone(),
             tunnel_address: config.node.tunnel_address.value,
-            endpoints: tunnel_endpoints(&desired).collect(),
+            endpoints: parts.publisher.current().tunnels().map(|tunnel| tunnel.address).collect(),
         };
         parts.query.send_if_modified(|old| {
             let changed = *old != query;

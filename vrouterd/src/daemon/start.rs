@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use ahash::RandomState;
-use dataplane::compile::{Compiler, tunnel_endpoints};
+use dataplane::affinity::{self, AffinityTable};
+use dataplane::compile::Compiler;
 use dataplane::fragment::FragmentTable;
 use dataplane::ids::{VifName, VifSlot};
 use dataplane::publish::Publisher;
@@ -97,6 +98,7 @@ async fn after_trunk(
         flows: Arc::clone(&flows),
         fragments: Arc::new(FragmentTable::new(FRAGMENTED_DATAGRAMS, RandomState::new())),
         spread: RandomState::new(),
+        affinity: Arc::new(AffinityTable::new(affinity::CLIENTS, RandomState::new())),
         limiter: Arc::default(),
         epoch,
     };
@@ -131,7 +133,7 @@ async fn after_trunk(
     let query = UnderlayQuery {
         uplink: config.node.uplink.value.clone(),
         tunnel_address: config.node.tunnel_address.value,
-        endpoints: tunnel_endpoints(&desired).collect(),
+        endpoints: publisher.current().tunnels().map(|tunnel| tunnel.address).collect(),
     };
     let (query, asked) = watch::channel(query);
     let resolver = Resolver::start(netlink.clone(), watch.facts(), asked);

@@ -22,6 +22,8 @@ pub struct XskIo {
     uplinks: Vec<Socket>,
     wake: PipeReader,
     poll: PollSet,
+    /// The uplink socket that was asked first the last time.
+    first: usize,
     gauges: Arc<GaugeBoard>,
 }
 
@@ -36,7 +38,7 @@ impl XskIo {
         gauges: Arc<GaugeBoard>,
     ) -> Self {
         let poll = PollSet::new(uplinks.len() + 2);
-        let mut io = Self { umem, pool, trunk, uplinks, wake, poll, gauges };
+        let mut io = Self { umem, pool, trunk, uplinks, wake, poll, first: 0, gauges };
         io.collect_and_refill();
         io.tick();
         io
@@ -46,6 +48,8 @@ impl XskIo {
         for socket in std::iter::once(&mut self.trunk).chain(&mut self.uplinks) {
             socket.complete(&mut self.pool);
             socket.refill(&mut self.pool);
+            // A driver that has met an empty fill ring waits to be told. Failures show in the link's state.
+            drop(socket.wake_rx());
         }
     }
 }
@@ -57,11 +61,13 @@ impl PacketIo for XskIo {
         match side {
             Side::Trunk => self.trunk.receive(into, max),
             Side::Uplink => {
-                let mut count = 0;
-                for socket in &mut self.uplinks {
-                    count += socket.receive(into, max - count);
-                }
-                count
+                // Another socket begins each time, so that a full queue does not starve the others.
+                self.first = (self.first + 1) % self.uplinks.len().max(1);
+                let (later, sooner) = self.uplinks.split_at_mut(self.first);
+                sooner
+                    .iter_mut()
+                    .chain(later)
+                    .fold(0, |count, socket| count + socket.receive(into, max - count))
             }
         }
     }

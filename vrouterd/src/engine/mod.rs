@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use af_xdp::{Pages, RingSizes, Socket, SocketConfig, Umem, UmemConfig, ZeroCopy};
 use ahash::RandomState;
+use dataplane::affinity::AffinityTable;
 use dataplane::counters::WorkerCounters;
 use dataplane::droplog::DropLog;
 use dataplane::fragment::FragmentTable;
@@ -25,6 +26,11 @@ pub use io::XskIo;
 
 /// Dropped packets that a worker remembers until the control thread takes them.
 const DROP_LOG: usize = 256;
+
+/// Fewest entries of a ring.
+const LEAST_RING: u32 = 64;
+/// Most entries of a ring.
+const MOST_RING: u32 = 2048;
 
 /// How the engine shall run.
 #[derive(Clone, Debug)]
@@ -69,6 +75,8 @@ pub struct Shared {
     pub fragments: Arc<FragmentTable>,
     /// Hash for ECMP choices.
     pub spread: RandomState,
+    /// Which backend served a client last.
+    pub affinity: Arc<AffinityTable>,
     /// How many answers each vif may cause.
     pub limiter: Arc<AnswerLimiter>,
     /// Start of the daemon: zero of the flow table's time.
@@ -109,6 +117,19 @@ pub enum EngineError {
         what: String,
         /// Its answer, with the remedy.
         source: xdp_prog::Error,
+    },
+    /// A worker's frames do not suffice for its sockets.
+    #[error(
+        "{frames} frames per worker are too few for an uplink with {queues} queues: set engine.frames to at \
+         least {least}, or engine.workers higher, or give the uplink fewer queues (ethtool -L)"
+    )]
+    TooFewFrames {
+        /// Frames per worker as configured.
+        frames: u32,
+        /// Queues of the uplink.
+        queues: u32,
+        /// Frames that would do.
+        least: u32,
     },
     /// No thread or pipe can be had.
     #[error("cannot start a worker: {0}; look at the limits on processes and open files (ulimit -u, -n)")]
@@ -203,22 +224,39 @@ impl EnginePlan {
     }
 
     fn bind(&self, umem: &Umem, ifindex: u32, queue: u32, side: &str) -> Result<Socket, EngineError> {
-        let rings = self.rings();
+        let rings = self.rings()?;
         let config = SocketConfig { rings, zero_copy: self.zero_copy, ..SocketConfig::new(ifindex, queue) };
         Socket::bind(umem, &config)
             .map_err(|source| socket_error(&format!("bind a socket to queue {queue} of the {side}"), source))
     }
 
-    /// Rings that the worker's frames can fill: a quarter for each fill ring.
-    fn rings(&self) -> RingSizes {
-        let size = (self.frames / 4).clamp(64, 2048).next_power_of_two().min(2048);
-        RingSizes { rx: size, tx: size, fill: size, completion: size }
+    /// Rings of a worker that serves the trunk and its share of the uplink's queues. All its fill
+    /// rings together take fewer frames than it has, or the last ones would stay empty and their
+    /// queues dead.
+    ///
+    /// # Errors
+    /// [`EngineError::TooFewFrames`].
+    fn rings(&self) -> Result<RingSizes, EngineError> {
+        let queues = self.queues();
+        let sockets = 1 + queues.div_ceil(self.workers.clamp(1, queues as usize) as u32);
+        let share = self.frames / (sockets + 1);
+        if share < LEAST_RING {
+            let least = LEAST_RING * (sockets + 1);
+            return Err(EngineError::TooFewFrames { frames: self.frames, queues, least });
+        }
+        let fill = 1 << share.min(MOST_RING).ilog2();
+        Ok(RingSizes { rx: fill, tx: MOST_RING, fill, completion: MOST_RING })
+    }
+
+    /// Queues of the uplink that get a socket.
+    fn queues(&self) -> u32 {
+        let (UplinkQueues::Exactly(most) | UplinkQueues::AtMost(most)) = self.uplink_queues;
+        most.clamp(1, xdp_prog::QUEUES)
     }
 
     fn bind_uplink(&self, umem: &Umem) -> Result<Vec<Socket>, EngineError> {
-        let (UplinkQueues::Exactly(most) | UplinkQueues::AtMost(most)) = self.uplink_queues;
         let mut sockets = Vec::new();
-        for queue in 0..most.clamp(1, xdp_prog::QUEUES) {
+        for queue in 0..self.queues() {
             match self.bind(umem, self.uplink, queue, "uplink") {
                 Ok(socket) => sockets.push(socket),
                 Err(_) if queue > 0 && matches!(self.uplink_queues, UplinkQueues::AtMost(_)) => break,
@@ -245,6 +283,7 @@ impl EnginePlan {
             spread: shared.spread.clone(),
             counters: Arc::clone(&counters),
             drops: Arc::clone(&drops),
+            affinity: Arc::clone(&shared.affinity),
             limiter: Arc::clone(&shared.limiter),
             batch: self.batch,
             idle: self.idle,
@@ -279,4 +318,43 @@ fn enter(
 
 fn socket_error(what: &str, source: af_xdp::Error) -> EngineError {
     EngineError::Socket { what: what.to_owned(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(frames: u32, workers: usize, queues: u32) -> EnginePlan {
+        EnginePlan {
+            workers,
+            cpus: Vec::new(),
+            frames,
+            batch: 64,
+            idle: Idle::Sleep,
+            zero_copy: ZeroCopy::CopyOnly,
+            pages: Pages::Base,
+            trunk: 1,
+            uplink: 2,
+            uplink_queues: UplinkQueues::Exactly(queues),
+        }
+    }
+
+    #[test]
+    fn every_fill_ring_gets_frames_and_some_are_left() {
+        for (frames, workers, queues) in
+            [(8192, 1, 1), (8192, 1, 4), (8192, 1, 63), (8192, 4, 16), (512, 2, 2)]
+        {
+            let fill = plan(frames, workers, queues).rings().unwrap().fill;
+            let sockets = 1 + queues.div_ceil(workers as u32);
+            assert!(fill >= LEAST_RING && fill.is_power_of_two(), "{frames} {workers} {queues}: {fill}");
+            assert!(fill * sockets < frames, "{frames} {workers} {queues}: {fill}");
+        }
+    }
+
+    #[test]
+    fn too_few_frames_are_refused_with_the_number_that_would_do() {
+        let error = plan(512, 1, 16).rings().unwrap_err();
+        assert!(error.to_string().contains("engine.frames to at least 1152"), "{error}");
+        assert!(plan(1152, 1, 16).rings().is_ok());
+    }
 }

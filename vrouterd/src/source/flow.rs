@@ -2,7 +2,7 @@
 
 use dataplane::counters::TrafficTotals;
 use dataplane::fib::ip_addr;
-use dataplane::ids::{TunnelId, VifName, VrfId};
+use dataplane::ids::{TunnelId, VifName, VrfName};
 use dataplane::verdict::{ContextOwner, context_owner};
 use flow_table::{Addr, Context, DirectionView, Family, Millis, Output, Source};
 
@@ -29,7 +29,7 @@ impl Reading<'_> {
     fn flow(&self, pair: &flow_table::FlowView) -> Option<FlowView> {
         let (forward, reverse) = (&pair.forward, &pair.reverse);
         Some(FlowView {
-            vrf: self.vrf_name(VrfId(forward.action.depends.vrf))?,
+            vrf: self.vrf_of(forward.key.context)?,
             protocol: Protocol(forward.key.tuple.protocol),
             forward: self.side(forward, reverse.key.context)?,
             reverse: self.side(reverse, forward.key.context)?,
@@ -60,6 +60,15 @@ impl Reading<'_> {
             },
             traffic: TrafficTotals { packets: side.packets, bytes: side.bytes },
         })
+    }
+
+    /// The VRF in which the first packet was looked up.
+    fn vrf_of(&self, context: Context) -> Option<VrfName> {
+        let id = match context_owner(context) {
+            ContextOwner::Vif(id) => self.snapshot.vif_by_id(id)?.vrf,
+            ContextOwner::Vrf(id) => id,
+        };
+        self.vrf_name(id)
     }
 
     fn vif_of(&self, context: Context) -> Option<VifName> {

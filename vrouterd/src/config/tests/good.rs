@@ -2,10 +2,11 @@
 
 use core::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 
 use dataplane::desired::{
-    Desired, Hop, HopTarget, Link, Node, OuterOptions, Route, RouteTarget, Service, ServicePort, Transport,
-    Underlay, Vif, Vrf,
+    Affinity, Backend, BackendState, Desired, Hop, HopTarget, Link, Node, OnBackendGone, OuterOptions,
+    PortRange, Route, RouteTarget, Service, ServicePort, TargetPort, Transport, Underlay, Vif, VifKind, Vrf,
 };
 use dataplane::ids::Mac;
 use encap::{DontFragment, DscpMode, Label, Udp6Checksum};
@@ -86,8 +87,10 @@ action = "discard"
 name = "web"
 vrf = "blue"
 addresses = ["10.96.0.10", "fd00:96::10"]
-ports = [{ protocol = "tcp", port = 80, target_port = 8080 }, { protocol = "udp", port = 53 }]
-backends = [{ vif = "web-1" }, { tunnel = "172.30.0.2", label = 34 }]
+ports = [{ protocol = "tcp", port = 80, target_port = 8080 }, { protocol = "udp", port = 53 }, { protocol = "udp", port = "30000-30500", target_port = "40000-40500" }, { protocol = "udp", port = "31000-31999", target_port = 9 }]
+backends = [{ vif = "web-1" }, { tunnel = "172.30.0.2", label = 34, state = "terminating" }]
+affinity = { timeout = 60 }
+on_backend_gone = "reset"
 [[service]]
 vrf = "green"
 address = "10.96.0.10"
@@ -108,17 +111,27 @@ fn vif(name: &str) -> Hop {
     Hop { to: HopTarget::Vif(name.into()), weight: 1 }
 }
 
-fn port(protocol: Transport, port: u16, target_port: u16) -> ServicePort {
-    ServicePort { protocol, port, target_port }
+fn port(protocol: Transport, first: u16, last: u16, target: TargetPort) -> ServicePort {
+    ServicePort { protocol, ports: PortRange::new(first, last).unwrap(), target }
 }
 
-fn web(address: &str) -> Service {
-    Service {
+fn web(address: &str) -> Arc<Service> {
+    Arc::new(Service {
         vrf: "blue".into(),
         address: address.parse().unwrap(),
-        ports: vec![port(Transport::Tcp, 80, 8080), port(Transport::Udp, 53, 53)],
-        backends: vec![vif("web-1"), tunnel(34, 1)],
-    }
+        ports: vec![
+            port(Transport::Tcp, 80, 80, TargetPort::One(8080)),
+            port(Transport::Udp, 53, 53, TargetPort::From(53)),
+            port(Transport::Udp, 30000, 30500, TargetPort::From(40000)),
+            port(Transport::Udp, 31000, 31999, TargetPort::One(9)),
+        ],
+        backends: vec![
+            vif("web-1").into(),
+            Backend { state: BackendState::Terminating, ..tunnel(34, 1).into() },
+        ],
+        affinity: Affinity::ClientAddress(Millis(60_000)),
+        on_backend_gone: OnBackendGone::Reset,
+    })
 }
 
 #[test]
@@ -144,6 +157,7 @@ fn every_key_reaches_the_desired_state() {
         vifs: vec![
             Vif {
                 name: "vr-host".into(),
+                kind: VifKind::Host,
                 vrf: "blue".into(),
                 addresses: vec!["10.0.1.1".parse().unwrap()],
                 mac: Mac([2, 0, 0, 0, 0, 1]),
@@ -155,6 +169,7 @@ fn every_key_reaches_the_desired_state() {
             },
             Vif {
                 name: "web-1".into(),
+                kind: VifKind::Pod,
                 vrf: "blue".into(),
                 addresses: vec!["10.0.1.2".parse().unwrap(), "fd00:1::2".parse().unwrap()],
                 mac: Mac([2, 0, 0, 0, 0xa, 1]),
@@ -181,12 +196,14 @@ fn every_key_reaches_the_desired_state() {
         services: vec![
             web("10.96.0.10"),
             web("fd00:96::10"),
-            Service {
+            Arc::new(Service {
                 vrf: "green".into(),
                 address: "10.96.0.10".parse().unwrap(),
-                ports: vec![port(Transport::Sctp, 80, 80)],
+                ports: vec![port(Transport::Sctp, 80, 80, TargetPort::From(80))],
                 backends: Vec::new(),
-            },
+                affinity: Affinity::None,
+                on_backend_gone: OnBackendGone::Rechoose,
+            }),
         ],
         underlay: Underlay::default(),
     };

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use dataplane::desired::{Link, Reach};
+use dataplane::desired::{BackendState, Link, PortRange, Reach};
 use dataplane::ids::VifName;
 use xdp_prog::{XdpAttached, XdpMode};
 
@@ -85,6 +85,7 @@ fn vifs_are_listed_by_name_with_what_is_configured() {
     assert_eq!(web.addresses, [ip("10.0.1.3")]);
     assert_eq!(web.slot.map(|slot| slot.get()), Some(2));
     let port = |protocol, port, target_port| {
+        let (port, target_port) = (PortRange::single(port), PortRange::single(target_port));
         vec![ServicePortView { protocol: Protocol(protocol), port, target_port }]
     };
     let services = [
@@ -187,7 +188,7 @@ fn services_show_backends_that_are_down_with_the_reason() {
     let services = Node::new().state.services();
     let addresses: Vec<_> = services.iter().map(|service| service.address).collect();
     assert_eq!(addresses, [ip("10.96.0.10"), ip("10.96.0.12")]);
-    let backend = |to, weight, state| BackendView { to, weight, state };
+    let backend = |to, weight, state| BackendView { to, weight, readiness: BackendState::Ready, state };
     let expected = [
         backend(to_vif("web-1"), 1, State::Up),
         backend(to_vif("web-2"), 2, down("waiting for interface veth3a")),
