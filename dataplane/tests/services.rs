@@ -283,7 +283,7 @@ fn the_flows_of_a_removed_vif_go_in_the_next_sweep_and_no_others() {
     node.sweep();
     assert_eq!((node.flows.len(), node.flows.statistics().purged), (7, 0));
     state.vifs.remove(1);
-    state.services[0].backends = vec![to_vif("pod1"), to_vif("pod3")];
+    service_mut(&mut state, 0).backends = ready(vec![to_vif("pod1"), to_vif("pod3")]);
     node.publish(&state);
     node.sweep();
     assert_eq!((node.flows.len(), node.flows.statistics().purged), (3, 4));
