@@ -69,6 +69,20 @@ impl VifSlot {
         self.0
     }
 
+    /// Whom the flow table counts a pair for that the pod has begun.
+    pub const fn flow_owner(self) -> u16 {
+        self.0
+    }
+
+    /// Whom the flow table counts a pair for that other nodes have begun towards the pod: not the
+    /// pod itself, or a stranger could use up what it may have.
+    pub const fn fabric_flow_owner(self) -> u16 {
+        self.0 + Self::TABLE as u16
+    }
+
+    /// Flow owners: both kinds are below this.
+    pub const FLOW_OWNERS: u16 = 2 * Self::TABLE as u16;
+
     /// Index into tables of [`VifSlot::TABLE`] rows.
     pub const fn index(self) -> usize {
         self.0 as usize
@@ -169,6 +183,15 @@ mod tests {
         assert_eq!(VifSlot::new(1).map(VifSlot::get), Some(1));
         assert_eq!(VifSlot::new(4094).map(VifSlot::index), Some(4094));
         assert_eq!(VifSlot::new(4095), None);
+    }
+
+    #[test]
+    fn every_slot_has_two_flow_owners_of_its_own() {
+        let slots: Vec<_> = (0..=u16::MAX).filter_map(VifSlot::new).collect();
+        let owners = slots.iter().flat_map(|slot| [slot.flow_owner(), slot.fabric_flow_owner()]);
+        let distinct: std::collections::HashSet<_> = owners.collect();
+        assert_eq!(distinct.len(), 2 * slots.len());
+        assert!(distinct.iter().all(|owner| *owner < VifSlot::FLOW_OWNERS));
     }
 
     #[test]

@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use ahash::RandomState;
 use encap::{Label, Ports, Template, ZeroChecksum6};
-use flow_table::{Addr, Dependency, Family};
+use flow_table::{Addr, Context, Dependency, Family};
 
 use crate::desired::{Link, MssClamp, Reach, VifKind};
 use crate::fib::Vrf;
 use crate::ids::{CellId, Mac, TunnelId, VifId, VifName, VifSlot, VrfId};
 use crate::policy::Policy;
+use crate::verdict::{ContextOwner, context_owner};
 
 /// The compiled state of the node.
 #[derive(Debug)]
@@ -158,6 +159,14 @@ impl Snapshot {
     /// All routing tables.
     pub fn vrfs(&self) -> impl Iterator<Item = &Vrf> + '_ {
         self.vrfs.iter().flatten().map(Arc::as_ref)
+    }
+
+    /// Whether packets can still come with flow keys of this context: its vif or VRF is there.
+    pub fn has_context(&self, context: Context) -> bool {
+        match context_owner(context) {
+            ContextOwner::Vif(id) => self.vif_by_id(id).is_some(),
+            ContextOwner::Vrf(id) => self.vrf(id).is_some(),
+        }
     }
 
     /// What something rests on that is derived from a cell's owner now.

@@ -12,6 +12,7 @@ mod support;
 use core::ops::RangeInclusive;
 
 use dataplane::desired::{Desired, IcmpVersion, Peers, Policy, Rule, RuleTraffic, Transport};
+use dataplane::ids::VifSlot;
 use dataplane::io::Side;
 use encap::{Fields, Label, OuterHeader, Template};
 use etherparse::{IcmpEchoHeader, Icmpv4Type, PacketBuilder, PacketBuilderStep};
@@ -247,7 +248,8 @@ fn refusals_leave_half_of_a_vifs_flows_to_what_is_allowed() {
     for port in 1000..1020 {
         node.step(Side::Uplink, &from_fabric(102, (REMOTE_AT, port), (SERVER_AT, 80)));
     }
-    assert_eq!(node.flows.owner_len(SERVER), 10);
+    let owner = VifSlot::new(SERVER).unwrap().fabric_flow_owner();
+    assert_eq!(node.flows.owner_len(owner), 10);
     let allowed = from_fabric(102, (REMOTE_AT, 4000), (SERVER_AT, 53));
     let passes = [("uplink.rx", 1), ("server.tx", 1), ("misses", 1), ("pairs", 1)];
     steps(&mut node, Side::Uplink, &allowed, &passes);

@@ -10,6 +10,7 @@
 mod support;
 
 use dataplane::desired::{Desired, Link, ServicePort, Transport};
+use dataplane::ids::VifSlot;
 use dataplane::io::Side;
 use encap::Label;
 use etherparse::{NetSlice, PacketBuilder, SlicedPacket, TransportSlice};
@@ -243,6 +244,56 @@ fn one_vif_can_not_take_the_whole_table() {
     let other = from_vif(2, [2, 0, 0, 0, 8, 2], [11, 1, 1, 2], [11, 1, 1, 1], (4000, 80));
     let output = node.step(Side::Trunk, &other);
     output.assert_moved(&[("pod2.rx", 1), ("pod1.tx", 1), ("misses", 1), ("pairs", 1)]);
+}
+
+#[test]
+fn a_stranger_can_not_use_up_what_a_pod_may_begin() {
+    let mut node = Node::with_flows(&pods(1), 100, 10);
+    let mut refused = 0;
+    for n in 0..12 {
+        let frame = from_fabric(101, [12, 1, 1, 3], [11, 1, 1, 1], (4000 + n, 80));
+        refused += node.step(Side::Uplink, &frame).moved.get("pod1.vif_flow_limit").copied().unwrap_or(0);
+    }
+    let slot = VifSlot::new(1).unwrap();
+    let counted = (node.flows.owner_len(slot.flow_owner()), node.flows.owner_len(slot.fabric_flow_owner()));
+    assert_eq!((refused, counted), (2, (0, 10)));
+    let own = from_vif(1, [2, 0, 0, 0, 8, 1], [11, 1, 1, 1], [12, 1, 1, 3], (5000, 80));
+    node.step(Side::Trunk, &own).assert_moved(&[
+        ("pod1.rx", 1),
+        ("uplink.tx", 1),
+        ("misses", 1),
+        ("pairs", 1),
+    ]);
+    assert_eq!(node.flows.owner_len(slot.flow_owner()), 1);
+}
+
+#[test]
+fn the_flows_of_a_removed_vif_go_in_the_next_sweep_and_no_others() {
+    let mut state = pods(3);
+    let mut node = Node::new(&state);
+    let own = |n: u8, to: [u8; 4]| from_vif(n.into(), [2, 0, 0, 0, 8, n], [11, 1, 1, n], to, (4000, 80));
+    node.step(Side::Trunk, &own(1, [12, 1, 1, 3]));
+    node.step(Side::Trunk, &own(2, [12, 1, 1, 3]));
+    // To and from the second pod; the last by the label of its VRF, which stays.
+    node.step(Side::Trunk, &own(1, [11, 1, 1, 2]));
+    node.step(Side::Trunk, &own(3, [11, 1, 1, 1]));
+    node.step(Side::Uplink, &from_fabric(102, [12, 1, 1, 3], [11, 1, 1, 2], (4001, 80)));
+    node.step(Side::Uplink, &from_fabric(60, [12, 1, 1, 3], [11, 1, 1, 2], (4002, 80)));
+    node.step(Side::Uplink, &from_fabric(60, [12, 1, 1, 3], [11, 1, 1, 1], (4003, 80)));
+    node.sweep();
+    assert_eq!((node.flows.len(), node.flows.statistics().purged), (7, 0));
+    state.vifs.remove(1);
+    service_mut(&mut state, 0).backends = ready(vec![to_vif("pod1"), to_vif("pod3")]);
+    node.publish(&state);
+    node.sweep();
+    assert_eq!((node.flows.len(), node.flows.statistics().purged), (3, 4));
+    let slot = VifSlot::new(2).unwrap();
+    assert_eq!(node.flows.owner_len(slot.flow_owner()) + node.flows.owner_len(slot.fabric_flow_owner()), 0);
+    state.vrfs.clear();
+    (state.vifs, state.routes, state.services) = (Vec::new(), Vec::new(), Vec::new());
+    node.publish(&state);
+    node.sweep();
+    assert_eq!((node.flows.len(), node.flows.statistics().purged), (0, 7));
 }
 
 #[test]

@@ -60,11 +60,15 @@ impl First<'_> {
         }
         let slot = self.ingress.vif()?;
         let action = self.drop_action(reason)?;
+        let owner = match self.ingress {
+            Ingress::Vif(_) => slot.flow_owner(),
+            Ingress::Fabric { .. } => slot.fabric_flow_owner(),
+        };
         let answer = FlowKey { context: unanswered(self.key.context), tuple: self.key.tuple.reversed() };
         Some(NewPair {
             forward: Half { key: self.key, action },
             reverse: Half { key: answer, action: Action { source: Source::Any, ..action } },
-            owner: slot.get(),
+            owner,
         })
     }
 
@@ -122,7 +126,7 @@ impl First<'_> {
                     depends,
                 },
             },
-            owner: vif.slot.get(),
+            owner: vif.slot.flow_owner(),
         })
     }
 
@@ -187,7 +191,7 @@ impl First<'_> {
                 key: FlowKey { context: self.context_of(slot)?, tuple: translated.reversed() },
                 action: Action { output: output(back), ttl: Ttl::Decrement, source: Source::Vif, depends },
             },
-            owner: slot.get(),
+            owner: slot.fabric_flow_owner(),
         })
     }
 

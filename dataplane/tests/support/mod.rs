@@ -204,8 +204,8 @@ impl Node {
     }
 
     pub(crate) fn with_flows(desired: &Desired, max_pairs: u32, max_per_owner: u32) -> Self {
-        let config =
-            TableConfig { max_pairs, max_per_owner, max_owners: 4095, timeouts: Timeouts::default() };
+        let max_owners = VifSlot::FLOW_OWNERS;
+        let config = TableConfig { max_pairs, max_per_owner, max_owners, timeouts: Timeouts::default() };
         let flows = Arc::new(FlowTable::new(config, [1, 2, 3, 4]));
         let fragments = Arc::new(FragmentTable::new(4096, RandomState::with_seeds(9, 10, 11, 12)));
         Self::with_tables(desired, flows, fragments)
@@ -276,6 +276,14 @@ impl Node {
             "flow pairs do not add up"
         );
         output
+    }
+
+    /// Sweeps all flow pairs as the control thread does.
+    pub(crate) fn sweep(&self) {
+        let snapshot = self.publisher.current();
+        self.flows.sweep(Millis(self.now), usize::MAX, |forward, reverse| {
+            snapshot.has_context(forward.context) && snapshot.has_context(reverse.context)
+        });
     }
 
     /// Fragments that wait for the first one of their datagram.

@@ -274,8 +274,14 @@ impl<'r> Ledger<'r> {
         Ok(endpoint)
     }
 
-    /// Refuses routes of the host that would lead the tunnels themselves into the vrouter.
+    /// Refuses routes of the host that would lead the tunnels themselves into the vrouter, or all
+    /// that the host sends.
     pub(super) fn check_host_route(&self, prefix: &At<IpNet>) {
+        if prefix.value.prefix_len() == 0 {
+            let what = format!("{} would lead all that the host sends into the vrouter", prefix.value);
+            self.report.add(&prefix.place, what, "list only prefixes of pods and services");
+            return;
+        }
         let own = self.tunnel_address.into_iter();
         if let Some(cut_off) = own.chain(self.endpoints.keys().copied()).find(|a| prefix.value.contains(a)) {
             let what = format!("{} would lead the tunnel address {cut_off} into the vrouter", prefix.value);

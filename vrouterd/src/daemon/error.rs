@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use crate::config::{ConfigError, Problems};
 use crate::engine::EngineError;
 use crate::kernel::KernelError;
+use crate::kernel::devices::SwapError;
 use crate::preflight::PreflightError;
 
 /// Why the daemon does not start or has to stop.
@@ -54,6 +55,17 @@ pub enum DaemonError {
     /// A worker has ended.
     #[error("a worker thread has ended by itself; this is a defect: please report it with the log")]
     WorkerGone,
+}
+
+/// Why a configuration is not in force, or not all of it.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ReloadError {
+    /// Nothing of it is.
+    #[error("{0}")]
+    Refused(String),
+    /// All of it is, but the host's interface.
+    #[error("the configuration is in force except for [host]: {0}; mend it and reload again")]
+    Host(#[from] SwapError),
 }
 
 impl DaemonError {

@@ -43,8 +43,9 @@ pub fn run(path: &Path) -> Result<(), DaemonError> {
 /// [`DaemonError::Machine`] with every mistake, or what stood in the way of asking the kernel.
 pub fn check_machine(config: &Config) -> Result<(), DaemonError> {
     let ask = async {
-        let facts = Netlink::connect()?.facts().await?;
-        match check_against(config, &host_facts(&facts)) {
+        let netlink = Netlink::connect()?;
+        let (facts, gateways) = (netlink.facts().await?, netlink.gateways().await?);
+        match check_against(config, &host_facts(&facts, &gateways)) {
             problems if problems.is_empty() => Ok(()),
             problems => Err(Problems(problems).into()),
         }

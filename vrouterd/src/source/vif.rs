@@ -6,7 +6,7 @@ use std::time::Duration;
 use dataplane::desired::{Policy, Rule};
 use dataplane::droplog::DropRecord;
 use dataplane::fib::ip_addr;
-use dataplane::ids::VifName;
+use dataplane::ids::{VifName, VifSlot};
 use dataplane::snapshot::Vif;
 
 use super::Reading;
@@ -51,8 +51,14 @@ impl Reading<'_> {
             last_drops: self.last_drops(vif),
             services: known.services.get(&vif.name).cloned().unwrap_or_default(),
             policies: vif.policies.iter().map(|policy| policy_view(policy.wanted())).collect(),
-            flows: u64::from(self.state.flows.owner_len(vif.slot.get())),
+            flows: self.flows_of(vif.slot),
         })
+    }
+
+    /// Pairs that the pod has begun, and those that other nodes have begun towards it.
+    fn flows_of(&self, slot: VifSlot) -> u64 {
+        let owners = [slot.flow_owner(), slot.fabric_flow_owner()];
+        owners.iter().map(|owner| u64::from(self.state.flows.owner_len(*owner))).sum()
     }
 
     fn last_drops(&self, vif: &Vif) -> Vec<DroppedPacket> {

@@ -295,7 +295,7 @@ fn the_least_file_gets_the_documented_defaults() {
     assert_eq!(config.node.explicit_null_vrf, None);
     let engine = &config.engine;
     assert_eq!((engine.workers.value, engine.cpus.len(), engine.batch), (1, 0, 64));
-    assert_eq!((engine.frames, engine.flows, engine.flows_per_vif), (8192, 262_144, 65_536));
+    assert_eq!((engine.frames, engine.flows, engine.flows_per_vif), (8192, 262_144, 16_384));
     assert_eq!((engine.attach, engine.zero_copy), (Attach::Auto, ZeroCopy::Prefer));
     assert_eq!((engine.wait, engine.huge_pages), (Wait::Adaptive, HugePages::Off));
     let t = &config.timeouts;

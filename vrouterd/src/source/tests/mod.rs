@@ -126,7 +126,7 @@ impl Node {
         let table = TableConfig {
             max_pairs: 100,
             max_per_owner: 100,
-            max_owners: VifSlot::TABLE as u16,
+            max_owners: VifSlot::FLOW_OWNERS,
             timeouts: Timeouts::default(),
         };
         let flows = Arc::new(FlowTable::new(table, [1, 2, 3, 4]));
