@@ -30,7 +30,7 @@ demo: build ## Two nodes, five pods, one service; KEEP=1 leaves it running
 demo-clean: ## Remove what `make demo KEEP=1` has left running
 	@$(as_root) demo/run.sh --remove
 
-test: deps ## Format, lints, unit, pipeline and namespace tests
+test: deps ## Format, lints, unit, pipeline and namespace tests, and the demo
 	@$(MAKE) --no-print-directory lint
 	$(call say,"Building the daemon under test")
 	cargo build --locked --workspace
@@ -38,6 +38,8 @@ test: deps ## Format, lints, unit, pipeline and namespace tests
 	$(runner) cargo test --locked --workspace --exclude tests
 	$(call say,"Namespace tests")
 	$(runner) cargo test --locked -p tests
+	$(call say,"The demo")
+	@$(as_root) env KEEP= demo/run.sh "$(target_dir)/debug/vrouterd"
 
 fmt: ## Format the sources
 	cargo fmt --all

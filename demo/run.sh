@@ -91,9 +91,9 @@ pod() {
 	EOF
 }
 
-# vrouter NODE: starts the daemon with the configuration of docs/examples, in a state directory of its own.
+# vrouter NODE: starts the daemon with a copy of demo/NODE.toml, to be changed while it runs.
 vrouter() {
-    sed "/^tunnel_address/a state_dir = \"$work/$1\"" "docs/examples/$1.toml" >"$work/$1.toml"
+    cp "demo/$1.toml" "$work/$1.toml"
     background "$1" "$1" "$vrouterd" run --config "$work/$1.toml"
 }
 

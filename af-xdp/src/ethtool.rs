@@ -21,6 +21,8 @@ const ETHTOOL_SFLAGS: u32 = 0x26;
 const ETHTOOL_GCHANNELS: u32 = 0x3c;
 /// Bit of the transmit VLAN offload in the word of `ETHTOOL_GFLAGS`.
 const ETH_FLAG_TXVLAN: u32 = 1 << 7;
+/// Bit of the receive VLAN offload in the word of `ETHTOOL_GFLAGS`.
+const ETH_FLAG_RXVLAN: u32 = 1 << 8;
 
 /// An offload that a device can do for the stack above it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,11 +35,13 @@ pub enum Offload {
     GenericSegmentation,
     /// VLAN tags inserted by the device (`txvlan`).
     TxVlan,
+    /// VLAN tags taken off by the device (`rxvlan`), and handed over beside the frame.
+    RxVlan,
 }
 
 impl Offload {
-    /// All of them.
-    pub const ALL: [Offload; 4] =
+    /// Those that a frame can be sent with.
+    pub const TRANSMIT: [Offload; 4] =
         [Offload::TxChecksum, Offload::TcpSegmentation, Offload::GenericSegmentation, Offload::TxVlan];
 
     /// The commands to get and to set, and the bit that stands for the offload in the value.
@@ -47,6 +51,7 @@ impl Offload {
             Offload::TcpSegmentation => (ETHTOOL_GTSO, ETHTOOL_STSO, 1),
             Offload::GenericSegmentation => (ETHTOOL_GGSO, ETHTOOL_SGSO, 1),
             Offload::TxVlan => (ETHTOOL_GFLAGS, ETHTOOL_SFLAGS, ETH_FLAG_TXVLAN),
+            Offload::RxVlan => (ETHTOOL_GFLAGS, ETHTOOL_SFLAGS, ETH_FLAG_RXVLAN),
         }
     }
 }
@@ -59,6 +64,7 @@ impl fmt::Display for Offload {
             Offload::TcpSegmentation => "tso",
             Offload::GenericSegmentation => "gso",
             Offload::TxVlan => "txvlan",
+            Offload::RxVlan => "rxvlan",
         })
     }
 }

@@ -1,25 +1,31 @@
 //! Desired state in, snapshot out. Slow and careful, so that the workers need not be.
 //!
 //! The compiler remembers what ids it has given, so that slots, VRF ids and tunnel ids stay what
-//! they are from one snapshot to the next, and it takes a VRF over as it was when nothing in it
-//! has changed: flows of other VRFs keep their epoch and are never looked at again.
+//! they are from one snapshot to the next, and it takes over what has not changed: routes, services,
+//! whole VRFs. Flows rest on epochs as narrow as one service, so those of other services and VRFs are
+//! never looked at again.
 
+mod cells;
+mod ends;
 mod ids;
-mod vrf;
+mod policies;
+mod routes;
+mod services;
+mod tables;
 
-use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use encap::{Label, OuterHeader, Ports, Template, Udp6Checksum, ZeroChecksum6};
+use flow_table::Dependency;
 
-use crate::desired::{Desired, HopTarget, Link, Reach, RouteTarget, Uplink};
-use crate::fib::{self, Vrf};
-use crate::ids::{TunnelId, VifName, VifSlot, VrfId, VrfName};
+use crate::desired::{Desired, Link, Reach, Uplink};
+use crate::fib;
+use crate::ids::{PolicyName, TunnelId, VifName, VifSlot, VrfId, VrfName};
 use crate::snapshot::{Fabric, LabelTarget, Snapshot, Tunnel, Vif};
 use ids::Ids;
-use vrf::VrfInput;
+use policies::Policies;
+use tables::Tables;
 
 /// TTL of the outer header (WIRE: 64).
 const OUTER_TTL: u8 = 64;
@@ -28,8 +34,9 @@ const OUTER_TTL: u8 = 64;
 #[derive(Debug, Default)]
 pub struct Compiler {
     ids: Ids,
+    policies: Policies,
     generation: u64,
-    compiled: BTreeMap<VrfId, (VrfInput, Arc<Vrf>)>,
+    tables: Tables,
 }
 
 /// The desired state contradicts itself. The configuration check refuses it earlier and with
@@ -52,6 +59,14 @@ pub enum CompileError {
         /// The name.
         vif: VifName,
     },
+    /// A policy is named that is not there.
+    #[error("vif \"{vif}\" names policy \"{policy}\", which is not configured: add it or correct the name")]
+    UnknownPolicy {
+        /// Who names it.
+        vif: VifName,
+        /// The name.
+        policy: PolicyName,
+    },
     /// Two things have the same label.
     #[error("label {} of vif \"{vif}\" is in use already: give every vif a label of its own", label.get())]
     LabelTaken {
@@ -60,7 +75,7 @@ pub enum CompileError {
         /// The second user.
         vif: VifName,
     },
-    /// More than 4094 vifs, 65536 VRFs or 65536 tunnel endpoints.
+    /// More than 4094 vifs, 65536 VRFs, 65536 tunnel endpoints or four million services.
     #[error("too many {what}: at most {most} fit")]
     TooMany {
         /// Of what.
@@ -80,14 +95,17 @@ impl Compiler {
     /// See [`CompileError`].
     pub fn compile(&mut self, desired: &Desired) -> Result<Snapshot, CompileError> {
         self.ids.assign(desired)?;
+        self.policies.compile(&desired.policies);
         let vifs = self.vifs(desired)?;
         let labels = self.labels(desired, &vifs)?;
         let tunnels = self.tunnels(desired)?;
-        let vrfs = self.vrfs(desired, &vifs)?;
         let explicit_null = match &desired.node.explicit_null_vrf {
             Some(name) => Some(self.ids.vrf("node.explicit_null_vrf", name)?),
             None => None,
         };
+        check_room(desired)?;
+        // The generation to come: a cell given to another owner never repeats an epoch.
+        self.tables.follow(desired, &vifs, &self.ids, (self.generation + 1) as u32)?;
         self.generation += 1;
         let mut by_slot: Box<[Option<Vif>]> = (0..VifSlot::TABLE).map(|_| None).collect();
         let slot_of = vifs.iter().map(|vif| (vif.id, vif.slot)).collect();
@@ -101,7 +119,8 @@ impl Compiler {
             vifs: by_slot,
             slot_of,
             labels,
-            vrfs,
+            vrfs: self.tables.vrfs(),
+            epochs: self.tables.epochs(),
             tunnel_of: (0..=u16::MAX)
                 .map(TunnelId)
                 .zip(&tunnels)
@@ -119,13 +138,14 @@ impl Compiler {
                 slot,
                 kind: vif.kind,
                 name: vif.name.clone(),
-                vrf: self.ids.vrf(&format!("vif \"{}\"", vif.name), &vif.vrf)?,
+                vrf: self.ids.vrf(format_args!("vif \"{}\"", vif.name), &vif.vrf)?,
                 mac: vif.mac,
                 gateways: [IpAddr::V4(vif.gateway_v4), IpAddr::V6(vif.gateway_v6)].map(fib::family_and_addr),
                 label: vif.label,
                 mtu: usize::from(vif.mtu),
                 link: vif.link.clone(),
                 addresses: vif.addresses.iter().map(|address| fib::family_and_addr(*address)).collect(),
+                policies: self.policies.of(vif)?,
             })
         };
         desired.vifs.iter().map(vif).collect()
@@ -162,38 +182,15 @@ impl Compiler {
         };
         self.ids.tunnels().into_iter().map(|address| address.map(tunnel).transpose()).collect()
     }
+}
 
-    /// Compiles the VRFs whose input has changed and everything that looks up in them.
-    fn vrfs(&mut self, desired: &Desired, vifs: &[Vif]) -> Result<Box<[Option<Arc<Vrf>>]>, CompileError> {
-        let inputs = vrf::inputs(desired, vifs, &self.ids)?;
-        let mut changed: Vec<VrfId> = inputs
-            .iter()
-            .filter(|(id, input)| self.compiled.get(id).is_none_or(|(old, _)| old != *input))
-            .map(|(id, _)| *id)
-            .collect();
-        let mut next = 0;
-        while let Some(id) = changed.get(next).copied() {
-            let users = inputs.iter().filter(|(_, input)| input.looks_up_in(id)).map(|(user, _)| *user);
-            let new: Vec<_> = users.filter(|user| !changed.contains(user)).collect();
-            changed.extend(new);
-            next += 1;
-        }
-        self.compiled.retain(|id, _| inputs.contains_key(id));
-        // The generation to come: an id given to another VRF never repeats an epoch.
-        let epoch = (self.generation + 1) as u32;
-        for (id, input) in inputs {
-            if changed.contains(&id) {
-                let vrf = Arc::new(input.build(id, epoch));
-                self.compiled.insert(id, (input, vrf));
-            }
-        }
-        let rows = self.compiled.keys().next_back().map_or(0, |id| usize::from(id.0) + 1);
-        let row = |n: usize| {
-            let id = VrfId(u16::try_from(n).ok()?);
-            self.compiled.get(&id).map(|(_, vrf)| Arc::clone(vrf))
-        };
-        Ok((0..rows).map(row).collect())
+/// Every service address and VRF needs epochs of its own; twice as many while they are replaced.
+fn check_room(desired: &Desired) -> Result<(), CompileError> {
+    let most = Dependency::MAX_CELL as usize / 4;
+    if desired.services.len() + 2 * desired.vrfs.len() > most {
+        return Err(CompileError::TooMany { what: "services", most });
     }
+    Ok(())
 }
 
 fn fabric(desired: &Desired, explicit_null: Option<VrfId>) -> Fabric {
@@ -238,19 +235,6 @@ fn template(
         udp6_checksum: desired.node.outer.udp6_checksum,
     })
     .map_err(|_| CompileError::TunnelFamily(endpoint))
-}
-
-/// Every tunnel endpoint that `desired` names, for the daemon to ask the kernel about.
-pub fn tunnel_endpoints(desired: &Desired) -> impl Iterator<Item = IpAddr> + '_ {
-    let routes = desired.routes.iter().flat_map(|route| match &route.target {
-        RouteTarget::Hops(hops) => hops.as_slice(),
-        RouteTarget::Vrf(_) | RouteTarget::Discard => &[],
-    });
-    let backends = desired.services.iter().flat_map(|service| service.backends.as_slice());
-    routes.chain(backends).filter_map(|hop| match &hop.to {
-        HopTarget::Tunnel { node, .. } => Some(*node),
-        HopTarget::Vif(_) => None,
-    })
 }
 
 #[cfg(test)]

@@ -3,13 +3,22 @@
 //! Plain data, gathered by the daemon from the configuration and from what the kernel tells
 //! (links, routes, neighbours). Names refer to names; nothing here is an index.
 
+mod policy;
+mod service;
+
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
 use encap::Label;
 use ipnet::IpNet;
 
-use crate::ids::{Mac, VifName, VrfName};
+use crate::ids::{Mac, PolicyName, VifName, VrfName};
+
+pub use policy::{IcmpVersion, Peers, Policy, Rule, RuleTraffic};
+pub use service::{
+    Affinity, Backend, BackendState, OnBackendGone, PortRange, Service, ServicePort, TargetPort, Transport,
+};
 
 /// The whole desired state of a node.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,8 +31,11 @@ pub struct Desired {
     pub vifs: Vec<Vif>,
     /// Routes beside those that vifs and services bring.
     pub routes: Vec<Route>,
-    /// ClusterIP services.
-    pub services: Vec<Service>,
+    /// ClusterIP services. Those that stay the same between two states should stay the same
+    /// [`Arc`]: then they cost the compiler a comparison of pointers.
+    pub services: Vec<Arc<Service>>,
+    /// Security policies that vifs refer to.
+    pub policies: Vec<Policy>,
     /// What the kernel says about the way to the other nodes.
     pub underlay: Underlay,
 }
@@ -108,6 +120,8 @@ pub struct Vif {
     pub mtu: u16,
     /// Whether packets can reach it now.
     pub link: Link,
+    /// Policies whose rules say which flows it may have; none restricts nothing.
+    pub policies: Vec<PolicyName>,
 }
 
 /// Whose interface a vif is.
@@ -158,7 +172,7 @@ pub enum RouteTarget {
     Discard,
 }
 
-/// One next hop of a route, or one backend of a service.
+/// One next hop of a route.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Hop {
     /// The pod or the tunnel.
@@ -179,53 +193,6 @@ pub enum HopTarget {
         /// Label that the node has given out.
         label: Label,
     },
-}
-
-/// A ClusterIP with its ports and backends.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Service {
-    /// VRF in which clients and backends live.
-    pub vrf: VrfName,
-    /// The ClusterIP.
-    pub address: IpAddr,
-    /// What the service answers on.
-    pub ports: Vec<ServicePort>,
-    /// The pods behind it.
-    pub backends: Vec<Hop>,
-}
-
-/// One port of a service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ServicePort {
-    /// Transport.
-    pub protocol: Transport,
-    /// Port on the ClusterIP.
-    pub port: u16,
-    /// Port on the pod.
-    pub target_port: u16,
-}
-
-/// Transports that have ports.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Transport {
-    /// TCP, protocol 6.
-    Tcp,
-    /// UDP, protocol 17.
-    Udp,
-    /// SCTP, protocol 132.
-    Sctp,
-}
-
-impl Transport {
-    /// IP protocol number (IANA).
-    pub const fn number(self) -> u8 {
-        match self {
-            Transport::Tcp => 6,
-            Transport::Udp => 17,
-            Transport::Sctp => 132,
-        }
-    }
 }
 
 /// The way to the other nodes as the kernel's tables have it.

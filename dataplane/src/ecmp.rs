@@ -51,20 +51,15 @@ impl Group {
     }
 
     /// The member with the best score among those that `eligible` accepts.
-    pub fn pick(&self, flow: FlowSpread, eligible: impl Fn(Target) -> bool) -> Option<Target> {
-        let mut best: Option<(f64, Target)> = None;
-        for member in self.members.iter().filter(|member| eligible(member.target)) {
+    pub fn pick(&self, flow: FlowSpread, eligible: impl Fn(&Member) -> bool) -> Option<&Member> {
+        let mut best: Option<(f64, &Member)> = None;
+        for member in self.members.iter().filter(|member| eligible(member)) {
             let score = member.score(flow);
             if best.is_none_or(|(highest, _)| score > highest) {
-                best = Some((score, member.target));
+                best = Some((score, member));
             }
         }
-        best.map(|(_, target)| target)
-    }
-
-    /// Whether a member leads to `target`.
-    pub fn leads_to(&self, target: Target) -> bool {
-        self.members.iter().any(|member| member.target == target)
+        best.map(|(_, member)| member)
     }
 }
 
@@ -106,7 +101,7 @@ mod tests {
 
     fn picks(group: &Group) -> Vec<u16> {
         let pick = |n: u64| match group.pick(FlowSpread(mix(n)), |_| true) {
-            Some(Target::Vif(slot)) => slot.get(),
+            Some(Member { target: Target::Vif(slot), .. }) => slot.get(),
             other => panic!("{other:?}"),
         };
         (1..=10_000).map(pick).collect()
@@ -160,7 +155,7 @@ mod tests {
         let seeds = [ahash::RandomState::with_seeds(1, 2, 3, 4), ahash::RandomState::with_seeds(5, 6, 7, 8)];
         let pick = |node: usize, flow: u64| match group.pick(FlowSpread(seeds[node].hash_one(flow)), |_| true)
         {
-            Some(Target::Vif(slot)) => slot.get(),
+            Some(Member { target: Target::Vif(slot), .. }) => slot.get(),
             other => panic!("{other:?}"),
         };
         let second = (0..30_000).filter(|flow| pick(0, *flow) == 1).map(|flow| pick(1, flow));

@@ -1,15 +1,16 @@
 //! One VRF: longest-prefix match to next hops, and the services in it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
 use ahash::RandomState;
 use flow_table::{Addr, Family};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use prefix_trie::PrefixMap;
 
-use crate::ecmp::Group;
-use crate::ids::{VrfId, VrfName};
+use crate::ecmp::{Group, Member};
+use crate::ids::{CellId, VrfId, VrfName};
 use crate::service::ServiceAddress;
 
 /// Where a prefix leads.
@@ -25,6 +26,39 @@ pub enum NextHop {
     Discard,
 }
 
+/// The routes of a VRF but for its service addresses. Immutable, and shared by snapshots.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Routes {
+    v4: PrefixMap<Ipv4Net, NextHop>,
+    v6: PrefixMap<Ipv6Net, NextHop>,
+}
+
+impl Routes {
+    /// A table of these; of equal prefixes the last one counts.
+    pub fn new(routes: impl IntoIterator<Item = (IpNet, NextHop)>) -> Self {
+        let mut table = Self::default();
+        for (prefix, next_hop) in routes {
+            match prefix {
+                IpNet::V4(prefix) => drop(table.v4.insert(prefix, next_hop)),
+                IpNet::V6(prefix) => drop(table.v6.insert(prefix, next_hop)),
+            }
+        }
+        table
+    }
+
+    /// The members of all next hops, some more than once.
+    pub(crate) fn members(&self) -> impl Iterator<Item = &Member> + '_ {
+        let groups = self.v4.values().chain(self.v6.values()).filter_map(|next_hop| match next_hop {
+            NextHop::Group(group) => Some(group),
+            NextHop::Service | NextHop::Vrf(_) | NextHop::Discard => None,
+        });
+        groups.flat_map(Group::members)
+    }
+}
+
+/// The services of a VRF by address.
+pub type Services = HashMap<(Family, Addr), ServiceAddress, RandomState>;
+
 /// A private routing table. Immutable once published.
 #[derive(Clone, Debug)]
 pub struct Vrf {
@@ -32,57 +66,37 @@ pub struct Vrf {
     pub id: VrfId,
     /// Its name.
     pub name: VrfName,
-    /// Changes whenever anything changes that a flow of this VRF was derived from.
-    pub epoch: u32,
-    v4: PrefixMap<Ipv4Net, NextHop>,
-    v6: PrefixMap<Ipv6Net, NextHop>,
-    services: HashMap<(Family, Addr), ServiceAddress, RandomState>,
+    /// What flows through it rest on.
+    pub cells: VrfCells,
+    /// Its routes.
+    pub(crate) routes: Arc<Routes>,
+    /// Its services. Their addresses are host routes, so that they come before all others.
+    pub(crate) services: Arc<Services>,
+}
+
+/// The epochs of a VRF, from narrow to wide. One service alone has [`ServiceAddress::cell`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VrfCells {
+    /// Moves when a route changes, or a service address comes or goes.
+    pub routes: CellId,
+    /// Moves when anything changes.
+    pub whole: CellId,
 }
 
 impl Vrf {
-    /// A VRF with these routes and services; of equal prefixes the last one counts.
-    pub fn new(
-        id: VrfId,
-        name: VrfName,
-        epoch: u32,
-        routes: impl IntoIterator<Item = (IpNet, NextHop)>,
-        services: impl IntoIterator<Item = (IpAddr, ServiceAddress)>,
-    ) -> Self {
-        let mut vrf = Self {
-            id,
-            name,
-            epoch,
-            v4: PrefixMap::new(),
-            v6: PrefixMap::new(),
-            services: HashMap::default(),
-        };
-        for (prefix, next_hop) in routes {
-            match prefix {
-                IpNet::V4(prefix) => drop(vrf.v4.insert(prefix, next_hop)),
-                IpNet::V6(prefix) => drop(vrf.v6.insert(prefix, next_hop)),
-            }
-        }
-        for (address, service) in services {
-            let host = IpNet::from(address);
-            match host {
-                IpNet::V4(prefix) => drop(vrf.v4.insert(prefix, NextHop::Service)),
-                IpNet::V6(prefix) => drop(vrf.v6.insert(prefix, NextHop::Service)),
-            }
-            vrf.services.insert(family_and_addr(address), service);
-        }
-        vrf
-    }
-
     /// The longest match.
     pub fn lookup(&self, family: Family, dst: Addr) -> Option<&NextHop> {
+        if self.services.contains_key(&(family, dst)) {
+            return Some(&NextHop::Service);
+        }
         match family {
             Family::V4 => {
                 let host = Ipv4Net::from(Ipv4Addr::from_bits(dst.0 as u32));
-                self.v4.get_lpm(&host).map(|(_, next_hop)| next_hop)
+                self.routes.v4.get_lpm(&host).map(|(_, next_hop)| next_hop)
             }
             Family::V6 => {
                 let host = Ipv6Net::from(Ipv6Addr::from_bits(dst.0));
-                self.v6.get_lpm(&host).map(|(_, next_hop)| next_hop)
+                self.routes.v6.get_lpm(&host).map(|(_, next_hop)| next_hop)
             }
         }
     }
@@ -94,8 +108,11 @@ impl Vrf {
 
     /// All routes, IPv4 first, in the order of prefixes. For the operator.
     pub fn routes(&self) -> impl Iterator<Item = (IpNet, &NextHop)> + '_ {
-        let v4 = self.v4.iter().map(|(prefix, next_hop)| (IpNet::V4(prefix), next_hop));
-        v4.chain(self.v6.iter().map(|(prefix, next_hop)| (IpNet::V6(prefix), next_hop)))
+        let v4 = self.routes.v4.iter().map(|(prefix, next_hop)| (IpNet::V4(prefix), next_hop));
+        let v6 = self.routes.v6.iter().map(|(prefix, next_hop)| (IpNet::V6(prefix), next_hop));
+        let services = self.services().map(|(address, _)| (IpNet::from(address), &NextHop::Service));
+        // A later entry replaces an equal prefix, as the lookup has it.
+        v4.chain(v6).chain(services).collect::<BTreeMap<_, _>>().into_iter()
     }
 
     /// All services in no particular order. For the operator.
@@ -127,7 +144,9 @@ mod tests {
     fn vrf(routes: &[(&str, u16)]) -> Vrf {
         let routes =
             routes.iter().map(|(prefix, target)| (prefix.parse().unwrap(), NextHop::Vrf(VrfId(*target))));
-        Vrf::new(VrfId(0), "blue".into(), 0, routes, [])
+        let cells = VrfCells { routes: CellId(0), whole: CellId(1) };
+        let routes = Arc::new(Routes::new(routes));
+        Vrf { id: VrfId(0), name: "blue".into(), cells, routes, services: Arc::default() }
     }
 
     fn hit(vrf: &Vrf, address: &str) -> Option<u16> {

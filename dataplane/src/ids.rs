@@ -40,6 +40,10 @@ name!(
     /// Name of a vif, unique on the node; shown everywhere.
     VifName
 );
+name!(
+    /// Name of a security policy, unique on the node.
+    PolicyName
+);
 
 /// Where a vif sits in the tables of this node: its VLAN id on the trunk, 1..=4094.
 /// A slot is used again after its vif is gone; see [`VifId`] for the identity that is not.
@@ -65,6 +69,20 @@ impl VifSlot {
         self.0
     }
 
+    /// Whom the flow table counts a pair for that the pod has begun.
+    pub const fn flow_owner(self) -> u16 {
+        self.0
+    }
+
+    /// Whom the flow table counts a pair for that other nodes have begun towards the pod: not the
+    /// pod itself, or a stranger could use up what it may have.
+    pub const fn fabric_flow_owner(self) -> u16 {
+        self.0 + Self::TABLE as u16
+    }
+
+    /// Flow owners: both kinds are below this.
+    pub const FLOW_OWNERS: u16 = 2 * Self::TABLE as u16;
+
     /// Index into tables of [`VifSlot::TABLE`] rows.
     pub const fn index(self) -> usize {
         self.0 as usize
@@ -86,6 +104,15 @@ pub struct VrfId(pub u16);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
 #[serde(transparent)]
 pub struct TunnelId(pub u16);
+
+/// Index of an epoch in the snapshot: what a flow rests on, and when it was derived from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CellId(pub u32);
+
+impl CellId {
+    /// Moves with every snapshot: for the few flows that rest on the node as a whole.
+    pub const NODE: CellId = CellId(0);
+}
 
 /// Ethernet address.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -156,6 +183,15 @@ mod tests {
         assert_eq!(VifSlot::new(1).map(VifSlot::get), Some(1));
         assert_eq!(VifSlot::new(4094).map(VifSlot::index), Some(4094));
         assert_eq!(VifSlot::new(4095), None);
+    }
+
+    #[test]
+    fn every_slot_has_two_flow_owners_of_its_own() {
+        let slots: Vec<_> = (0..=u16::MAX).filter_map(VifSlot::new).collect();
+        let owners = slots.iter().flat_map(|slot| [slot.flow_owner(), slot.fabric_flow_owner()]);
+        let distinct: std::collections::HashSet<_> = owners.collect();
+        assert_eq!(distinct.len(), 2 * slots.len());
+        assert!(distinct.iter().all(|owner| *owner < VifSlot::FLOW_OWNERS));
     }
 
     #[test]

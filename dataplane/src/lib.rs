@@ -4,6 +4,7 @@
 //! be, [`compile`] turns it into a [`snapshot`], [`publish`] hands that to the workers, and a
 //! [`worker`] drives frames of a [`io::PacketIo`] through the [`pipeline`].
 
+pub mod affinity;
 pub mod compile;
 pub mod counters;
 pub mod desired;
@@ -18,6 +19,7 @@ pub mod limiter;
 pub mod memory;
 pub mod packet;
 pub mod pipeline;
+pub mod policy;
 pub mod publish;
 pub mod service;
 pub mod snapshot;

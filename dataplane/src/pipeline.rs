@@ -15,6 +15,7 @@
 use ahash::RandomState;
 use flow_table::{Family, FlowHash, FlowTable, Millis};
 
+use crate::affinity::AffinityTable;
 use crate::counters::WorkerCounters;
 use crate::desired::MssClamp;
 use crate::drop::DropReason;
@@ -45,6 +46,8 @@ pub struct Pipeline<'a> {
     pub spread: &'a RandomState,
     /// The worker's counters.
     pub counters: &'a WorkerCounters,
+    /// Which backend served a client last.
+    pub affinity: &'a AffinityTable,
     /// How many answers each vif may cause.
     pub limiter: &'a AnswerLimiter,
     /// Where dropped packets are left, as they were.

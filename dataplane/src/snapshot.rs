@@ -6,11 +6,13 @@ use std::sync::Arc;
 
 use ahash::RandomState;
 use encap::{Label, Ports, Template, ZeroChecksum6};
-use flow_table::{Addr, Family};
+use flow_table::{Addr, Context, Dependency, Family};
 
 use crate::desired::{Link, MssClamp, Reach, VifKind};
 use crate::fib::Vrf;
-use crate::ids::{Mac, TunnelId, VifId, VifName, VifSlot, VrfId};
+use crate::ids::{CellId, Mac, TunnelId, VifId, VifName, VifSlot, VrfId};
+use crate::policy::Policy;
+use crate::verdict::{ContextOwner, context_owner};
 
 /// The compiled state of the node.
 #[derive(Debug)]
@@ -23,6 +25,7 @@ pub struct Snapshot {
     pub(crate) slot_of: HashMap<VifId, VifSlot, RandomState>,
     pub(crate) labels: HashMap<Label, LabelTarget, RandomState>,
     pub(crate) vrfs: Box<[Option<Arc<Vrf>>]>,
+    pub(crate) epochs: Box<[u32]>,
     pub(crate) tunnels: Box<[Option<Tunnel>]>,
     pub(crate) tunnel_of: HashMap<(Family, Addr), TunnelId, RandomState>,
 }
@@ -80,6 +83,8 @@ pub struct Vif {
     pub link: Link,
     /// Addresses the pod may use.
     pub addresses: Box<[(Family, Addr)]>,
+    /// Policies attached to it.
+    pub policies: Box<[Arc<Policy>]>,
 }
 
 impl Vif {
@@ -154,6 +159,24 @@ impl Snapshot {
     /// All routing tables.
     pub fn vrfs(&self) -> impl Iterator<Item = &Vrf> + '_ {
         self.vrfs.iter().flatten().map(Arc::as_ref)
+    }
+
+    /// Whether packets can still come with flow keys of this context: its vif or VRF is there.
+    pub fn has_context(&self, context: Context) -> bool {
+        match context_owner(context) {
+            ContextOwner::Vif(id) => self.vif_by_id(id).is_some(),
+            ContextOwner::Vrf(id) => self.vrf(id).is_some(),
+        }
+    }
+
+    /// What something rests on that is derived from a cell's owner now.
+    pub fn dependency(&self, CellId(cell): CellId) -> Dependency {
+        Dependency { cell, epoch: self.epochs.get(cell as usize).copied().unwrap_or_default() }
+    }
+
+    /// Whether nothing has changed since something was derived.
+    pub fn is_current(&self, rests_on: &Dependency) -> bool {
+        self.epochs.get(rests_on.cell as usize) == Some(&rests_on.epoch)
     }
 
     /// What a label means.

@@ -164,9 +164,16 @@ pub enum ContextOwner {
 /// Reads the context of a flow key.
 pub fn context_owner(Context(context): Context) -> ContextOwner {
     match context & VRF_CONTEXT {
-        0 => ContextOwner::Vif(VifId(context)),
+        0 => ContextOwner::Vif(VifId(context & !UNANSWERED)),
         _ => ContextOwner::Vrf(VrfId(context as u16)),
     }
 }
 
+/// The context of a key that no packet has: the answers to a flow that gets none.
+pub(crate) fn unanswered(Context(context): Context) -> Context {
+    Context(context | UNANSWERED)
+}
+
 const VRF_CONTEXT: u32 = 1 << 31;
+/// Vif ids stay below this too.
+const UNANSWERED: u32 = 1 << 30;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use ahash::RandomState;
 use flow_table::{FlowHash, FlowTable, Millis};
 
+use crate::affinity::AffinityTable;
 use crate::counters::WorkerCounters;
 use crate::droplog::DropLog;
 use crate::fragment::{FragmentTable, Held, Hold};
@@ -36,6 +37,8 @@ pub struct WorkerParts {
     pub counters: Arc<WorkerCounters>,
     /// Where this worker leaves dropped packets.
     pub drops: Arc<DropLog>,
+    /// Which backend served a client last; one for all workers of the node.
+    pub affinity: Arc<AffinityTable>,
     /// How many answers each vif may cause.
     pub limiter: Arc<AnswerLimiter>,
     /// Most frames taken from one side at once.
@@ -185,8 +188,8 @@ impl<Io: PacketIo> Worker<Io> {
 
 /// What the packets of one batch go through.
 fn open(parts: &mut WorkerParts, now: Millis) -> Pipeline<'_> {
-    let WorkerParts { snapshots, flows, fragments, spread, counters, drops, limiter, .. } = parts;
-    Pipeline { snapshot: snapshots.load(), flows, fragments, spread, counters, drops, limiter, now }
+    let WorkerParts { snapshots, flows, fragments, spread, counters, drops, affinity, limiter, .. } = parts;
+    Pipeline { snapshot: snapshots.load(), flows, fragments, spread, counters, drops, affinity, limiter, now }
 }
 
 fn count_rx(counters: &WorkerCounters, side: Side, pipeline: &Pipeline<'_>, frame: &[u8]) {

@@ -163,7 +163,8 @@ fn ipv6_fragments_of_60_kilobytes_reach_one_backend_in_any_order() {
 #[test]
 fn fragments_towards_another_node_share_member_and_outer_source_port() {
     let mut state = backends();
-    state.services[0].backends = (0..4).map(|n| to_tunnel("10.1.1.2", 40 + n)).collect();
+    support::service_mut(&mut state, 0).backends =
+        (0..4).map(|n| to_tunnel("10.1.1.2", 40 + n).into()).collect();
     for order in Order::ALL {
         let mut node = Node::new(&state);
         let mut seen = Vec::new();

@@ -88,6 +88,23 @@ fn a_pod_can_not_send_tunnel_packets_with_the_nodes_voice() {
 }
 
 #[test]
+fn a_flow_to_a_tunnel_port_ends_when_its_destination_becomes_a_node() {
+    let mut state = state();
+    state.vrfs.push(vrf("red"));
+    state.routes.push(route("blue", "10.8.8.8/32", vec![to_tunnel("172.30.0.2", 40)]));
+    let mut node = Node::new(&state);
+    let frame = tagged(1, POD, &udp4([10, 0, 0, 1], [10, 8, 8, 8], (4000, 6635), 64, 40));
+    assert_eq!(node.step(Side::Trunk, &frame).uplink.len(), 1);
+    // No route and no service of the flow's VRF changes.
+    let backends = vec![to_tunnel("10.8.8.8", 50)];
+    state.services.push(service("red", "10.96.0.2", &[(Transport::Tcp, 80, 8080)], backends));
+    node.publish(&state);
+    let moved =
+        [("pod.rx", 1), ("pod.tunnel_recursion", 1), ("hits", 1), ("revalidations", 1), ("purged", 1)];
+    assert_silent_drop(&mut node, Side::Trunk, &frame, &moved);
+}
+
+#[test]
 fn frames_for_another_host_on_the_underlay_are_not_taken() {
     let mut node = Node::new(&state());
     let mut frame = fabric(17, &udp4([10, 9, 9, 9], [10, 0, 0, 1], (1, 2), 63, 8));

@@ -9,11 +9,12 @@
 
 mod support;
 
-use dataplane::desired::{Desired, Link, Transport};
+use dataplane::desired::{Desired, Link, ServicePort, Transport};
+use dataplane::ids::VifSlot;
 use dataplane::io::Side;
-use encap::{Fields, Label, OuterHeader, Template};
+use encap::Label;
 use etherparse::{NetSlice, PacketBuilder, SlicedPacket, TransportSlice};
-use support::{Node, PEER_MAC, UPLINK_MAC, desired, route, service, to_tunnel, to_vif, vif, vrf};
+use support::{Node, desired, from_fabric, ready, route, service, service_mut, to_tunnel, to_vif, vif, vrf};
 
 const GATEWAY: [u8; 6] = [0, 0, 0x5e, 0, 1, 0];
 
@@ -25,29 +26,6 @@ fn from_vif(slot: u16, mac: [u8; 6], src: [u8; 4], dst: [u8; 4], ports: (u16, u1
         .udp(ports.0, ports.1);
     let mut frame = Vec::new();
     builder.write(&mut frame, b"data").unwrap();
-    frame
-}
-
-/// The same packet from the fabric.
-fn from_fabric(label: u32, src: [u8; 4], dst: [u8; 4], ports: (u16, u16)) -> Vec<u8> {
-    let template = Template::new(&OuterHeader {
-        src_mac: PEER_MAC.0,
-        dst_mac: UPLINK_MAC.0,
-        vlan: None,
-        src: "10.1.1.2".parse().unwrap(),
-        dst: "10.1.1.1".parse().unwrap(),
-        udp_port: 6635,
-        ttl: 64,
-        df: encap::DontFragment::Clear,
-        dscp: encap::DscpMode::Copy,
-        udp6_checksum: encap::Udp6Checksum::Compute,
-    })
-    .unwrap();
-    let mut frame = vec![0; template.len()];
-    PacketBuilder::ipv4(src, dst, 63).udp(ports.0, ports.1).write(&mut frame, b"data").unwrap();
-    let fields =
-        Fields { label: Label::new(label).unwrap(), ttl: 63, source_port: 50000, inner_tos: 0, ip_id: 0 };
-    template.write(&mut frame, &fields).unwrap();
     frame
 }
 
@@ -82,9 +60,7 @@ fn pods(count: u8) -> Desired {
 
 fn without_pod(mut state: Desired, name: &str) -> Desired {
     state.vifs.retain(|vif| vif.name.as_str() != name);
-    for service in &mut state.services {
-        service.backends.retain(|backend| *backend != to_vif(name));
-    }
+    service_mut(&mut state, 0).backends.retain(|backend| backend.to != to_vif(name).to);
     state
 }
 
@@ -172,7 +148,7 @@ fn a_pod_reaches_itself_through_its_service() {
 fn a_hairpin_keeps_its_port_when_the_snapshot_changes() {
     let mut node = Node::new(&pods(2));
     let mut state = pods(2);
-    state.services[0].backends = vec![to_vif("pod1")];
+    service_mut(&mut state, 0).backends = ready(vec![to_vif("pod1")]);
     node.publish(&state);
     let request = from_vif(1, [2, 0, 0, 0, 8, 1], [11, 1, 1, 1], [14, 1, 1, 100], (4000, 80));
     let before = node.step(Side::Trunk, &request);
@@ -185,11 +161,7 @@ fn a_hairpin_keeps_its_port_when_the_snapshot_changes() {
 #[test]
 fn hairpin_ports_that_collide_get_another_port() {
     let mut state = pods(1);
-    state.services[0].ports.push(dataplane::desired::ServicePort {
-        protocol: Transport::Udp,
-        port: 81,
-        target_port: 1080,
-    });
+    service_mut(&mut state, 0).ports.push(ServicePort::single(Transport::Udp, 81, 1080));
     let mut node = Node::new(&state);
     let mac = [2, 0, 0, 0, 8, 1];
     let first = from_vif(1, mac, [11, 1, 1, 1], [14, 1, 1, 100], (4000, 80));
@@ -207,7 +179,7 @@ fn hairpin_ports_that_collide_get_another_port() {
 #[test]
 fn the_destination_stays_the_clusterip_towards_another_node() {
     let mut state = pods(1);
-    state.services[0].backends = vec![to_tunnel("10.1.1.2", 34)];
+    service_mut(&mut state, 0).backends = ready(vec![to_tunnel("10.1.1.2", 34)]);
     let mut node = Node::new(&state);
     let request = from_vif(1, [2, 0, 0, 0, 8, 1], [11, 1, 1, 1], [14, 1, 1, 100], (4000, 80));
     let output = node.step(Side::Trunk, &request);
@@ -243,7 +215,7 @@ fn what_a_service_refuses_is_counted() {
     assert_eq!((again.moved["hits"], again.moved["pod1.service_port_unmapped"]), (1, 1));
 
     let mut empty = pods(1);
-    empty.services[0].backends.clear();
+    service_mut(&mut empty, 0).backends.clear();
     node.publish(&empty);
     let output = node.step(Side::Trunk, &to_port(80));
     output.assert_moved(&[&told[..], &[("pod1.service_no_backend", 1)]].concat());
@@ -261,7 +233,7 @@ fn a_backend_that_is_down_gets_no_new_flows() {
 #[test]
 fn one_vif_can_not_take_the_whole_table() {
     let mut state = pods(2);
-    state.services[0].backends = vec![to_vif("pod2")];
+    service_mut(&mut state, 0).backends = ready(vec![to_vif("pod2")]);
     let mut node = Node::with_flows(&state, 100, 10);
     let mut refused = 0;
     for n in 0..12 {
@@ -272,6 +244,56 @@ fn one_vif_can_not_take_the_whole_table() {
     let other = from_vif(2, [2, 0, 0, 0, 8, 2], [11, 1, 1, 2], [11, 1, 1, 1], (4000, 80));
     let output = node.step(Side::Trunk, &other);
     output.assert_moved(&[("pod2.rx", 1), ("pod1.tx", 1), ("misses", 1), ("pairs", 1)]);
+}
+
+#[test]
+fn a_stranger_can_not_use_up_what_a_pod_may_begin() {
+    let mut node = Node::with_flows(&pods(1), 100, 10);
+    let mut refused = 0;
+    for n in 0..12 {
+        let frame = from_fabric(101, [12, 1, 1, 3], [11, 1, 1, 1], (4000 + n, 80));
+        refused += node.step(Side::Uplink, &frame).moved.get("pod1.vif_flow_limit").copied().unwrap_or(0);
+    }
+    let slot = VifSlot::new(1).unwrap();
+    let counted = (node.flows.owner_len(slot.flow_owner()), node.flows.owner_len(slot.fabric_flow_owner()));
+    assert_eq!((refused, counted), (2, (0, 10)));
+    let own = from_vif(1, [2, 0, 0, 0, 8, 1], [11, 1, 1, 1], [12, 1, 1, 3], (5000, 80));
+    node.step(Side::Trunk, &own).assert_moved(&[
+        ("pod1.rx", 1),
+        ("uplink.tx", 1),
+        ("misses", 1),
+        ("pairs", 1),
+    ]);
+    assert_eq!(node.flows.owner_len(slot.flow_owner()), 1);
+}
+
+#[test]
+fn the_flows_of_a_removed_vif_go_in_the_next_sweep_and_no_others() {
+    let mut state = pods(3);
+    let mut node = Node::new(&state);
+    let own = |n: u8, to: [u8; 4]| from_vif(n.into(), [2, 0, 0, 0, 8, n], [11, 1, 1, n], to, (4000, 80));
+    node.step(Side::Trunk, &own(1, [12, 1, 1, 3]));
+    node.step(Side::Trunk, &own(2, [12, 1, 1, 3]));
+    // To and from the second pod; the last by the label of its VRF, which stays.
+    node.step(Side::Trunk, &own(1, [11, 1, 1, 2]));
+    node.step(Side::Trunk, &own(3, [11, 1, 1, 1]));
+    node.step(Side::Uplink, &from_fabric(102, [12, 1, 1, 3], [11, 1, 1, 2], (4001, 80)));
+    node.step(Side::Uplink, &from_fabric(60, [12, 1, 1, 3], [11, 1, 1, 2], (4002, 80)));
+    node.step(Side::Uplink, &from_fabric(60, [12, 1, 1, 3], [11, 1, 1, 1], (4003, 80)));
+    node.sweep();
+    assert_eq!((node.flows.len(), node.flows.statistics().purged), (7, 0));
+    state.vifs.remove(1);
+    service_mut(&mut state, 0).backends = ready(vec![to_vif("pod1"), to_vif("pod3")]);
+    node.publish(&state);
+    node.sweep();
+    assert_eq!((node.flows.len(), node.flows.statistics().purged), (3, 4));
+    let slot = VifSlot::new(2).unwrap();
+    assert_eq!(node.flows.owner_len(slot.flow_owner()) + node.flows.owner_len(slot.fabric_flow_owner()), 0);
+    state.vrfs.clear();
+    (state.vifs, state.routes, state.services) = (Vec::new(), Vec::new(), Vec::new());
+    node.publish(&state);
+    node.sweep();
+    assert_eq!((node.flows.len(), node.flows.statistics().purged), (0, 7));
 }
 
 #[test]

@@ -3,10 +3,15 @@
 /// What an action was derived from. The caller compares it on each hit and revalidates a stale one.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Dependency {
-    /// Index of the VRF whose routes were asked.
-    pub vrf: u16,
-    /// Epoch of that VRF at the time.
+    /// Which of the caller's epochs; at most [`Dependency::MAX_CELL`].
+    pub cell: u32,
+    /// That epoch at the time.
     pub epoch: u32,
+}
+
+impl Dependency {
+    /// Largest cell there is room for.
+    pub const MAX_CELL: u32 = (1 << 24) - 1;
 }
 
 /// Where packets go.
@@ -64,8 +69,8 @@ pub struct Action {
     pub depends: Dependency,
 }
 
-// First word: label (32) | vif slot, tunnel or reason (16) | zero (11) | source kind (2) | ttl (1) | output kind (2).
-// Second word: epoch (32) | VRF (16) | source tunnel (16).
+// First word: label (32) | vif slot, tunnel or reason (16) | cell, high (8) | zero (3) | source kind (2) | ttl (1)
+// | output kind (2). Second word: epoch (32) | cell, low (16) | source tunnel (16).
 impl Action {
     /// The words a slot holds.
     pub(crate) fn pack(self) -> [u64; 2] {
@@ -83,10 +88,11 @@ impl Action {
             Source::Vif => (1, 0),
             Source::Tunnel(tunnel) => (2, tunnel),
         };
-        let Dependency { vrf, epoch } = self.depends;
+        let Dependency { cell, epoch } = self.depends;
+        let (cell_high, cell_low) = (u64::from(cell >> 16 & 0xff), u64::from(cell & 0xffff));
         [
-            u64::from(label) << 32 | u64::from(id) << 16 | source << 3 | ttl << 2 | kind,
-            u64::from(epoch) << 32 | u64::from(vrf) << 16 | u64::from(from),
+            u64::from(label) << 32 | u64::from(id) << 16 | cell_high << 8 | source << 3 | ttl << 2 | kind,
+            u64::from(epoch) << 32 | cell_low << 16 | u64::from(from),
         ]
     }
 
@@ -103,11 +109,12 @@ impl Action {
             1 => Source::Vif,
             _ => Source::Tunnel(second as u16),
         };
+        let cell = (first >> 8 & 0xff) << 16 | second >> 16 & 0xffff;
         Action {
             output,
             ttl: if first & 4 == 0 { Ttl::Keep } else { Ttl::Decrement },
             source,
-            depends: Dependency { vrf: (second >> 16) as u16, epoch: (second >> 32) as u32 },
+            depends: Dependency { cell: cell as u32, epoch: (second >> 32) as u32 },
         }
     }
 }
@@ -131,8 +138,9 @@ mod tests {
         for output in OUTPUTS {
             for source in SOURCES {
                 for ttl in [Ttl::Keep, Ttl::Decrement] {
-                    for (vrf, epoch) in [(0, 0), (u16::MAX, u32::MAX), (7, 0x1234_5678)] {
-                        let action = Action { output, ttl, source, depends: Dependency { vrf, epoch } };
+                    for (cell, epoch) in [(0, 0), (Dependency::MAX_CELL, u32::MAX), (0x12_3456, 0x1234_5678)]
+                    {
+                        let action = Action { output, ttl, source, depends: Dependency { cell, epoch } };
                         assert_eq!(Action::unpack(action.pack()), action);
                     }
                 }

@@ -23,13 +23,18 @@ pub(crate) fn table(max_pairs: u32) -> FlowTable {
     FlowTable::new(config(max_pairs), [1, 2, 3, 4])
 }
 
+/// For a sweep that removes idle pairs only.
+pub(crate) fn keep_all(_: &FlowKey, _: &FlowKey) -> bool {
+    true
+}
+
 /// An action that names `n` in every field that has room for it.
 pub(crate) fn action(n: u16) -> Action {
     Action {
         output: Output::Tunnel { tunnel: n, label: u32::from(n) << 4 },
         ttl: Ttl::Decrement,
         source: Source::Tunnel(n),
-        depends: Dependency { vrf: n, epoch: n.into() },
+        depends: Dependency { cell: n.into(), epoch: n.into() },
     }
 }
 

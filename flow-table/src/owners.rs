@@ -26,6 +26,11 @@ impl Owners {
         }
     }
 
+    /// Most pairs of one owner.
+    pub(crate) fn most(&self) -> u32 {
+        self.most
+    }
+
     pub(crate) fn len(&self, owner: u16) -> u32 {
         self.counts.get(usize::from(owner)).map_or(0, |count| count.load(Ordering::Relaxed))
     }

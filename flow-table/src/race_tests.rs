@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::fixtures::{START, UDP, action, assert_law, config, find, plain, table, translated};
+use crate::fixtures::{START, UDP, action, assert_law, config, find, keep_all, plain, table, translated};
 use crate::{Context, FlowTable, InsertError, Millis, NewPair, Output, TableConfig};
 
 const RUN: Duration = Duration::from_millis(250);
@@ -194,7 +194,7 @@ fn everything_at_once_keeps_the_books() {
         scope.spawn(|| {
             while !enough() {
                 let now = Millis(clock.fetch_add(10_000, Ordering::Relaxed));
-                table.sweep(now, 16);
+                table.sweep(now, 16, keep_all);
             }
         });
     });

@@ -13,7 +13,7 @@ pub struct TableStatistics {
     pub expired: u64,
     /// Idle pairs that gave way to a new one in a full table.
     pub evicted: u64,
-    /// Pairs removed by request.
+    /// Pairs removed by request, or by a sweep because the caller wanted them no more.
     pub purged: u64,
     /// Pairs in the table now.
     pub live: u64,

@@ -1,7 +1,7 @@
 //! Finding and removing idle pairs.
 
 use crate::action::Output;
-use crate::key::Direction;
+use crate::key::{Direction, FlowKey, PackedKey};
 use crate::pair::{Pair, Read};
 use crate::statistics::Cause;
 use crate::sync::{AtomicUsize, Ordering};
@@ -19,53 +19,100 @@ const TCP: u8 = 6;
 pub struct Swept {
     /// Slots looked at, free ones included.
     pub examined: usize,
-    /// Pairs removed.
+    /// Pairs removed because they were idle.
     pub expired: usize,
+    /// Pairs removed because the caller wanted them no more.
+    pub purged: usize,
+}
+
+/// What a sweep sees of a pair.
+struct Glance {
+    forward: PackedKey,
+    reverse: PackedKey,
+    is_idle: bool,
 }
 
 impl FlowTable {
     /// Looks at the next `budget` slots, at most once around the table, and removes the pairs of which both
-    /// directions have been idle for longer than their timeout. Called by a control thread.
-    pub fn sweep(&self, now: Millis, budget: usize) -> Swept {
+    /// directions have been idle for longer than their timeout, and at once those that `keep` refuses: it is given
+    /// the forward and the reverse key, and says whether packets with them can come still. Called by a control
+    /// thread.
+    pub fn sweep(&self, now: Millis, budget: usize, keep: impl Fn(&FlowKey, &FlowKey) -> bool) -> Swept {
         let mut swept = Swept::default();
         for _ in 0..budget.min(self.capacity()) {
             let index = self.next_slot(&self.sweep_cursor);
             swept.examined += 1;
-            if self.take_idle(index, now, (Pressure::Normal, Cause::Expired)) {
-                self.give_back(index);
-                swept.expired += 1;
+            match self.sweep_slot(index, now, &keep) {
+                Some(Cause::Expired) => swept.expired += 1,
+                Some(Cause::Purged) => swept.purged += 1,
+                Some(Cause::Evicted) | None => continue,
             }
+            self.give_back(index);
         }
         swept
+    }
+
+    /// Removes the pair in a slot if it is idle or not to be kept, and says why; the slot is then the caller's.
+    fn sweep_slot(
+        &self,
+        index: u32,
+        now: Millis,
+        keep: impl Fn(&FlowKey, &FlowKey) -> bool,
+    ) -> Option<Cause> {
+        let read = self.pairs.get(index as usize)?.read(|slot| Glance {
+            forward: slot.key(Direction::Forward),
+            reverse: slot.key(Direction::Reverse),
+            is_idle: self.is_idle(slot, now, Pressure::Normal),
+        });
+        let Read::Live(incarnation, glance) = read else { return None };
+        let pair = PairRef { index, incarnation };
+        if !keep(&glance.forward.unpack(), &glance.reverse.unpack()) {
+            return self.unlink(pair, Cause::Purged, |_| true).then_some(Cause::Purged);
+        }
+        let idle = |slot: &Pair| self.is_idle(slot, now, Pressure::Normal);
+        (glance.is_idle && self.unlink(pair, Cause::Expired, idle)).then_some(Cause::Expired)
     }
 
     /// A slot from a pair that may give way in a full table.
     pub(crate) fn evict(&self, now: Millis) -> Option<u32> {
         (0..EVICT_REACH.min(self.capacity()))
             .map(|_| self.next_slot(&self.evict_cursor))
-            .find(|index| self.take_idle(*index, now, (Pressure::Full, Cause::Evicted)))
+            .find(|index| self.evict_slot(*index, now))
     }
 
     fn next_slot(&self, cursor: &AtomicUsize) -> u32 {
         (cursor.fetch_add(1, Ordering::Relaxed) % self.capacity()) as u32
     }
 
-    /// Removes the pair in a slot if it is idle; the slot is then the caller's.
-    fn take_idle(&self, index: u32, now: Millis, (pressure, cause): (Pressure, Cause)) -> bool {
+    /// Removes the pair in a slot if it is idle for a full table; the slot is then the caller's.
+    fn evict_slot(&self, index: u32, now: Millis) -> bool {
         let Some(slot) = self.pairs.get(index as usize) else { return false };
-        let idle = |slot: &Pair| self.is_idle(slot, now, pressure);
+        let idle = |slot: &Pair| self.is_idle(slot, now, Pressure::Full);
         match slot.read(idle) {
             // A packet may come between the look and the removal, so the slot is asked again.
-            Read::Live(incarnation, true) => self.unlink(PairRef { index, incarnation }, cause, idle),
+            Read::Live(incarnation, true) => {
+                self.unlink(PairRef { index, incarnation }, Cause::Evicted, idle)
+            }
             Read::Live(_, false) | Read::Free | Read::Busy => false,
         }
     }
 
     fn is_idle(&self, slot: &Pair, now: Millis, pressure: Pressure) -> bool {
-        let tuple = slot.key(Direction::Forward).unpack().tuple;
-        let timeout = self.timeouts.of(state(slot), tuple.protocol, tuple.dport, pressure);
         let (forward, reverse) = slot.activity(Direction::Forward);
-        now.since(forward.last().max(reverse.last())) > timeout
+        now.since(forward.last().max(reverse.last())) > self.timeout(slot, pressure)
+    }
+
+    fn timeout(&self, slot: &Pair, pressure: Pressure) -> Millis {
+        let tuple = slot.key(Direction::Forward).unpack().tuple;
+        let state = state(slot);
+        let timeout = self.timeouts.of(state, tuple.protocol, tuple.dport, pressure);
+        let (_, reverse) = slot.activity(Direction::Forward);
+        match (state, pressure) {
+            (FlowState::Stateless, Pressure::Full) if reverse.counts().packets == 0 => {
+                timeout.min(self.timeouts.unanswered_full)
+            }
+            _ => timeout,
+        }
     }
 }
 

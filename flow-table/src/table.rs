@@ -227,6 +227,12 @@ impl FlowTable {
         self.pairs.len()
     }
 
+    /// Pairs that one owner may have.
+    #[must_use]
+    pub fn owner_capacity(&self) -> u32 {
+        self.owners.most()
+    }
+
     /// Pairs of an owner; 0 for one that is out of range.
     #[must_use]
     pub fn owner_len(&self, owner: u16) -> u32 {

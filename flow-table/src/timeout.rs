@@ -96,6 +96,9 @@ pub struct Timeouts {
     pub tcp_opening: Millis,
     /// TCP before the handshake is complete, while the table is full.
     pub tcp_opening_full: Millis,
+    /// Anything but TCP as long as no answer has come, while the table is full: floods in one direction then make
+    /// room, and whoever has been answered keeps its place.
+    pub unanswered_full: Millis,
     /// TCP once both ends agreed.
     pub tcp_established: Millis,
     /// TCP after a FIN from both ends.
@@ -121,6 +124,7 @@ impl Default for Timeouts {
             // RFC 5382 REQ-5: transitory connections at least 4 minutes, established ones at least 2 h 4 min.
             tcp_opening: Millis(4 * MINUTE),
             tcp_opening_full: Millis(5 * SECOND),
+            unanswered_full: Millis(10 * SECOND),
             tcp_established: Millis(124 * MINUTE),
             tcp_closing: Millis(4 * MINUTE),
             tcp_closed: Millis(10 * SECOND),

@@ -121,6 +121,16 @@ impl Node {
         self.daemon.take().expect("the daemon was started").end(signal)
     }
 
+    /// Waits until the daemon ends by itself and gives its exit status and log.
+    ///
+    /// # Panics
+    /// When it does not within ten seconds.
+    pub fn ends(&mut self) -> (ExitStatus, String) {
+        let mut daemon = self.daemon.take().expect("the daemon was started");
+        let status = within(10, "the daemon ends", || daemon.ended());
+        (status, daemon.log())
+    }
+
     /// Where its configuration file is.
     pub fn config(&self) -> &Path {
         &self.config

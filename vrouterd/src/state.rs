@@ -18,6 +18,8 @@ use crate::engine::GaugeBoard;
 
 /// Dropped packets remembered for each vif and for the uplink.
 const RECENT: usize = 16;
+/// Dropped packets taken over from a worker in one go; what is left waits for the next.
+pub const MOST_DRAINED: usize = 256;
 
 /// A worker as the pages see it.
 #[derive(Clone, Debug)]
@@ -208,11 +210,13 @@ impl NodeState {
         lock(&self.loads).shares.clone()
     }
 
-    /// Takes the dropped packets that the workers have left.
+    /// Takes the dropped packets that the workers have left, at most [`MOST_DRAINED`] of each: a
+    /// worker that drops all the time could keep the caller here for ever.
     pub fn drain_drops(&self) {
         let mut recent = lock(&self.recent);
         for worker in &self.workers {
-            while let Some(record) = worker.drops.take() {
+            let records = std::iter::from_fn(|| worker.drops.take());
+            for record in records.take(MOST_DRAINED) {
                 let ring = recent.entry(record.vif).or_default();
                 if ring.len() == RECENT {
                     ring.pop_front();

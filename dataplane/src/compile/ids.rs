@@ -2,17 +2,20 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
+use std::fmt::Display;
 use std::net::IpAddr;
 
-use super::{CompileError, tunnel_endpoints};
-use crate::desired::Desired;
+use ahash::RandomState;
+
+use super::CompileError;
+use crate::desired::{Desired, HopTarget, RouteTarget};
 use crate::ids::{TunnelId, VifId, VifName, VifSlot, VrfId, VrfName};
 
 #[derive(Debug, Default)]
 pub(super) struct Ids {
     vifs: HashMap<VifName, (VifId, VifSlot)>,
     vrfs: HashMap<VrfName, VrfId>,
-    tunnels: HashMap<IpAddr, TunnelId>,
+    tunnels: HashMap<IpAddr, TunnelId, RandomState>,
     vif_ids_given: u32,
     last_slot: u16,
 }
@@ -42,10 +45,10 @@ impl Ids {
         self.assign_tunnels(desired)
     }
 
-    /// A tunnel id may go to another endpoint at once: every VRF that named the old one has
-    /// changed, so no flow uses its id before it is derived again.
+    /// A tunnel id may go to another endpoint at once: every route and service that named the old
+    /// one has changed, so no flow uses its id before it is derived again.
     fn assign_tunnels(&mut self, desired: &Desired) -> Result<(), CompileError> {
-        let endpoints: HashSet<_> = tunnel_endpoints(desired).collect();
+        let endpoints: HashSet<_, RandomState> = tunnel_endpoints(desired).collect();
         self.tunnels.retain(|address, _| endpoints.contains(address));
         let used: HashSet<_> = self.tunnels.values().copied().collect();
         let mut free = (0..=u16::MAX).map(TunnelId).filter(|id| !used.contains(id));
@@ -76,18 +79,19 @@ impl Ids {
         (0..=u16::MAX).find(|id| !used.contains(id)).map(VrfId)
     }
 
-    pub(super) fn vif(&self, user: &str, name: &VifName) -> Result<(VifId, VifSlot), CompileError> {
+    pub(super) fn vif(&self, user: impl Display, name: &VifName) -> Result<(VifId, VifSlot), CompileError> {
         let ids = self.vifs.get(name).copied();
-        ids.ok_or_else(|| CompileError::UnknownVif { user: user.to_owned(), vif: name.clone() })
+        ids.ok_or_else(|| CompileError::UnknownVif { user: user.to_string(), vif: name.clone() })
     }
 
-    pub(super) fn vrf(&self, user: &str, name: &VrfName) -> Result<VrfId, CompileError> {
+    pub(super) fn vrf(&self, user: impl Display, name: &VrfName) -> Result<VrfId, CompileError> {
         let id = self.vrfs.get(name).copied();
-        id.ok_or_else(|| CompileError::UnknownVrf { user: user.to_owned(), vrf: name.clone() })
+        id.ok_or_else(|| CompileError::UnknownVrf { user: user.to_string(), vrf: name.clone() })
     }
 
-    pub(super) fn tunnel(&self, address: IpAddr) -> Option<TunnelId> {
-        self.tunnels.get(&address).copied()
+    /// All endpoints that have an id.
+    pub(super) fn tunnel_ids(&self) -> impl Iterator<Item = (IpAddr, TunnelId)> + '_ {
+        self.tunnels.iter().map(|(address, id)| (*address, *id))
     }
 
     /// Endpoints by id, the gaps too.
@@ -99,4 +103,18 @@ impl Ids {
         }
         table
     }
+}
+
+/// Every tunnel endpoint that `desired` names.
+fn tunnel_endpoints(desired: &Desired) -> impl Iterator<Item = IpAddr> + '_ {
+    let routes = desired.routes.iter().flat_map(|route| match &route.target {
+        RouteTarget::Hops(hops) => hops.as_slice(),
+        RouteTarget::Vrf(_) | RouteTarget::Discard => &[],
+    });
+    let backends = desired.services.iter().flat_map(|service| &service.backends);
+    let ends = routes.map(|hop| &hop.to).chain(backends.map(|backend| &backend.to));
+    ends.filter_map(|to| match to {
+        HopTarget::Tunnel { node, .. } => Some(*node),
+        HopTarget::Vif(_) => None,
+    })
 }

@@ -1,9 +1,10 @@
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::*;
 use crate::desired::{
-    Hop, Node, OuterOptions, Route, Service, ServicePort, Transport, Underlay, Vif as DesiredVif, VifKind,
-    Vrf as DesiredVrf,
+    Affinity, Hop, HopTarget, Node, OnBackendGone, OuterOptions, Policy, Route, RouteTarget, Service,
+    ServicePort, Transport, Underlay, Vif as DesiredVif, VifKind, Vrf as DesiredVrf,
 };
 use crate::fib::NextHop;
 use crate::ids::Mac;
@@ -20,6 +21,7 @@ fn vif(name: &str, vrf: &str, address: &str, label: u32) -> DesiredVif {
         label: Label::new(label).unwrap(),
         mtu: 1500,
         link: Link::Up,
+        policies: Vec::new(),
     }
 }
 
@@ -38,8 +40,21 @@ fn desired(vifs: Vec<DesiredVif>) -> Desired {
         vifs,
         routes: Vec::new(),
         services: Vec::new(),
+        policies: Vec::new(),
         underlay: Underlay::default(),
     }
+}
+
+fn service(address: &str, backends: &[&str]) -> Arc<Service> {
+    let ready = |name: &&str| Hop { to: HopTarget::Vif((*name).into()), weight: 1 }.into();
+    Arc::new(Service {
+        vrf: "red".into(),
+        address: address.parse().unwrap(),
+        ports: vec![ServicePort::single(Transport::Tcp, 80, 8080)],
+        backends: backends.iter().map(ready).collect(),
+        affinity: Affinity::None,
+        on_backend_gone: OnBackendGone::Rechoose,
+    })
 }
 
 fn slot_of(snapshot: &Snapshot, name: &str) -> u16 {
@@ -51,7 +66,8 @@ fn id_of(snapshot: &Snapshot, name: &str) -> u32 {
 }
 
 fn epoch_of(snapshot: &Snapshot, name: &str) -> u32 {
-    snapshot.vrfs().find(|vrf| vrf.name.as_str() == name).unwrap().epoch
+    let vrf = snapshot.vrfs().find(|vrf| vrf.name.as_str() == name).unwrap();
+    snapshot.dependency(vrf.cells.routes).epoch
 }
 
 #[test]
@@ -92,6 +108,34 @@ fn an_epoch_moves_only_with_its_vrf_and_those_that_look_up_in_it() {
 }
 
 #[test]
+fn a_policy_moves_the_epochs_of_the_vrfs_that_lead_to_its_vifs() {
+    let mut compiler = Compiler::default();
+    let mut state = desired(vec![
+        vif("a", "red", "10.1.0.1", 16),
+        vif("b", "green", "10.2.0.1", 17),
+        vif("c", "blue", "10.3.0.1", 18),
+    ]);
+    let hop = Hop { to: HopTarget::Vif("a".into()), weight: 1 };
+    state.routes = vec![Route {
+        vrf: "blue".into(),
+        prefix: "10.1.0.1/32".parse().unwrap(),
+        target: RouteTarget::Hops(vec![hop]),
+    }];
+    let policy = |ingress| Policy { name: "web".into(), ingress, egress: None };
+    state.policies = vec![policy(None)];
+    let epochs = |snapshot: &Snapshot| ["red", "green", "blue"].map(|name| epoch_of(snapshot, name));
+    let before = epochs(&compiler.compile(&state).unwrap());
+    state.vifs[0].policies = vec!["web".into()];
+    let attached = epochs(&compiler.compile(&state).unwrap());
+    state.policies = vec![policy(Some(Vec::new()))];
+    let changed = epochs(&compiler.compile(&state).unwrap());
+    let same = epochs(&compiler.compile(&state).unwrap());
+    assert!(before[0] < attached[0] && attached[0] < changed[0]);
+    assert!(before[2] < attached[2] && attached[2] < changed[2]);
+    assert_eq!((before[1], same), (changed[1], changed));
+}
+
+#[test]
 fn a_vrf_that_comes_back_does_not_repeat_an_epoch() {
     let mut compiler = Compiler::default();
     let state = desired(vec![vif("a", "red", "10.1.0.1", 16)]);
@@ -107,20 +151,92 @@ fn backends_that_are_down_are_no_members_but_a_lone_route_stays() {
     let mut down = vif("a", "red", "10.1.0.1", 16);
     down.link = Link::Down("test".to_owned());
     let mut state = desired(vec![down, vif("b", "red", "10.1.0.2", 17)]);
-    let hop = |name: &str| Hop { to: HopTarget::Vif(name.into()), weight: 1 };
-    state.services = vec![Service {
-        vrf: "red".into(),
-        address: "10.96.0.1".parse().unwrap(),
-        ports: vec![ServicePort { protocol: Transport::Tcp, port: 80, target_port: 8080 }],
-        backends: vec![hop("a"), hop("b")],
-    }];
+    state.services = vec![service("10.96.0.1", &["a", "b"])];
     let snapshot = compiler.compile(&state).unwrap();
     let vrf = snapshot.vrfs().next().unwrap();
     let (family, address) = fib::family_and_addr("10.96.0.1".parse().unwrap());
     let backends = &vrf.service(family, address).unwrap().port(6, 80).unwrap().backends;
-    assert_eq!(backends.members().len(), 1);
+    assert_eq!((backends.ready.members().len(), backends.terminating.members().len()), (1, 0));
     let (family, address) = fib::family_and_addr("10.1.0.1".parse().unwrap());
     assert!(matches!(vrf.lookup(family, address), Some(NextHop::Group(group)) if group.members().len() == 1));
+}
+
+/// The epochs of routes, of the whole VRF "red", and of its services by address.
+fn epochs(snapshot: &Snapshot, services: &[&str]) -> (u32, u32, Vec<Option<u32>>) {
+    let vrf = snapshot.vrfs().find(|vrf| vrf.name.as_str() == "red").unwrap();
+    let epoch = |cell| snapshot.dependency(cell).epoch;
+    let of_service = |address: &&str| {
+        let (family, address) = fib::family_and_addr(address.parse().unwrap());
+        vrf.service(family, address).map(|service| epoch(service.cell))
+    };
+    (epoch(vrf.cells.routes), epoch(vrf.cells.whole), services.iter().map(of_service).collect())
+}
+
+#[test]
+fn a_change_of_a_service_moves_no_other() {
+    let mut compiler = Compiler::default();
+    let mut state = desired(vec![vif("a", "red", "10.1.0.1", 16), vif("b", "red", "10.1.0.2", 17)]);
+    let both = ["10.96.0.1", "10.96.0.2"];
+    state.services = vec![service(both[0], &["a"]), service(both[1], &["b"])];
+    let mut read = |state: &Desired| epochs(&compiler.compile(state).unwrap(), &both);
+    assert_eq!(read(&state), (1, 1, vec![Some(1), Some(1)]));
+    Arc::make_mut(&mut state.services[0]).backends.clear();
+    assert_eq!(read(&state), (1, 2, vec![Some(2), Some(1)]), "one service");
+    state.services[1] = service(both[1], &["b"]);
+    assert_eq!(read(&state), (1, 2, vec![Some(2), Some(1)]), "an equal service in other memory");
+    state.vifs[1].link = Link::Down("test".to_owned());
+    assert_eq!(read(&state), (1, 4, vec![Some(2), Some(4)]), "the backend of one goes down");
+    state.vifs[0].addresses = vec!["10.1.0.9".parse().unwrap()];
+    assert_eq!(read(&state), (5, 5, vec![Some(5), Some(5)]), "a route");
+    state.services.pop();
+    assert_eq!(read(&state), (6, 6, vec![Some(6), None]), "a service address is a route");
+    state.services.push(service(both[1], &["b"]));
+    assert_eq!(read(&state), (7, 7, vec![Some(7), Some(7)]));
+}
+
+#[test]
+fn a_flow_that_rests_on_a_service_is_stale_when_it_goes() {
+    let mut compiler = Compiler::default();
+    let mut state = desired(vec![vif("a", "red", "10.1.0.1", 16)]);
+    state.services = vec![service("10.96.0.1", &["a"])];
+    let before = compiler.compile(&state).unwrap();
+    let (family, address) = fib::family_and_addr("10.96.0.1".parse().unwrap());
+    let cell = before.vrfs().next().unwrap().service(family, address).unwrap().cell;
+    let rests_on = before.dependency(cell);
+    assert!(before.is_current(&rests_on));
+    // Another one takes its place, and its cell.
+    state.services = vec![service("10.96.0.2", &["a"])];
+    assert!(!compiler.compile(&state).unwrap().is_current(&rests_on));
+    state.services.clear();
+    assert!(!compiler.compile(&state).unwrap().is_current(&rests_on));
+    state.vrfs.clear();
+    state.vifs.clear();
+    assert!(!compiler.compile(&state).unwrap().is_current(&rests_on));
+}
+
+#[test]
+fn what_failed_to_compile_leaves_nothing_behind() {
+    let mut compiler = Compiler::default();
+    let state = desired(vec![vif("a", "red", "10.1.0.1", 16)]);
+    let with = |backend: &str| {
+        let mut state = state.clone();
+        state.services = vec![service("10.96.0.1", &[backend])];
+        state
+    };
+    let before = compiler.compile(&with("a")).unwrap();
+    assert!(compiler.compile(&with("b")).is_err());
+    let gone = Desired { vifs: Vec::new(), ..with("a") };
+    assert!(compiler.compile(&gone).unwrap_err().to_string().contains("names vif \"a\""));
+    // The vif has been forgotten meanwhile, and is another one now.
+    let after = compiler.compile(&with("a")).unwrap();
+    assert_eq!(after.generation, before.generation + 1);
+    let member = |snapshot: &Snapshot| {
+        let (family, address) = fib::family_and_addr("10.96.0.1".parse().unwrap());
+        let vrf = snapshot.vrfs().next().unwrap();
+        vrf.service(family, address).unwrap().port(6, 80).unwrap().backends.ready.members()[0]
+    };
+    assert_ne!(member(&before).identity, member(&after).identity);
+    assert_eq!(member(&after).target, crate::ecmp::Target::Vif(after.vifs().next().unwrap().slot));
 }
 
 #[test]
@@ -130,6 +246,12 @@ fn contradictions_are_named() {
     assert_eq!(compile(&twice), "label 16 of vif \"b\" is in use already: give every vif a label of its own");
     let mut lost = desired(vec![vif("a", "red", "10.1.0.1", 16)]);
     lost.vrfs.clear();
+    let mut unruly = desired(vec![vif("a", "red", "10.1.0.1", 16)]);
+    unruly.vifs[0].policies = vec!["web".into()];
+    assert_eq!(
+        compile(&unruly),
+        "vif \"a\" names policy \"web\", which is not configured: add it or correct the name"
+    );
     assert!(compile(&lost).contains("names VRF \"red\", which is not configured"));
     let mut mixed = desired(Vec::new());
     mixed.vrfs = vec![DesiredVrf { name: "red".into(), label: None }];

@@ -107,19 +107,6 @@ fn ipv6_extensions_are_walked_in_bounded_time() {
     assert_eq!(Ip::parse(Family::V6, &jumbo), Err(DropReason::MalformedIpv6));
 }
 
-#[test]
-fn icmp_of_the_other_family_is_no_icmp() {
-    let mut bytes = udp4();
-    bytes[9] = 58;
-    bytes[20] = 135;
-    fix_checksum(&mut bytes);
-    assert_eq!(Ip::parse(Family::V4, &bytes).map(|ip| ip.l4), Ok(L4::Other));
-    let mut bytes = udp6();
-    bytes[6] = 1;
-    bytes[40] = 8;
-    assert_eq!(Ip::parse(Family::V6, &bytes).map(|ip| ip.l4), Ok(L4::Other));
-}
-
 /// An IPv4 packet of protocol `protocol` whose flags and offset are `field`.
 fn fragment4(protocol: u8, field: u16, payload: &[u8]) -> Result<Fragment, DropReason> {
     let mut bytes = udp4();
@@ -156,4 +143,17 @@ fn tiny_fragments_are_refused() {
     assert_eq!(fragment4(6, 0x2001, &tcp), Err(DropReason::FragmentTiny));
     assert_eq!(fragment4(6, 0x2002, &tcp), Err(DropReason::FragmentTiny));
     assert!(matches!(fragment4(6, 0x2003, &tcp), Ok(Fragment::Later(_))));
+}
+
+#[test]
+fn icmp_of_the_other_family_is_no_icmp() {
+    let mut bytes = udp4();
+    bytes[9] = 58;
+    bytes[20] = 135;
+    fix_checksum(&mut bytes);
+    assert_eq!(Ip::parse(Family::V4, &bytes).map(|ip| ip.l4), Ok(L4::Other));
+    let mut bytes = udp6();
+    bytes[6] = 1;
+    bytes[40] = 8;
+    assert_eq!(Ip::parse(Family::V6, &bytes).map(|ip| ip.l4), Ok(L4::Other));
 }

@@ -1,6 +1,6 @@
 //! Transport headers: ports or what stands in for them, and what the flow table wants to know.
 
-use flow_table::{Family, Segment};
+use flow_table::{Family, Segment, Tuple};
 
 use super::{array_at, u16_at, u32_at};
 use crate::drop::DropReason;
@@ -154,11 +154,8 @@ fn sctp(segment: &[u8]) -> Option<Transport> {
 fn icmp(segment: &[u8], kind: fn(u8) -> L4) -> Option<Transport> {
     let fixed: [u8; 8] = array_at(segment, 0)?;
     let l4 = kind(fixed[0]);
-    let id = match l4 {
-        L4::Echo(_) => u16_at(&fixed, 4)?,
-        _ => 0,
-    };
-    Some(Transport { l4, sport: id, dport: id })
+    let (sport, dport) = icmp_ports(l4, &fixed)?;
+    Some(Transport { l4, sport, dport })
 }
 
 /// Whether a number is that of the other family's ICMP. RFC 792 speaks of IPv4 alone and RFC 4443 of
@@ -182,11 +179,36 @@ pub(crate) fn quoted_ports(protocol_number: u8, head: &[u8; 8]) -> Option<(u16, 
         _ => return Some((0, 0)),
     };
     match kind {
-        L4::Echo(_) => u16_at(head, 4).map(|id| (id, id)),
         L4::IcmpError | L4::IcmpRefused => None,
+        kind => icmp_ports(kind, head),
+    }
+}
+
+/// What stands for ports in an ICMP message: of an echo its identifier, for both; of other
+/// messages that begin a flow their type, as source port of a question and as destination port
+/// of its answer, which has the question's type there.
+fn icmp_ports(l4: L4, head: &[u8; 8]) -> Option<(u16, u16)> {
+    match (l4, head[0]) {
+        (L4::Echo(_), _) => u16_at(head, 4).map(|id| (id, id)),
+        // Replies to timestamp, information, mask and node information queries.
+        (L4::IcmpOther, answer @ (14 | 16 | 18 | 140)) => Some((0, u16::from(answer) - 1)),
+        (L4::IcmpOther | L4::NeighbourSolicitation, kind) => Some((u16::from(kind), 0)),
         _ => Some((0, 0)),
     }
 }
+
+/// The ICMP type that a flow began with, or to which its first packet was the answer.
+pub(crate) fn icmp_question(tuple: &Tuple) -> u16 {
+    match (tuple.sport, tuple.dport, tuple.protocol) {
+        (sport, dport, protocol::ICMP) if sport == dport => ECHO_V4,
+        (sport, dport, _) if sport == dport => ECHO_V6,
+        (0, question, _) => question,
+        (question, _, _) => question,
+    }
+}
+
+const ECHO_V4: u16 = 8;
+const ECHO_V6: u16 = 128;
 
 /// RFC 792, RFC 1812 section 4.3.2.7 for what is an error.
 fn icmpv4_kind(kind: u8) -> L4 {
@@ -260,5 +282,25 @@ mod tests {
         assert_eq!(echo, Transport { l4: L4::Echo(EchoKind::Request), sport: 0x1234, dport: 0x1234 });
         let unreachable = parse(protocol::ICMPV6, &[1, 4, 0, 0, 0x12, 0x34, 0, 1], Extent::Whole).unwrap();
         assert_eq!(unreachable, Transport { l4: L4::IcmpError, sport: 0, dport: 0 });
+    }
+
+    #[test]
+    fn other_questions_of_icmp_are_keyed_by_their_type() {
+        let ports = |number, kind| {
+            let parsed = parse(number, &[kind, 0, 0, 0, 0, 9, 0, 0], Extent::Whole).unwrap();
+            (parsed.sport, parsed.dport)
+        };
+        assert_eq!((ports(protocol::ICMP, 13), ports(protocol::ICMP, 14)), ((13, 0), (0, 13)));
+        assert_eq!((ports(protocol::ICMPV6, 139), ports(protocol::ICMPV6, 140)), ((139, 0), (0, 139)));
+        assert_eq!(ports(protocol::ICMPV6, 135), (135, 0));
+        let question = |protocol, (sport, dport)| {
+            let family = flow_table::Family::V4;
+            let (src, dst) = (flow_table::Addr(1), flow_table::Addr(2));
+            icmp_question(&Tuple { family, protocol, src, dst, sport, dport })
+        };
+        assert_eq!(question(protocol::ICMP, (13, 0)), 13);
+        assert_eq!(question(protocol::ICMP, (0, 13)), 13);
+        assert_eq!(question(protocol::ICMP, (13, 13)), 8);
+        assert_eq!(question(protocol::ICMPV6, (0, 0)), 128);
     }
 }

@@ -81,7 +81,8 @@ impl Pipeline<'_> {
             Ingress::Vif(slot) if vif.has_address(family, src) => Output::Vif { slot: slot.get() },
             Ingress::Vif(_) => return None,
             Ingress::Fabric { peer, .. } => {
-                plan::output(self.first(flow.ingress, flow.key, None).way_back(vif.vrf, peer).ok()?)
+                let (back, _) = self.first(flow.ingress, flow.key).way_back(vif.vrf, peer).ok()?;
+                plan::output(back)
             }
         };
         if !reject::concerns(halt, &flow.ip) {

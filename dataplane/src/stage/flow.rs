@@ -4,10 +4,12 @@ use flow_table::{
     Action, Direction, FlowHash, FlowKey, Hit, InsertError, NewPair, Output, Rewrite, RewriteKind, Source,
 };
 
+use super::backend::Clients;
+use super::mss::SYN;
 use super::plan::{First, Keep};
 use crate::drop::DropReason;
 use crate::ecmp::{FlowSpread, Target};
-use crate::ids::{TunnelId, VifSlot, VrfId};
+use crate::ids::{TunnelId, VifSlot};
 use crate::packet::l4::L4;
 use crate::pipeline::Pipeline;
 use crate::snapshot::LabelTarget;
@@ -18,7 +20,7 @@ impl Pipeline<'_> {
     pub(crate) fn decide(&self, flow: &Flow, hash: FlowHash) -> Result<(Action, Rewrite), DropReason> {
         let Some(hit) = self.flows.lookup(hash, &flow.key) else {
             self.counters.flow_misses.add(1);
-            return self.admit(flow, None);
+            return self.admit(flow);
         };
         self.counters.flow_hits.add(1);
         if self.is_current(&hit.action) && came_from(flow.ingress, hit.action.source) {
@@ -30,8 +32,7 @@ impl Pipeline<'_> {
     }
 
     pub(crate) fn is_current(&self, action: &Action) -> bool {
-        let vrf = self.snapshot.vrf(VrfId(action.depends.vrf));
-        vrf.is_some_and(|vrf| vrf.epoch == action.depends.epoch)
+        self.snapshot.is_current(&action.depends)
     }
 
     fn touch(&self, hit: &Hit, flow: &Flow) {
@@ -43,19 +44,14 @@ impl Pipeline<'_> {
     }
 
     /// Makes the pair for a first packet; the packet itself is never lost to that.
-    fn admit(&self, flow: &Flow, keep: Option<Keep>) -> Result<(Action, Rewrite), DropReason> {
+    fn admit(&self, flow: &Flow) -> Result<(Action, Rewrite), DropReason> {
         if let L4::Tcp(segment) = flow.ip.l4
             && !begins_sensibly(segment.flags)
         {
             return Err(DropReason::TcpBadFlags);
         }
-        let first = self.first(flow.ingress, flow.key, keep);
-        let mut pair = first.plan().inspect_err(|reason| {
-            if let Some(refusal) = first.refusal(*reason) {
-                // Without room for it the flow is refused just the same.
-                let _ = self.flows.insert(&refusal, self.now);
-            }
-        })?;
+        let first = self.first_of_client(flow.ingress, flow.key, None);
+        let mut pair = self.judged(&first).inspect_err(|reason| self.remember(&first, *reason))?;
         for attempt in 0..PORT_ATTEMPTS {
             match self.flows.insert(&pair, self.now) {
                 Ok(hit) => {
@@ -89,6 +85,9 @@ impl Pipeline<'_> {
 
     /// What to do when another pair's packets look like the answers to this one.
     fn sidestep(&self, pair: &mut NewPair, attempt: u16) -> Sidestep {
+        if self.forget_refusal(&pair.reverse.key) {
+            return Sidestep::Retry;
+        }
         let forward = pair.forward.key.tuple;
         let answer = &mut pair.reverse.key.tuple;
         if *answer == forward.reversed() {
@@ -106,7 +105,7 @@ impl Pipeline<'_> {
 
     /// Derives a flow again that a snapshot has overtaken, or whose packet came from elsewhere.
     fn revalidate(&self, flow: &Flow, hash: FlowHash, hit: &Hit) -> Result<(Action, Rewrite), DropReason> {
-        let Some((_, reverse)) = self.flows.keys(hit.pair) else { return self.admit(flow, None) };
+        let Some((_, reverse)) = self.flows.keys(hit.pair) else { return self.admit(flow) };
         if self.is_current(&hit.action) {
             return self.check_source(flow, hit, &reverse);
         }
@@ -119,10 +118,16 @@ impl Pipeline<'_> {
                     Ok((fresh.action, fresh.rewrite))
                 }
                 Some(fresh) => self.check_source(flow, &fresh, &reverse),
-                None => self.admit(flow, None),
+                None => self.admit(flow),
             },
-            Derived::Refused(reason) => Err(reason),
-            Derived::Gone => self.admit(flow, None),
+            // A new connection between the same ports has nothing to lose.
+            Derived::Refused(DropReason::ServiceBackendGone) if opens(flow) => self.admit(flow),
+            Derived::Refused(reason) => {
+                // Of a flow that policies have ended the pair is still there, and remembers it.
+                self.touch(hit, flow);
+                Err(reason)
+            }
+            Derived::Gone => self.admit(flow),
         }
     }
 
@@ -139,7 +144,7 @@ impl Pipeline<'_> {
     }
 
     /// Plans the pair anew from its forward key. Where that gives the same translation the pair
-    /// stays with new actions; else it is removed.
+    /// stays with new actions, and where policies refuse it as one that drops; else it is removed.
     fn derive_again(&self, hit: &Hit) -> Derived {
         let (Some((forward, reverse)), Some((old, answers))) =
             (self.flows.keys(hit.pair), self.flows.actions(hit.pair))
@@ -149,13 +154,18 @@ impl Pipeline<'_> {
         let back = target_of(answers.output);
         let keep = target_of(old.output).map(|target| Keep { target, reverse, back });
         let ingress = self.ingress_of(&forward, old.source);
-        let planned = ingress.map(|ingress| self.first(ingress, forward, keep).plan());
-        match (planned, hit.direction) {
+        let first = ingress.map(|ingress| self.first_of_client(ingress, forward, keep));
+        match (first.map(|first| self.judged(&first)), hit.direction) {
             (Some(Ok(pair)), _) if pair.reverse.key == reverse => {
                 self.flows.replace(hit.pair, pair.forward.action, pair.reverse.action);
                 return Derived::Kept;
             }
-            (Some(Err(reason)), Direction::Forward) => {
+            (Some(Err(reason @ DropReason::PolicyDenied)), _) => {
+                self.revoke(hit, first.and_then(|first| first.drop_action(reason)));
+                return Derived::Refused(reason);
+            }
+            (Some(Err(reason @ DropReason::ServiceBackendGone)), _)
+            | (Some(Err(reason)), Direction::Forward) => {
                 self.flows.remove(hit.pair);
                 return Derived::Refused(reason);
             }
@@ -173,7 +183,8 @@ impl Pipeline<'_> {
         hit: &Hit,
         reverse: &FlowKey,
     ) -> Result<(Action, Rewrite), DropReason> {
-        let pair = self.first(flow.ingress, flow.key, None).plan()?;
+        // Not judged by policies: the flow was, and its answers pass by that.
+        let pair = self.first(flow.ingress, flow.key).plan()?;
         let same = match hit.direction {
             Direction::Forward => pair.reverse.key == *reverse,
             Direction::Reverse => hit.rewrite.kind == RewriteKind::None,
@@ -181,11 +192,17 @@ impl Pipeline<'_> {
         if same { Ok((hit.action, hit.rewrite)) } else { Err(DropReason::TunnelSourceMismatch) }
     }
 
-    pub(crate) fn first(&self, ingress: Ingress, key: FlowKey, keep: Option<Keep>) -> First<'_> {
+    /// A packet whose flow is asked for, but not made.
+    pub(crate) fn first(&self, ingress: Ingress, key: FlowKey) -> First<'_> {
         let tuple = key.tuple;
         let numbers = (tuple.src.0, tuple.dst.0, tuple.sport, tuple.dport, tuple.protocol);
         let spread = FlowSpread(self.spread.hash_one(numbers));
-        First { snapshot: self.snapshot, ingress, key, spread, keep }
+        First { snapshot: self.snapshot, ingress, key, spread, keep: None, clients: Clients::Ignore }
+    }
+
+    /// A packet whose flow is made, or made anew.
+    fn first_of_client(&self, ingress: Ingress, key: FlowKey, keep: Option<Keep>) -> First<'_> {
+        First { keep, clients: Clients::Remember(self.affinity, self.now), ..self.first(ingress, key) }
     }
 
     /// Where the first packet of a flow came in, read back from its key.
@@ -202,6 +219,10 @@ impl Pipeline<'_> {
     }
 }
 
+// Flags of TCP beside SYN (RFC 9293 section 3.1).
+const FIN: u8 = 0x01;
+const RST: u8 = 0x04;
+const ACK: u8 = 0x10;
 /// Source ports tried before a translation is given up.
 const PORT_ATTEMPTS: u16 = 16;
 
@@ -235,10 +256,6 @@ enum Sidestep {
 /// meets connections in the middle. No stack sends the combinations that scanners use: SYN with
 /// FIN or RST, or neither SYN, RST nor ACK (RFC 9293 section 3.10.7).
 fn begins_sensibly(flags: u8) -> bool {
-    const FIN: u8 = 0x01;
-    const SYN: u8 = 0x02;
-    const RST: u8 = 0x04;
-    const ACK: u8 = 0x10;
     match flags & SYN {
         0 => flags & (RST | ACK) != 0,
         _ => flags & (FIN | RST) == 0,
@@ -251,6 +268,11 @@ pub(crate) fn came_from(ingress: Ingress, source: Source) -> bool {
         (Source::Tunnel(tunnel), Ingress::Fabric { peer, .. }) => peer.0 == tunnel,
         (Source::Vif, Ingress::Fabric { .. }) | (Source::Tunnel(_), Ingress::Vif(_)) => false,
     }
+}
+
+/// Whether a packet begins a TCP connection.
+fn opens(flow: &Flow) -> bool {
+    matches!(flow.ip.l4, L4::Tcp(segment) if segment.flags & (SYN | ACK) == SYN)
 }
 
 fn target_of(output: Output) -> Option<Target> {

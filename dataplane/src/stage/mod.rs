@@ -2,6 +2,7 @@
 
 pub(crate) mod answer;
 pub(crate) mod arp;
+pub(crate) mod backend;
 pub(crate) mod echo;
 pub(crate) mod egress;
 pub(crate) mod fabric_in;
@@ -11,6 +12,7 @@ pub(crate) mod icmp_error;
 pub(crate) mod mss;
 pub(crate) mod neighbour;
 pub(crate) mod plan;
+pub(crate) mod policy;
 pub(crate) mod reject;
 pub(crate) mod resolve;
 pub(crate) mod rewrite;

@@ -76,7 +76,7 @@ fn advertise(vif: &Vif, to: Addr, target: Addr, packet: &mut Packet<'_>) -> Resu
     let len = TAGGED_HEADER + IPV6_HEADER + payload;
     // RFC 4861 section 4.3: a unicast solicitation need not carry the option that the answer has.
     let missing = len.saturating_sub(packet.len());
-    if !packet.extend(missing) {
+    if !packet.push(missing) {
         return Err(DropReason::FrameTooBig);
     }
     packet.truncate(len);

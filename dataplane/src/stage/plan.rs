@@ -4,15 +4,16 @@ use flow_table::{
     Action, Addr, Context, Dependency, Family, FlowKey, Half, NewPair, Output, Source, Ttl, Tuple,
 };
 
-use super::resolve::{Decision, Prefer, Query, Scope, resolve};
+use super::backend::Clients;
+use super::resolve::{Decision, Prefer, Query, Rests, Scope, resolve};
 use crate::desired::VifKind;
 use crate::drop::DropReason;
 use crate::ecmp::{FlowSpread, Target};
 use crate::fib;
-use crate::ids::{TunnelId, VifSlot, VrfId};
+use crate::ids::{CellId, TunnelId, VifSlot, VrfId};
 use crate::packet::l4::protocol;
 use crate::snapshot::{LabelTarget, Snapshot, Vif};
-use crate::verdict::Ingress;
+use crate::verdict::{Ingress, unanswered};
 
 /// What a flow that is derived again shall keep, as far as the new snapshot allows.
 #[derive(Clone, Copy, Debug)]
@@ -31,10 +32,12 @@ pub(crate) struct First<'a> {
     pub(crate) key: FlowKey,
     pub(crate) spread: FlowSpread,
     pub(crate) keep: Option<Keep>,
+    pub(crate) clients: Clients<'a>,
 }
 
 impl First<'_> {
-    /// The pair for this packet, or the reason it goes no further.
+    /// The pair for this packet as routes and services have it, or the reason it goes no further.
+    /// Policies have not been asked yet.
     pub(crate) fn plan(&self) -> Result<NewPair, DropReason> {
         refuse_martians(&self.key.tuple)?;
         match self.ingress {
@@ -48,30 +51,39 @@ impl First<'_> {
 
     /// A pair that remembers for a short while that this flow was refused, so that the operator
     /// sees it and its next packets cost no lookup. Only for refusals that a service or a policy
-    /// makes: others are about a packet, not about a flow.
+    /// makes: others are about a packet, not about a flow. Its answers are a key that no packet
+    /// has: the other end may be allowed to begin a flow between the same ports.
     pub(crate) fn refusal(&self, reason: DropReason) -> Option<NewPair> {
         match reason {
-            DropReason::ServiceNoBackend | DropReason::ServicePortUnmapped => {}
+            DropReason::ServiceNoBackend | DropReason::ServicePortUnmapped | DropReason::PolicyDenied => {}
             _ => return None,
         }
         let slot = self.ingress.vif()?;
-        let vif = self.snapshot.vif(slot)?;
-        let source = match self.ingress {
-            Ingress::Vif(_) => Source::Vif,
-            Ingress::Fabric { peer, .. } => Source::Tunnel(peer.0),
+        let action = self.drop_action(reason)?;
+        let owner = match self.ingress {
+            Ingress::Vif(_) => slot.flow_owner(),
+            Ingress::Fabric { .. } => slot.fabric_flow_owner(),
         };
-        let action = Action {
-            output: Output::Drop { reason: reason as u8 },
-            ttl: Ttl::Keep,
-            source,
-            depends: self.dependency(vif.vrf).ok()?,
-        };
-        let answer = FlowKey { tuple: self.key.tuple.reversed(), ..self.key };
+        let answer = FlowKey { context: unanswered(self.key.context), tuple: self.key.tuple.reversed() };
         Some(NewPair {
             forward: Half { key: self.key, action },
             reverse: Half { key: answer, action: Action { source: Source::Any, ..action } },
-            owner: slot.get(),
+            owner,
         })
+    }
+
+    /// Drops the packets of this flow until something changes that it was derived from.
+    pub(crate) fn drop_action(&self, reason: DropReason) -> Option<Action> {
+        let (source, target) = match self.ingress {
+            Ingress::Vif(slot) => (Source::Vif, LabelTarget::Vif(slot)),
+            Ingress::Fabric { target, peer } => (Source::Tunnel(peer.0), target),
+        };
+        let vrf = match target {
+            LabelTarget::Vif(slot) => self.snapshot.vif(slot)?.vrf,
+            LabelTarget::Vrf(vrf) => vrf,
+        };
+        let depends = self.dependency(vrf, Rests::Whole).ok()?;
+        Some(Action { output: Output::Drop { reason: reason as u8 }, ttl: Ttl::Keep, source, depends })
     }
 
     fn plan_from_vif(&self, vif: &Vif) -> Result<NewPair, DropReason> {
@@ -80,10 +92,11 @@ impl First<'_> {
             return Err(DropReason::SpoofedSource);
         }
         let prefer = self.keep.map_or(Prefer::Hash, |keep| Prefer::Current(keep.target));
-        let query = Query { tuple: &tuple, spread: self.spread, prefer, scope: Scope::Any };
+        let query =
+            Query { tuple: &tuple, spread: self.spread, prefer, scope: Scope::Any, clients: self.clients };
         let decision = resolve(self.snapshot, vif.vrf, &query)?;
         self.refuse_own_voice(&decision)?;
-        let depends = self.dependency(vif.vrf)?;
+        let depends = self.dependency(vif.vrf, decision.rests)?;
         let (context, answers_from) = match decision.target {
             Target::Vif(slot) => (self.context_of(slot)?, Source::Vif),
             Target::Tunnel { tunnel, .. } => (self.key.context, Source::Tunnel(tunnel.0)),
@@ -113,7 +126,7 @@ impl First<'_> {
                     depends,
                 },
             },
-            owner: vif.slot.get(),
+            owner: vif.slot.flow_owner(),
         })
     }
 
@@ -121,10 +134,10 @@ impl First<'_> {
     /// of a host that forwards and masquerades: the other node would take any label from it.
     fn refuse_own_voice(&self, decision: &Decision) -> Result<(), DropReason> {
         let tuple = &self.key.tuple;
-        let fabric = &self.snapshot.fabric;
-        if tuple.protocol != protocol::UDP || !fabric.ports.accept(tuple.dport) {
+        if !self.speaks_of_tunnels() {
             return Ok(());
         }
+        let fabric = &self.snapshot.fabric;
         let to_host = match decision.target {
             Target::Vif(slot) => self.snapshot.vif(slot).is_some_and(|vif| vif.kind == VifKind::Host),
             Target::Tunnel { .. } => false,
@@ -134,20 +147,27 @@ impl First<'_> {
         if to_host || to_node { Err(DropReason::TunnelRecursion) } else { Ok(()) }
     }
 
+    /// Whether it could be a tunnel packet of ours.
+    fn speaks_of_tunnels(&self) -> bool {
+        let tuple = &self.key.tuple;
+        tuple.protocol == protocol::UDP && self.snapshot.fabric.ports.accept(tuple.dport)
+    }
+
     fn plan_from_fabric(&self, target: LabelTarget, peer: TunnelId) -> Result<NewPair, DropReason> {
         let tuple = self.key.tuple;
         let vrf = match target {
             LabelTarget::Vif(slot) => self.snapshot.vif(slot).ok_or(DropReason::InvalidLabel)?.vrf,
             LabelTarget::Vrf(vrf) => vrf,
         };
-        let back = self.way_back(vrf, peer)?;
+        let (back, back_rests) = self.way_back(vrf, peer)?;
         let decision = match target {
             LabelTarget::Vif(slot) => {
                 self.labelled(self.snapshot.vif(slot).ok_or(DropReason::InvalidLabel)?)?
             }
             LabelTarget::Vrf(vrf) => {
                 let prefer = self.keep.map_or(Prefer::Hash, |keep| Prefer::Current(keep.target));
-                let query = Query { tuple: &tuple, spread: self.spread, prefer, scope: Scope::Local };
+                let (spread, clients) = (self.spread, self.clients);
+                let query = Query { tuple: &tuple, spread, prefer, scope: Scope::Local, clients };
                 resolve(self.snapshot, vrf, &query)?
             }
         };
@@ -155,7 +175,7 @@ impl First<'_> {
             Target::Vif(slot) => slot,
             Target::Tunnel { .. } => return Err(DropReason::TunnelLoop),
         };
-        let depends = self.dependency(vrf)?;
+        let depends = self.dependency(vrf, decision.rests.and(back_rests))?;
         let translated = translated(tuple, &decision);
         Ok(NewPair {
             forward: Half {
@@ -171,7 +191,7 @@ impl First<'_> {
                 key: FlowKey { context: self.context_of(slot)?, tuple: translated.reversed() },
                 action: Action { output: output(back), ttl: Ttl::Decrement, source: Source::Vif, depends },
             },
-            owner: slot.get(),
+            owner: slot.fabric_flow_owner(),
         })
     }
 
@@ -180,7 +200,7 @@ impl First<'_> {
         let tuple = &self.key.tuple;
         let target = Target::Vif(vif.slot);
         if vif.has_address(tuple.family, tuple.dst) {
-            return Ok(Decision { target, translate_to: None });
+            return Ok(Decision { target, translate_to: None, rests: Rests::Routes });
         }
         if !vif.is_up() {
             return Err(DropReason::VifDown);
@@ -195,21 +215,23 @@ impl First<'_> {
             .filter(|mapped| mapped.backends.leads_to(target))
             .ok_or(DropReason::ServicePortUnmapped)?;
         let address = vif.address(tuple.family).ok_or(DropReason::ServicePortUnmapped)?;
-        Ok(Decision { target, translate_to: Some((address, mapped.target_port)) })
+        let translate_to = Some((address, mapped.port.target_for(tuple.dport)));
+        Ok(Decision { target, translate_to, rests: Rests::Service(service.cell) })
     }
 
     /// The answer must go to the node this packet came from; this is the reverse path check too
     /// (RFC 7510 section 3: the outer source is the tunnel's other end).
-    pub(crate) fn way_back(&self, vrf: VrfId, peer: TunnelId) -> Result<Target, DropReason> {
+    pub(crate) fn way_back(&self, vrf: VrfId, peer: TunnelId) -> Result<(Target, Rests), DropReason> {
         let answer = self.key.tuple.reversed();
         let back = |prefer| {
-            let query = Query { tuple: &answer, spread: self.spread, prefer, scope: Scope::Any };
-            let target = resolve(self.snapshot, vrf, &query).ok()?.target;
-            matches!(target, Target::Tunnel { tunnel, .. } if tunnel == peer).then_some(target)
+            let clients = Clients::Ignore;
+            let query = Query { tuple: &answer, spread: self.spread, prefer, scope: Scope::Any, clients };
+            let Decision { target, rests, .. } = resolve(self.snapshot, vrf, &query).ok()?;
+            matches!(target, Target::Tunnel { tunnel, .. } if tunnel == peer).then_some((target, rests))
         };
         // The answers stay with their label while it is there, as the flow stays with its member.
         let kept = self.keep.and_then(|keep| keep.back);
-        let stays = kept.filter(|kept| back(Prefer::Current(*kept)) == Some(*kept));
+        let stays = kept.and_then(|kept| back(Prefer::Current(kept)).filter(|(target, _)| *target == kept));
         stays.or_else(|| back(Prefer::Peer(peer))).ok_or(DropReason::TunnelSourceMismatch)
     }
 
@@ -226,9 +248,17 @@ impl First<'_> {
         tuple
     }
 
-    fn dependency(&self, vrf: VrfId) -> Result<Dependency, DropReason> {
-        let epoch = self.snapshot.vrf(vrf).ok_or(DropReason::NoRoute)?.epoch;
-        Ok(Dependency { vrf: vrf.0, epoch })
+    fn dependency(&self, vrf: VrfId, rests: Rests) -> Result<Dependency, DropReason> {
+        let vrf = self.snapshot.vrf(vrf).ok_or(DropReason::NoRoute)?;
+        if self.speaks_of_tunnels() {
+            // Whether it may go on rests on the other nodes and the host, too.
+            return Ok(self.snapshot.dependency(CellId::NODE));
+        }
+        Ok(self.snapshot.dependency(match rests {
+            Rests::Routes => vrf.cells.routes,
+            Rests::Service(cell) => cell,
+            Rests::Whole => vrf.cells.whole,
+        }))
     }
 
     fn context_of(&self, slot: VifSlot) -> Result<Context, DropReason> {

@@ -59,9 +59,9 @@ fn notice(halt: Halt) -> Option<Notice> {
         Halt::Drop(DropReason::NoNeighbour | DropReason::VifDown | DropReason::UplinkDown) => {
             Some(Notice::HostUnreachable)
         }
-        Halt::Drop(DropReason::ServiceNoBackend | DropReason::ServicePortUnmapped) => {
-            Some(Notice::PortUnreachable)
-        }
+        Halt::Drop(
+            DropReason::ServiceNoBackend | DropReason::ServicePortUnmapped | DropReason::ServiceBackendGone,
+        ) => Some(Notice::PortUnreachable),
         Halt::Drop(_) => None,
     }
 }

@@ -2,10 +2,11 @@
 
 use flow_table::{Addr, Tuple};
 
+use super::backend::{self, Clients};
 use crate::drop::DropReason;
-use crate::ecmp::{FlowSpread, Group, Target};
+use crate::ecmp::{FlowSpread, Group, Member, Target};
 use crate::fib::{NextHop, Vrf};
-use crate::ids::{TunnelId, VrfId};
+use crate::ids::{CellId, TunnelId, VrfId};
 use crate::snapshot::Snapshot;
 
 /// VRFs a lookup may pass through before the routes are called a loop.
@@ -38,6 +39,46 @@ pub(crate) struct Query<'a> {
     pub(crate) spread: FlowSpread,
     pub(crate) prefer: Prefer,
     pub(crate) scope: Scope,
+    pub(crate) clients: Clients<'a>,
+}
+
+impl Query<'_> {
+    pub(super) fn may_take(&self, member: &Member) -> bool {
+        match (self.scope, member.target) {
+            (Scope::Any, _) | (Scope::Local, Target::Vif(_)) => true,
+            (Scope::Local, Target::Tunnel { .. }) => false,
+        }
+    }
+
+    pub(super) fn prefers(&self, target: Target) -> bool {
+        match (self.prefer, target) {
+            (Prefer::Current(current), _) => target == current,
+            (Prefer::Peer(peer), Target::Tunnel { tunnel, .. }) => tunnel == peer,
+            (Prefer::Hash, _) | (Prefer::Peer(_), Target::Vif(_)) => false,
+        }
+    }
+}
+
+/// What an answer rests on, for a question to one VRF.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rests {
+    /// Its routes.
+    Routes,
+    /// Its routes and one service.
+    Service(CellId),
+    /// More than that.
+    Whole,
+}
+
+impl Rests {
+    /// What two answers rest on together.
+    pub(crate) fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Rests::Routes, rests) | (rests, Rests::Routes) => rests,
+            (Rests::Service(one), Rests::Service(two)) if one == two => self,
+            (Rests::Service(_) | Rests::Whole, _) => Rests::Whole,
+        }
+    }
 }
 
 /// Where the flow goes, and the destination it gets when a backend of this node serves it.
@@ -45,17 +86,22 @@ pub(crate) struct Query<'a> {
 pub(crate) struct Decision {
     pub(crate) target: Target,
     pub(crate) translate_to: Option<(Addr, u16)>,
+    pub(crate) rests: Rests,
 }
 
 pub(crate) fn resolve(snapshot: &Snapshot, vrf: VrfId, query: &Query<'_>) -> Result<Decision, DropReason> {
     let mut vrf = snapshot.vrf(vrf).ok_or(DropReason::NoRoute)?;
-    for _ in 0..MAX_VRF_HOPS {
+    for hop in 0..MAX_VRF_HOPS {
         match vrf.lookup(query.tuple.family, query.tuple.dst).ok_or(DropReason::NoRoute)? {
             NextHop::Group(group) => {
                 let target = pick(group, query).ok_or(no_member(group))?;
-                return Ok(Decision { target, translate_to: None });
+                // A VRF moves with those that it looks up in.
+                return Ok(Decision { target, translate_to: None, rests: Rests::Routes });
             }
-            NextHop::Service => return serve(snapshot, vrf, query),
+            NextHop::Service => {
+                let decision = serve(snapshot, vrf, query)?;
+                return Ok(if hop == 0 { decision } else { Decision { rests: Rests::Whole, ..decision } });
+            }
             NextHop::Vrf(next) => vrf = snapshot.vrf(*next).ok_or(DropReason::NoRoute)?,
             NextHop::Discard => return Err(DropReason::DiscardRoute),
         }
@@ -67,36 +113,28 @@ fn serve(snapshot: &Snapshot, vrf: &Vrf, query: &Query<'_>) -> Result<Decision, 
     let tuple = query.tuple;
     let address = vrf.service(tuple.family, tuple.dst).ok_or(DropReason::NoRoute)?;
     let mapped = address.port(tuple.protocol, tuple.dport).ok_or(DropReason::ServicePortUnmapped)?;
-    let target = pick(&mapped.backends, query).ok_or(DropReason::ServiceNoBackend)?;
+    let target = backend::choose(&mapped.backends, query, vrf.id)?;
     let translate_to = match target {
         Target::Vif(slot) => {
             let vif = snapshot.vif(slot).ok_or(DropReason::ServiceNoBackend)?;
             let address = vif.address(tuple.family).ok_or(DropReason::ServiceNoBackend)?;
-            Some((address, mapped.target_port))
+            Some((address, mapped.port.target_for(tuple.dport)))
         }
         // The backend's node translates: the ClusterIP stays the destination on the wire.
         Target::Tunnel { .. } => None,
     };
-    Ok(Decision { target, translate_to })
+    Ok(Decision { target, translate_to, rests: Rests::Service(address.cell) })
 }
 
 fn pick(group: &Group, query: &Query<'_>) -> Option<Target> {
-    let eligible = |target: Target| match (query.scope, target) {
-        (Scope::Any, _) | (Scope::Local, Target::Vif(_)) => true,
-        (Scope::Local, Target::Tunnel { .. }) => false,
-    };
-    let preferred = |target: Target| match (query.prefer, target) {
-        (Prefer::Current(current), _) => target == current,
-        (Prefer::Peer(peer), Target::Tunnel { tunnel, .. }) => tunnel == peer,
-        (Prefer::Hash, _) | (Prefer::Peer(_), Target::Vif(_)) => false,
-    };
+    let may_take = |member: &Member| query.may_take(member);
     let first_choice = match query.prefer {
         Prefer::Hash => None,
         Prefer::Current(_) | Prefer::Peer(_) => {
-            group.pick(query.spread, |target| eligible(target) && preferred(target))
+            group.pick(query.spread, |member| may_take(member) && query.prefers(member.target))
         }
     };
-    first_choice.or_else(|| group.pick(query.spread, eligible))
+    first_choice.or_else(|| group.pick(query.spread, may_take)).map(|member| member.target)
 }
 
 /// A group without members has no route; one with members of other nodes only would loop.

@@ -17,11 +17,13 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use ahash::RandomState;
+use dataplane::affinity::AffinityTable;
 use dataplane::compile::Compiler;
 use dataplane::counters::{PortCounters, WorkerCounters};
 use dataplane::desired::{
-    Desired, Hop, HopTarget, Link, Node as NodeSettings, OuterOptions, Reach, Route, RouteTarget, Service,
-    ServicePort, Transport, Underlay, Uplink, Vif, VifKind, Vrf,
+    Affinity, Backend, BackendState, Desired, Hop, HopTarget, Link, Node as NodeSettings, OnBackendGone,
+    OuterOptions, Reach, Route, RouteTarget, Service, ServicePort, Transport, Underlay, Uplink, Vif, VifKind,
+    Vrf,
 };
 use dataplane::drop::DropReason;
 use dataplane::droplog::DropLog;
@@ -32,7 +34,7 @@ use dataplane::limiter::AnswerLimiter;
 use dataplane::memory::{MemoryFrame, MemoryIo};
 use dataplane::publish::Publisher;
 use dataplane::worker::{Idle, Worker, WorkerParts};
-use encap::Label;
+use encap::{Fields, Label, OuterHeader, Template};
 use flow_table::{FlowTable, Millis, TableConfig, Timeouts};
 
 /// Our Ethernet address on the underlay.
@@ -81,6 +83,7 @@ pub(crate) fn desired(tunnel_address: &str, peers: &[&str]) -> Desired {
         vifs: Vec::new(),
         routes: Vec::new(),
         services: Vec::new(),
+        policies: Vec::new(),
         underlay: Underlay {
             uplink: Some(Uplink { mac: UPLINK_MAC, mtu: 1600, vlan: None, link: Link::Up }),
             tunnels: peers.iter().map(|peer| (peer.parse().unwrap(), Reach::Via(PEER_MAC))).collect(),
@@ -104,6 +107,7 @@ pub(crate) fn vif(name: &str, vrf: &str, addresses: &[&str], mac: &str, label: u
         label: Label::new(label).unwrap(),
         mtu: 1500,
         link: Link::Up,
+        policies: Vec::new(),
     }
 }
 
@@ -127,18 +131,60 @@ pub(crate) fn service(
     address: &str,
     ports: &[(Transport, u16, u16)],
     backends: Vec<Hop>,
-) -> Service {
-    let port = |(protocol, port, target_port): &(Transport, u16, u16)| ServicePort {
-        protocol: *protocol,
-        port: *port,
-        target_port: *target_port,
-    };
+) -> Arc<Service> {
+    let port =
+        |(protocol, port, target): &(Transport, u16, u16)| ServicePort::single(*protocol, *port, *target);
     let address: IpAddr = address.parse().unwrap();
-    Service { vrf: vrf.into(), address, ports: ports.iter().map(port).collect(), backends }
+    Arc::new(Service {
+        vrf: vrf.into(),
+        address,
+        ports: ports.iter().map(port).collect(),
+        backends: ready(backends),
+        affinity: Affinity::None,
+        on_backend_gone: OnBackendGone::Rechoose,
+    })
+}
+
+/// Backends that take new flows.
+pub(crate) fn ready(hops: Vec<Hop>) -> Vec<Backend> {
+    hops.into_iter().map(Backend::from).collect()
+}
+
+/// A backend that keeps its flows only.
+pub(crate) fn terminating(hop: Hop) -> Backend {
+    Backend { state: BackendState::Terminating, ..hop.into() }
+}
+
+/// The service with this index, for changing it.
+pub(crate) fn service_mut(state: &mut Desired, index: usize) -> &mut Service {
+    Arc::make_mut(&mut state.services[index])
 }
 
 /// Buffers of a node.
 const FRAMES: usize = 512;
+
+/// A UDP datagram over IPv4 from node 10.1.1.2 to 10.1.1.1.
+pub(crate) fn from_fabric(label: u32, src: [u8; 4], dst: [u8; 4], ports: (u16, u16)) -> Vec<u8> {
+    let template = Template::new(&OuterHeader {
+        src_mac: PEER_MAC.0,
+        dst_mac: UPLINK_MAC.0,
+        vlan: None,
+        src: "10.1.1.2".parse().unwrap(),
+        dst: "10.1.1.1".parse().unwrap(),
+        udp_port: 6635,
+        ttl: 64,
+        df: encap::DontFragment::Clear,
+        dscp: encap::DscpMode::Copy,
+        udp6_checksum: encap::Udp6Checksum::Compute,
+    })
+    .unwrap();
+    let mut frame = vec![0; template.len()];
+    etherparse::PacketBuilder::ipv4(src, dst, 63).udp(ports.0, ports.1).write(&mut frame, b"data").unwrap();
+    let fields =
+        Fields { label: Label::new(label).unwrap(), ttl: 63, source_port: 50000, inner_tos: 0, ip_id: 0 };
+    template.write(&mut frame, &fields).unwrap();
+    frame
+}
 
 /// A node in memory.
 pub(crate) struct Node {
@@ -158,8 +204,8 @@ impl Node {
     }
 
     pub(crate) fn with_flows(desired: &Desired, max_pairs: u32, max_per_owner: u32) -> Self {
-        let config =
-            TableConfig { max_pairs, max_per_owner, max_owners: 4095, timeouts: Timeouts::default() };
+        let max_owners = VifSlot::FLOW_OWNERS;
+        let config = TableConfig { max_pairs, max_per_owner, max_owners, timeouts: Timeouts::default() };
         let flows = Arc::new(FlowTable::new(config, [1, 2, 3, 4]));
         let fragments = Arc::new(FragmentTable::new(4096, RandomState::with_seeds(9, 10, 11, 12)));
         Self::with_tables(desired, flows, fragments)
@@ -188,6 +234,7 @@ impl Node {
             spread: RandomState::with_seeds(5, 6, 7, 8),
             counters: Arc::clone(&counters),
             drops: Arc::new(DropLog::new(16)),
+            affinity: Arc::new(AffinityTable::new(1024, RandomState::with_seeds(9, 10, 11, 12))),
             limiter: Arc::new(AnswerLimiter::new()),
             batch: 64,
             idle: Idle::Sleep,
@@ -229,6 +276,14 @@ impl Node {
             "flow pairs do not add up"
         );
         output
+    }
+
+    /// Sweeps all flow pairs as the control thread does.
+    pub(crate) fn sweep(&self) {
+        let snapshot = self.publisher.current();
+        self.flows.sweep(Millis(self.now), usize::MAX, |forward, reverse| {
+            snapshot.has_context(forward.context) && snapshot.has_context(reverse.context)
+        });
     }
 
     /// Fragments that wait for the first one of their datagram.
@@ -283,6 +338,7 @@ impl Node {
         ];
         readings.extend(worker.map(|(name, counter)| (name.to_owned(), counter.get())));
         readings.insert("pairs".to_owned(), self.flows.statistics().created);
+        readings.insert("purged".to_owned(), self.flows.statistics().purged);
         readings
     }
 }

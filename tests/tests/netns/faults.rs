@@ -108,3 +108,22 @@ fn an_unresolved_neighbour_is_counted_and_healed() {
     lab.fabric().ip("link set node-b master bridge\n");
     heals(&lab, 15);
 }
+
+/// Sockets and programs are bound to devices; one that is made again under the same name is another.
+#[test]
+fn a_removed_device_ends_the_daemon_with_a_word_and_a_start_heals() {
+    let mut lab = Lab::start("device-gone", remote_backend());
+    heals(&lab, 5);
+    lab.node("node-a").namespace.ip("link del vr-trunk0\n");
+    let (status, log) = lab.node_mut("node-a").ends();
+    assert_eq!(status.code(), Some(1), "{log}");
+    assert!(log.contains("vr-trunk0 has been removed"), "{log}");
+    lab.node_mut("node-a").spawn();
+    lab.node_mut("node-a").wait_ready();
+    heals(&lab, 15);
+
+    lab.fabric().ip("link del node-b\n");
+    let (status, log) = lab.node_mut("node-b").ends();
+    assert_eq!(status.code(), Some(1), "{log}");
+    assert!(log.contains("eth0 has been removed"), "{log}");
+}

@@ -17,7 +17,8 @@ pub(super) fn services(document: &Value) -> Result<String, Mismatch> {
         let backends = list(service, "/backends")?;
         for backend in backends {
             let [vrf, address, ports] = service_cells()?;
-            table.row([vrf, address, ports, target(backend)?, cell(backend, "/weight")?, state(backend)?]);
+            let weight = cell(backend, "/weight")?;
+            table.row([vrf, address, ports, target(backend)?, weight, backend_state(backend)?]);
         }
         if backends.is_empty() {
             let [vrf, address, ports] = service_cells()?;
@@ -26,4 +27,13 @@ pub(super) fn services(document: &Value) -> Result<String, Mismatch> {
         }
     }
     Ok(table.to_string())
+}
+
+/// Whether packets reach it, and before that what it is unless ready for new flows.
+fn backend_state(backend: &Value) -> Result<String, Mismatch> {
+    let state = state(backend)?;
+    match cell(backend, "/readiness")?.as_str() {
+        "ready" => Ok(state),
+        other => Ok(format!("{other}, {state}")),
+    }
 }

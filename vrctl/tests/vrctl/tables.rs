@@ -168,7 +168,7 @@ const SERVICES: &str = "\
 VRF   ADDRESS      PORTS                BACKEND              WEIGHT  STATE
 blue  10.96.0.10   tcp/80->8080,udp/53  vif web-1                 1  up
 blue  10.96.0.10   tcp/80->8080,udp/53  vif web-2                 1  down: The vif is down.
-blue  10.96.0.10   tcp/80->8080,udp/53  172.30.0.2 label 34       1  up
+blue  10.96.0.10   tcp/80->8080,udp/53  172.30.0.2 label 34       1  terminating, up
 blue  fd00:96::10  tcp/80->8080,udp/53  -                         -  no backend
 ";
 

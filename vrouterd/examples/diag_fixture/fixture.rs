@@ -4,8 +4,10 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use dataplane::counters::{PortTotals, TrafficTotals};
+use dataplane::desired::{BackendState, OnBackendGone, PortRange};
 use dataplane::drop::DropReason;
 use dataplane::ids::{Mac, VifName, VifSlot, VrfName};
+use dataplane::policy::FlowCourse;
 use vrouterd::view::*;
 
 /// A vif name that would run code if a page did not escape it.
@@ -82,6 +84,7 @@ fn vif(slot: u16, name: &str, vrf: &str, address: &str, state: State) -> VifView
         traffic: port(TrafficTotals::default(), TrafficTotals::default(), &[]),
         last_drops: vec![],
         services: vec![],
+        policies: vec![],
         flows: 0,
     }
 }
@@ -107,6 +110,7 @@ fn client() -> VifView {
 fn web() -> VifView {
     VifView {
         traffic: port(traffic(900_100, 2_000_000_000), traffic(450_000, 40_000_000), &[]),
+        policies: vec![VifPolicy { name: "web".into(), ingress: Some(2), egress: None }],
         services: vec![VifService { address: ip("10.96.0.10"), ports: service_ports() }],
         flows: 1,
         ..vif(2, "web-1", "blue", "10.0.1.3", State::Up)
@@ -114,10 +118,12 @@ fn web() -> VifView {
 }
 
 fn service_ports() -> Vec<ServicePortView> {
-    vec![
-        ServicePortView { protocol: Protocol(6), port: 80, target_port: 8080 },
-        ServicePortView { protocol: Protocol(17), port: 53, target_port: 53 },
-    ]
+    let port = |protocol, port, target| ServicePortView {
+        protocol: Protocol(protocol),
+        port: PortRange::single(port),
+        target_port: PortRange::single(target),
+    };
+    vec![port(6, 80, 8080), port(17, 53, 53)]
 }
 
 fn flows() -> Vec<FlowView> {
@@ -140,6 +146,14 @@ fn flows() -> Vec<FlowView> {
             age_seconds: 754,
             idle_seconds: 0,
             translations: vec![Translation { field: TranslatedField::Destination, from: service, to: pod }],
+            allowed_by: vec![RuleView {
+                policy: "web".into(),
+                course: FlowCourse::Ingress,
+                number: 0,
+                name: Some("http".to_owned()),
+                allows: "tcp 8080 with 10.0.0.0/8".to_owned(),
+            }],
+            drop_reason: None,
         },
         FlowView {
             vrf: "blue".into(),
@@ -150,6 +164,8 @@ fn flows() -> Vec<FlowView> {
             age_seconds: 31,
             idle_seconds: 12,
             translations: vec![],
+            allowed_by: vec![],
+            drop_reason: None,
         },
     ]
 }
@@ -269,23 +285,28 @@ impl ViewSource for Fixture {
     }
 
     fn services(&self) -> Vec<ServiceView> {
-        let backend = |to, state| BackendView { to, weight: 1, state };
+        let backend = |to, readiness, state| BackendView { to, weight: 1, readiness, state };
+        let (ready, terminating) = (BackendState::Ready, BackendState::Terminating);
         vec![
             ServiceView {
                 vrf: "blue".into(),
                 address: ip("10.96.0.10"),
                 ports: service_ports(),
                 backends: vec![
-                    backend(to_vif("web-1"), State::Up),
-                    backend(to_vif("web-2"), down("The vif is down.")),
-                    backend(tunnel("172.30.0.2", 34), State::Up),
+                    backend(to_vif("web-1"), ready, State::Up),
+                    backend(to_vif("web-2"), ready, down("The vif is down.")),
+                    backend(tunnel("172.30.0.2", 34), terminating, State::Up),
                 ],
+                affinity_seconds: Some(10_800),
+                on_backend_gone: OnBackendGone::Reset,
             },
             ServiceView {
                 vrf: "blue".into(),
                 address: ip("fd00:96::10"),
                 ports: service_ports(),
                 backends: vec![],
+                affinity_seconds: None,
+                on_backend_gone: OnBackendGone::Rechoose,
             },
         ]
     }

@@ -1,6 +1,7 @@
 //! From the file to what the data plane shall be.
 
 use core::net::IpAddr;
+use std::sync::Arc;
 
 use dataplane::desired::{Desired, Link, Node, Service, Underlay, Vif, VifKind};
 use dataplane::ids::VifName;
@@ -41,6 +42,7 @@ impl Config {
             label: vif.label.value,
             mtu: vif.mtu.as_ref().map_or(default_mtu, |mtu| mtu.value),
             link: waiting(&vif.ifname.value),
+            policies: vif.policies.clone(),
         });
         Desired {
             node: Node {
@@ -55,8 +57,16 @@ impl Config {
             vifs: host.chain(vifs).collect(),
             routes: self.routes.clone(),
             services: self.services.iter().flat_map(one_per_address).collect(),
+            policies: self.policies.clone(),
             underlay: Underlay::default(),
         }
+    }
+
+    /// The MTU of each vif, in the order of [`Config::desired`].
+    pub fn vif_mtus(&self, uplink_mtu: u16) -> impl Iterator<Item = u16> {
+        let default_mtu = self.default_vif_mtu(uplink_mtu);
+        let own = self.vifs.iter().map(move |vif| vif.mtu.as_ref().map_or(default_mtu, |mtu| mtu.value));
+        self.host.iter().map(move |_| default_mtu).chain(own)
     }
 
     /// Each vif with the interface on which it is plugged in, the host's first. For the host that
@@ -86,6 +96,7 @@ fn host_vif(host: &Host, mtu: u16) -> Vif {
         label: host.label,
         mtu,
         link: waiting(&host.ifname),
+        policies: Vec::new(),
     }
 }
 
@@ -93,13 +104,16 @@ fn waiting(ifname: &str) -> Link {
     Link::Down(format!("waiting for interface {ifname}"))
 }
 
-fn one_per_address(service: &super::model::Service) -> impl Iterator<Item = Service> {
-    service.addresses.iter().map(|address| Service {
+fn one_per_address(service: &super::model::Service) -> impl Iterator<Item = Arc<Service>> {
+    let of_address = |address: &IpAddr| Service {
         vrf: service.vrf.clone(),
         address: *address,
         ports: service.ports.clone(),
         backends: service.backends.clone(),
-    })
+        affinity: service.affinity,
+        on_backend_gone: service.on_backend_gone,
+    };
+    service.addresses.iter().map(of_address).map(Arc::new)
 }
 
 fn values(list: &[At<IpAddr>]) -> Vec<IpAddr> {

@@ -1,5 +1,6 @@
 //! What can only be judged beside the machine: interfaces, addresses, MTUs, CPUs.
 
+use core::net::IpAddr;
 use std::collections::BTreeSet;
 
 use ipnet::IpNet;
@@ -11,7 +12,7 @@ use super::vif::{LEAST_MTU_V4, LEAST_MTU_V6};
 /// What the kernel says about the machine, gathered by the caller.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HostFacts {
-    /// Every interface of the daemon's network namespace.
+    /// Every interface of the daemon's network namespace that the daemon has not made itself.
     pub links: Vec<LinkFacts>,
     /// CPUs that the daemon may run on.
     pub cpus: BTreeSet<u16>,
@@ -26,6 +27,8 @@ pub struct LinkFacts {
     pub mtu: u32,
     /// Its addresses with the length of their subnet.
     pub addresses: Vec<IpNet>,
+    /// Gateways of the host's routes that are reached by it.
+    pub gateways: Vec<IpAddr>,
     /// The interface below, when this one is a VLAN.
     pub vlan_of: Option<String>,
 }
@@ -39,7 +42,7 @@ pub fn check_against(config: &Config, facts: &HostFacts) -> Vec<Problem> {
             Err(problem) => problems.push(problem),
             Ok(carrier) => {
                 problems.extend(mtus(config, uplink.mtu.min(carrier.mtu)));
-                problems.extend(host_routes(config, carrier));
+                problems.extend(host_routes(config, carrier, facts));
             }
         },
     }
@@ -136,15 +139,29 @@ fn mtus(config: &Config, uplink_mtu: u32) -> Vec<Problem> {
     problems
 }
 
-/// A host route inside the uplink's own subnet would take neighbours away from the uplink.
-fn host_routes(config: &Config, carrier: &LinkFacts) -> Vec<Problem> {
+/// A host route must not take away what the host reaches by its other interfaces: the neighbours
+/// in the uplink's own subnet, and the addresses and gateways of every link.
+fn host_routes(config: &Config, carrier: &LinkFacts, facts: &HostFacts) -> Vec<Problem> {
     let routes = config.host.iter().flat_map(|host| &host.routes);
     routes
         .filter_map(|route| {
-            let subnet = carrier.addresses.iter().find(|net| net.contains(&route.value))?;
-            let what =
-                format!("{} lies in {}, the subnet of {}", route.value, subnet.trunc(), carrier.ifname);
+            let what = match carrier.addresses.iter().find(|net| net.contains(&route.value)) {
+                Some(subnet) => {
+                    format!("{} lies in {}, the subnet of {}", route.value, subnet.trunc(), carrier.ifname)
+                }
+                None => facts.links.iter().find_map(|link| taken_from(link, &route.value))?,
+            };
             Some(route.problem(what, "list only prefixes of pods and services"))
         })
         .collect()
+}
+
+/// What a route would take away from a link.
+fn taken_from(link: &LinkFacts, route: &IpNet) -> Option<String> {
+    let address = link.addresses.iter().map(IpNet::addr).find(|address| route.contains(address));
+    if let Some(address) = address {
+        return Some(format!("{route} covers {address}, an address of {}", link.ifname));
+    }
+    let gateway = link.gateways.iter().find(|gateway| route.contains(*gateway))?;
+    Some(format!("{route} covers {gateway}, a gateway on {}", link.ifname))
 }

@@ -6,8 +6,8 @@ use core::net::IpAddr;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use dataplane::desired::{ServicePort, Transport};
-use dataplane::ids::{VifName, VrfName};
+use dataplane::desired::ServicePort;
+use dataplane::ids::{PolicyName, VifName, VrfName};
 use encap::Label;
 use ipnet::IpNet;
 
@@ -62,13 +62,14 @@ pub(super) struct Ledger<'r> {
     /// The node's tunnel address, once it has been read.
     pub(super) tunnel_address: Option<IpAddr>,
     vrfs: BTreeMap<String, Place>,
+    policies: BTreeMap<String, Place>,
     vifs: BTreeMap<String, KnownVif>,
     ifnames: HashMap<String, Owner>,
     labels: HashMap<Label, Owner>,
     addresses: HashMap<(VrfName, IpAddr), Owner>,
     prefixes: HashMap<(VrfName, IpNet), Place>,
     service_addresses: HashMap<(VrfName, IpAddr), Owner>,
-    service_ports: HashMap<(VrfName, IpAddr, Transport, u16), Owner>,
+    service_ports: HashMap<(VrfName, IpAddr), Vec<(ServicePort, Owner)>>,
     endpoints: BTreeMap<IpAddr, Place>,
 }
 
@@ -78,6 +79,7 @@ impl<'r> Ledger<'r> {
             report,
             tunnel_address: None,
             vrfs: BTreeMap::new(),
+            policies: BTreeMap::new(),
             vifs: BTreeMap::new(),
             ifnames: HashMap::new(),
             labels: HashMap::new(),
@@ -107,6 +109,26 @@ impl<'r> Ledger<'r> {
         let hint = did_you_mean(name, self.vrfs.keys().map(String::as_str));
         let remedy = format!("use a configured VRF, or add [[vrf]] with name = {}", quote(name));
         Err(item.wrong(format_args!("there is no VRF {}{hint}", quote(name)), remedy))
+    }
+
+    pub(super) fn claim_policy(&mut self, name: &At<String>) {
+        if let Some(first) = self.policies.get(&name.value) {
+            let what = format!("a policy {} is already there (line {})", quote(&name.value), first.line);
+            self.report.add(&name.place, what, "give each policy its own name");
+            return;
+        }
+        self.policies.insert(name.value.clone(), name.place.clone());
+    }
+
+    /// Reads the name of a policy that must exist.
+    pub(super) fn policy(&self, item: &Item<'_>) -> Result<PolicyName, Reported> {
+        let name = item.text()?;
+        if self.policies.contains_key(name) {
+            return Ok(name.into());
+        }
+        let hint = did_you_mean(name, self.policies.keys().map(String::as_str));
+        let remedy = format!("use a configured policy, or add [[policy]] with name = {}", quote(name));
+        Err(item.wrong(format_args!("there is no policy {}{hint}", quote(name)), remedy))
     }
 
     pub(super) fn claim_vif(
@@ -162,18 +184,17 @@ impl<'r> Ledger<'r> {
             return;
         }
         self.service_addresses.entry((vrf.clone(), address.value)).or_insert_with(|| owner.clone());
+        let taken = self.service_ports.entry((vrf.clone(), address.value)).or_default();
+        let others = taken.len();
         for port in ports {
-            let ServicePort { protocol, port: number, .. } = port.value;
-            let key = (vrf.clone(), address.value, protocol, number);
-            match self.service_ports.get(&key) {
-                Some(first) if first != owner => {
-                    let what = format!("{} port {number} is already taken by {first}", address.value);
-                    self.report.add(&port.place, what, "serve each port of an address once");
-                }
-                // Twice in one service is told by the reader of its ports.
-                Some(_) => {}
-                None => drop(self.service_ports.insert(key, owner.clone())),
+            // Twice in one service is told by the reader of its ports.
+            let shared = taken.iter().take(others).find(|(other, _)| other.shares_a_port(&port.value));
+            if let Some((_, first)) = shared {
+                let what = format!("{} port {} is already taken by {first}", address.value, port.value.ports);
+                self.report.add(&port.place, what, "serve each port of an address once");
+                continue;
             }
+            taken.push((port.value, owner.clone()));
         }
     }
 
@@ -253,8 +274,14 @@ impl<'r> Ledger<'r> {
         Ok(endpoint)
     }
 
-    /// Refuses routes of the host that would lead the tunnels themselves into the vrouter.
+    /// Refuses routes of the host that would lead the tunnels themselves into the vrouter, or all
+    /// that the host sends.
     pub(super) fn check_host_route(&self, prefix: &At<IpNet>) {
+        if prefix.value.prefix_len() == 0 {
+            let what = format!("{} would lead all that the host sends into the vrouter", prefix.value);
+            self.report.add(&prefix.place, what, "list only prefixes of pods and services");
+            return;
+        }
         let own = self.tunnel_address.into_iter();
         if let Some(cut_off) = own.chain(self.endpoints.keys().copied()).find(|a| prefix.value.contains(a)) {
             let what = format!("{} would lead the tunnel address {cut_off} into the vrouter", prefix.value);

@@ -15,6 +15,7 @@ mod model;
 mod node;
 mod options;
 mod place;
+mod policy;
 mod problem;
 mod route;
 mod scalar;
@@ -134,6 +135,7 @@ fn read<'a>(mut root: Section<'a>, report: &'a Report<'a>) -> Result<Config, Rep
     let http = section_or_empty(&mut root, report, "http", &empty).and_then(options::http);
     let node_name = node.as_ref().ok().map(|node| node.name.as_str());
     let host = root.optional("host", |item| vif::host(item.section()?, ledger, node_name));
+    let policies = root.tables("policy", |section| policy::policy(section, ledger));
     let vifs = root.tables("vif", |section| vif::vif(section, ledger));
     let services = root.tables("service", |section| service::service(section, ledger));
     let routes = root.tables("route", |section| route::route(section, ledger));
@@ -154,6 +156,7 @@ fn read<'a>(mut root: Section<'a>, report: &'a Report<'a>) -> Result<Config, Rep
         vifs: vifs?,
         routes: routes?,
         services: services?,
+        policies: policies?,
     };
     Ok(config)
 }

@@ -3,8 +3,10 @@
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
-use dataplane::desired::{Hop, MssClamp, OuterOptions, Route, ServicePort, Vrf};
-use dataplane::ids::{Mac, VifName, VrfName};
+use dataplane::desired::{
+    Affinity, Backend, MssClamp, OnBackendGone, OuterOptions, Policy, Route, ServicePort, Vrf,
+};
+use dataplane::ids::{Mac, PolicyName, VifName, VrfName};
 use encap::Label;
 use flow_table::Timeouts;
 use ipnet::IpNet;
@@ -32,6 +34,8 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// `[[service]]`
     pub services: Vec<Service>,
+    /// `[[policy]]`
+    pub policies: Vec<Policy>,
 }
 
 /// The node and its tunnels.
@@ -165,6 +169,8 @@ pub struct Vif {
     pub label: At<Label>,
     /// Largest IP packet, bytes; absent means what fits into the tunnel.
     pub mtu: Option<At<u16>>,
+    /// Security policies attached to it.
+    pub policies: Vec<PolicyName>,
 }
 
 /// Addresses of the vrouter towards a pod: answered by ARP and ND, source of ICMP errors.
@@ -188,5 +194,9 @@ pub struct Service {
     /// What it answers on.
     pub ports: Vec<ServicePort>,
     /// The pods behind it; may be empty.
-    pub backends: Vec<Hop>,
+    pub backends: Vec<Backend>,
+    /// Whether a client's new flows go where its last ones went.
+    pub affinity: Affinity,
+    /// What becomes of TCP connections to a backend that is gone.
+    pub on_backend_gone: OnBackendGone,
 }

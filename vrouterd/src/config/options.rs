@@ -16,7 +16,7 @@ const DEFAULT_FRAMES: u32 = 8192;
 const DEFAULT_BATCH: u16 = 64;
 const DEFAULT_FLOWS: u32 = 262_144;
 /// By default one vif may have this part of all flows.
-const VIF_SHARE: u32 = 4;
+const VIF_SHARE: u32 = 16;
 
 pub(super) fn engine(mut section: Section<'_>) -> Result<Engine, Reported> {
     let workers = section.optional("workers", |item| scalar::small(item, 1..=MOST_WORKERS, ""));

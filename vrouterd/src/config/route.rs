@@ -57,24 +57,41 @@ fn target(
 }
 
 /// Reads a list of next hops, each at most once; it may be empty.
-pub(super) fn hops(item: &Item<'_>, ledger: &mut Ledger<'_>) -> Result<Vec<At<Hop>>, Reported> {
+fn hops(item: &Item<'_>, ledger: &mut Ledger<'_>) -> Result<Vec<At<Hop>>, Reported> {
+    distinct(
+        item,
+        |hop: &Hop| &hop.to,
+        |mut section| {
+            let hop = hop(&mut section, ledger);
+            section.finish();
+            hop
+        },
+    )
+}
+
+/// Reads a list of things that lead somewhere, to each end at most once; it may be empty.
+pub(super) fn distinct<T>(
+    item: &Item<'_>,
+    end: impl Fn(&T) -> &HopTarget,
+    mut read: impl FnMut(Section<'_>) -> Result<T, Reported>,
+) -> Result<Vec<At<T>>, Reported> {
     let mut seen: HashSet<HopTarget> = HashSet::new();
     item.list(|element| {
-        let hop = hop(element.section()?, ledger)?;
-        if !seen.insert(hop.to.clone()) {
+        let value = read(element.section()?)?;
+        if !seen.insert(end(&value).clone()) {
             let remedy = "list it once; `weight` gives it a larger share";
             return Err(element.wrong("this next hop is listed twice", remedy));
         }
-        Ok(hop)
+        Ok(value)
     })
 }
 
-fn hop(mut section: Section<'_>, ledger: &mut Ledger<'_>) -> Result<Hop, Reported> {
+/// Reads the keys of a next hop; the caller finishes the section.
+pub(super) fn hop(section: &mut Section<'_>, ledger: &mut Ledger<'_>) -> Result<Hop, Reported> {
     let vif = section.item("vif");
     let tunnel = section.item("tunnel");
     let label = section.optional("label", scalar::label);
     let weight = section.or_default("weight", 1, |item| scalar::small(item, 1..=u16::MAX, ""));
-    section.finish();
     let remedy = "write { vif = \"web-1\" } or { tunnel = \"172.30.0.2\", label = 33 }";
     let to = match (vif, tunnel, label) {
         (Some(vif), None, Ok(None)) => ledger.vif(&vif).map(HopTarget::Vif),

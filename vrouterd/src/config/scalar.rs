@@ -1,6 +1,7 @@
 //! Single values: names, addresses, labels, ports.
 
 use core::net::IpAddr;
+use core::ops::RangeInclusive;
 
 use dataplane::desired::Transport;
 use dataplane::ids::Mac;
@@ -159,24 +160,41 @@ pub(super) fn port(item: &Item<'_>) -> Result<u16, Reported> {
     small(item, 1..=u16::MAX, "")
 }
 
+/// A port, or ports in a row such as `"5000-5100"`.
+pub(super) fn port_range(item: &Item<'_>) -> Result<RangeInclusive<u16>, Reported> {
+    let Some(text) = item.word() else {
+        return port(item).map(|port| port..=port);
+    };
+    let remedy = "write a port like 53, or a range like \"5000-5100\" within 1 to 65535";
+    // A number may begin with `+` for Rust, not for us.
+    let number = |text: &str| text.parse::<u16>().ok().filter(|_| !text.starts_with('+'));
+    let parsed = text.split_once('-').and_then(|(first, last)| Some(number(first)?..=number(last)?));
+    match parsed {
+        Some(ports) if *ports.start() == 0 => {
+            Err(item.wrong(format_args!("{} begins with port 0", quote(text)), remedy))
+        }
+        Some(ports) if ports.is_empty() => {
+            Err(item.wrong(format_args!("the range {} is empty", quote(text)), "give the lower port first"))
+        }
+        Some(ports) => Ok(ports),
+        None => Err(item.wrong(format_args!("{} is no range of ports", quote(text)), remedy)),
+    }
+}
+
 /// A protocol with ports.
 pub(super) fn transport(item: &Item<'_>) -> Result<Transport, Reported> {
     choice(item, &[("tcp", Transport::Tcp), ("udp", Transport::Udp), ("sctp", Transport::Sctp)])
 }
 
 /// A number of 16 bits.
-pub(super) fn small(
-    item: &Item<'_>,
-    allowed: core::ops::RangeInclusive<u16>,
-    unit: &str,
-) -> Result<u16, Reported> {
+pub(super) fn small(item: &Item<'_>, allowed: RangeInclusive<u16>, unit: &str) -> Result<u16, Reported> {
     let number = item.number(u64::from(*allowed.start())..=u64::from(*allowed.end()), unit)?;
     u16::try_from(number)
         .map_err(|_| item.wrong(format_args!("{number} is too large"), "write a smaller one"))
 }
 
 /// A number of 32 bits.
-pub(super) fn medium(item: &Item<'_>, allowed: core::ops::RangeInclusive<u32>) -> Result<u32, Reported> {
+pub(super) fn medium(item: &Item<'_>, allowed: RangeInclusive<u32>) -> Result<u32, Reported> {
     let number = item.number(u64::from(*allowed.start())..=u64::from(*allowed.end()), "")?;
     u32::try_from(number)
         .map_err(|_| item.wrong(format_args!("{number} is too large"), "write a smaller one"))

@@ -69,6 +69,15 @@ impl<'a> Item<'a> {
         }
     }
 
+    /// A whole number from 0 to 255.
+    pub(super) fn byte(&self, remedy: &str) -> Result<u8, Reported> {
+        let Some(integer) = self.value.as_integer() else {
+            return Err(self.wrong_type("a whole number", remedy));
+        };
+        u8::from_str_radix(integer.as_str(), integer.radix())
+            .map_err(|_| self.wrong(format_args!("{integer} is out of range"), remedy))
+    }
+
     /// The elements of a list.
     pub(super) fn elements(&self) -> Result<Vec<Item<'a>>, Reported> {
         let Some(array) = self.value.as_array() else {
@@ -122,6 +131,16 @@ impl<'a> Section<'a> {
 
     pub(super) fn wrong(&self, what: impl fmt::Display, remedy: impl fmt::Display) -> Reported {
         self.report.add(&self.place, what, remedy)
+    }
+
+    /// Reports a mistake in a value of this table that has been read already.
+    pub(super) fn wrong_at(
+        &self,
+        place: &Place,
+        what: impl fmt::Display,
+        remedy: impl fmt::Display,
+    ) -> Reported {
+        self.report.add(place, what, remedy)
     }
 
     fn path(&self, key: &str) -> String {

@@ -1,9 +1,11 @@
 //! `[[service]]`: ClusterIPs.
 
 use core::net::IpAddr;
-use std::collections::HashSet;
 
-use dataplane::desired::{HopTarget, ServicePort};
+use dataplane::desired::{
+    Affinity, Backend, BackendState, HopTarget, OnBackendGone, PortRange, ServicePort, TargetPort,
+};
+use flow_table::Millis;
 
 use super::ledger::{Ledger, Owner};
 use super::model::Service;
@@ -19,7 +21,9 @@ pub(super) fn service(mut section: Section<'_>, ledger: &mut Ledger<'_>) -> Resu
     let example = "ports = [{ protocol = \"tcp\", port = 80, target_port = 8080 }]";
     let ports = section.required("ports", example, ports);
     let example = "backends = [{ vif = \"web-1\" }], or [] for a service without backends";
-    let backends = section.required("backends", example, |item| super::route::hops(item, ledger));
+    let backends = section.required("backends", example, |item| backends(item, ledger));
+    let affinity = section.or_default("affinity", Affinity::None, affinity);
+    let on_backend_gone = section.or_default("on_backend_gone", OnBackendGone::Rechoose, on_backend_gone);
     section.finish();
 
     let vrf_name = vrf.as_ref().ok().map(|at| &at.value);
@@ -41,6 +45,8 @@ pub(super) fn service(mut section: Section<'_>, ledger: &mut Ledger<'_>) -> Resu
         addresses: addresses?.into_iter().map(|at| at.value).collect(),
         ports: ports?.value.into_iter().map(|at| at.value).collect(),
         backends: backends?.value.into_iter().map(|at| at.value).collect(),
+        affinity: affinity?,
+        on_backend_gone: on_backend_gone?,
     })
 }
 
@@ -81,14 +87,48 @@ fn addresses(section: &mut Section<'_>) -> Result<Vec<At<IpAddr>>, Reported> {
     }
 }
 
+fn backends(item: &Item<'_>, ledger: &mut Ledger<'_>) -> Result<Vec<At<Backend>>, Reported> {
+    let states = [("ready", BackendState::Ready), ("terminating", BackendState::Terminating)];
+    super::route::distinct(
+        item,
+        |backend: &Backend| &backend.to,
+        |mut section| {
+            let hop = super::route::hop(&mut section, ledger);
+            let state =
+                section.or_default("state", BackendState::Ready, |item| scalar::choice(item, &states));
+            section.finish();
+            Ok(Backend { state: state?, ..hop?.into() })
+        },
+    )
+}
+
+/// Kubernetes' default (`sessionAffinityConfig.clientIP.timeoutSeconds`): three hours.
+const AFFINITY_TIMEOUT: Millis = Millis(10_800_000);
+
+fn affinity(item: &Item<'_>) -> Result<Affinity, Reported> {
+    let mut section = item.section()?;
+    let timeout = section.or_default("timeout", AFFINITY_TIMEOUT, scalar::seconds);
+    section.finish();
+    timeout.map(Affinity::ClientAddress)
+}
+
+fn on_backend_gone(item: &Item<'_>) -> Result<OnBackendGone, Reported> {
+    scalar::choice(item, &[("rechoose", OnBackendGone::Rechoose), ("reset", OnBackendGone::Reset)])
+}
+
 fn ports(item: &Item<'_>) -> Result<Vec<At<ServicePort>>, Reported> {
-    let mut seen = HashSet::new();
+    let mut seen: Vec<ServicePort> = Vec::new();
     let list = item.list(|element| {
         let port = port(element.section()?)?;
-        if !seen.insert((port.protocol, port.port)) {
-            let what = format!("port {} is listed twice for one protocol", port.port);
+        if let Some(twice) = seen.iter().find(|seen| seen.shares_a_port(&port)) {
+            let what = if port.ports == twice.ports && port.ports.count() == 1 {
+                format!("port {} is listed twice for one protocol", port.ports)
+            } else {
+                format!("ports {} and {} of one protocol overlap", twice.ports, port.ports)
+            };
             return Err(element.wrong(what, "list each protocol and port once"));
         }
+        seen.push(port);
         Ok(port)
     })?;
     if list.is_empty() {
@@ -100,10 +140,32 @@ fn ports(item: &Item<'_>) -> Result<Vec<At<ServicePort>>, Reported> {
 
 fn port(mut section: Section<'_>) -> Result<ServicePort, Reported> {
     let protocol = section.required("protocol", "protocol = \"tcp\"", scalar::transport);
-    let port = section.required("port", "port = 80", scalar::port);
-    let target_port = section.optional("target_port", scalar::port);
+    let ports = section.required("port", "port = 80", range);
+    let target = section.item("target_port");
     section.finish();
-    let port = port?.value;
-    let target_port = target_port?.map_or(port, |at| at.value);
-    Ok(ServicePort { protocol: protocol?.value, port, target_port })
+    let ports = ports?.value;
+    let target = match target {
+        Some(item) => target_port(&item, ports)?,
+        None => TargetPort::From(ports.first()),
+    };
+    Ok(ServicePort { protocol: protocol?.value, ports, target })
+}
+
+/// One port for all, or as many as there are in `ports`.
+fn target_port(item: &Item<'_>, ports: PortRange) -> Result<TargetPort, Reported> {
+    let target = range(item)?;
+    if target.count() == 1 {
+        return Ok(TargetPort::One(target.first()));
+    }
+    if target.count() != ports.count() {
+        let what = format!("{} target ports stand behind {} ports", target.count(), ports.count());
+        return Err(item.wrong(what, "give as many target ports as ports, or one for all"));
+    }
+    Ok(TargetPort::From(target.first()))
+}
+
+fn range(item: &Item<'_>) -> Result<PortRange, Reported> {
+    let ports = scalar::port_range(item)?;
+    let range = PortRange::new(*ports.start(), *ports.end());
+    range.ok_or_else(|| item.wrong("the range is empty", "give the lower port first"))
 }

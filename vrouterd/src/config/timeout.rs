@@ -5,7 +5,7 @@ use core::ops::RangeInclusive;
 use flow_table::{PortTimeout, Timeouts};
 
 use super::place::At;
-use super::problem::{Reported, quote};
+use super::problem::Reported;
 use super::scalar;
 use super::section::{Item, Section};
 
@@ -64,28 +64,8 @@ fn shown(ports: &RangeInclusive<u16>) -> String {
 
 fn port_timeout(mut section: Section<'_>) -> Result<PortTimeout, Reported> {
     let protocol = section.required("protocol", "protocol = \"udp\"", scalar::transport);
-    let ports = section.required("port", "port = 53", port_range);
+    let ports = section.required("port", "port = 53", scalar::port_range);
     let idle = section.required("idle", "idle = 30", scalar::seconds);
     section.finish();
     Ok(PortTimeout { protocol: protocol?.value.number(), ports: ports?.value, idle: idle?.value })
-}
-
-fn port_range(item: &Item<'_>) -> Result<RangeInclusive<u16>, Reported> {
-    let Some(text) = item.word() else {
-        return scalar::port(item).map(|port| port..=port);
-    };
-    let remedy = "write a port like 53, or a range like \"5000-5100\" within 1 to 65535";
-    // A number may begin with `+` for Rust, not for us.
-    let number = |text: &str| text.parse::<u16>().ok().filter(|_| !text.starts_with('+'));
-    let parsed = text.split_once('-').and_then(|(first, last)| Some(number(first)?..=number(last)?));
-    match parsed {
-        Some(ports) if *ports.start() == 0 => {
-            Err(item.wrong(format_args!("{} begins with port 0", quote(text)), remedy))
-        }
-        Some(ports) if ports.is_empty() => {
-            Err(item.wrong(format_args!("the range {} is empty", quote(text)), "give the lower port first"))
-        }
-        Some(ports) => Ok(ports),
-        None => Err(item.wrong(format_args!("{} is no range of ports", quote(text)), remedy)),
-    }
 }

@@ -9,6 +9,7 @@ use super::gateway::gateways;
 use super::ledger::{Ledger, Owner};
 use super::model::{Host, Vif};
 use super::place::At;
+use super::policy;
 use super::problem::{Reported, quote};
 use super::scalar;
 use super::section::{Item, Section};
@@ -45,6 +46,7 @@ pub(super) fn vif(mut section: Section<'_>, ledger: &mut Ledger<'_>) -> Result<V
     let gateways = gateways(&mut section, &addresses);
     let label = section.required("label", "label = 17", scalar::label);
     let mtu = section.optional("mtu", |item| mtu(item, addresses.as_ref().ok()));
+    let policies = section.or_default("policies", Vec::new(), |item| policy::attached(item, ledger));
     section.finish();
 
     let owner = Owner::new("vif", &name, &section.place);
@@ -69,6 +71,7 @@ pub(super) fn vif(mut section: Section<'_>, ledger: &mut Ledger<'_>) -> Result<V
         gateways: gateways?,
         label: label?,
         mtu: mtu?,
+        policies: policies?,
     })
 }
 

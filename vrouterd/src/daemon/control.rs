@@ -4,25 +4,25 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use dataplane::compile::{CompileError, Compiler, tunnel_endpoints};
+use dataplane::compile::{CompileError, Compiler};
 use dataplane::desired::{Desired, Underlay};
 use dataplane::publish::Publisher;
 use flow_table::Millis;
 use tokio::sync::watch;
 use xdp_prog::{Fabric, Trunk};
 
-use super::error::DaemonError;
+use super::error::{DaemonError, ReloadError};
 use super::ports::Ports;
 use super::start::{fabric_config, plugs, uplink_mtu, vhost_plan};
 use crate::config::{self, Config, Problems, check_against};
 use crate::engine::Engine;
-use crate::kernel::KernelFacts;
-use crate::kernel::devices::Devices;
+use crate::kernel::devices::{Devices, VhostPlan};
 use crate::kernel::lock::NamespaceLock;
 use crate::kernel::resolver::Resolver;
 use crate::kernel::underlay::UnderlayQuery;
 use crate::kernel::uplink::{UplinkDevices, find_uplink};
 use crate::kernel::watch::Watch;
+use crate::kernel::{IfIndex, KernelFacts, Netlink};
 use crate::state::{ControlState, NodeState, ProgramCounters};
 
 /// Flow pairs looked at in one sweep: a million pairs are passed in under half a minute.
@@ -40,6 +40,10 @@ pub(super) struct Parts {
     pub(super) trunk: Trunk,
     pub(super) fabric: Fabric,
     pub(super) trunk_name: String,
+    pub(super) trunk_index: IfIndex,
+    /// The host's interface as it was made last.
+    pub(super) vhost: Option<VhostPlan>,
+    pub(super) netlink: Netlink,
     pub(super) query: watch::Sender<UnderlayQuery>,
     pub(super) resolver: Resolver,
     pub(super) state: Arc<NodeState>,
@@ -82,7 +86,7 @@ impl Control {
     /// Folds what the kernel says now into the desired state and publishes it if that changed.
     ///
     /// # Errors
-    /// [`DaemonError::UplinkGone`].
+    /// [`DaemonError::DeviceGone`].
     pub(super) async fn follow(&mut self) -> Result<(), DaemonError> {
         let facts = Arc::clone(&self.facts.borrow_and_update());
         let mut desired = self.parts.desired.clone();
@@ -104,18 +108,26 @@ impl Control {
     fn follow_mtu(&self, facts: &KernelFacts, desired: &mut Desired) {
         let node = &self.parts.config.node;
         let Ok(uplink) = find_uplink(facts, &node.uplink.value, node.tunnel_address.value) else { return };
-        let fresh = self.parts.config.desired(uplink_mtu(facts, uplink));
-        for (vif, fresh) in desired.vifs.iter_mut().zip(&fresh.vifs) {
-            vif.mtu = fresh.mtu;
+        let mtus = self.parts.config.vif_mtus(uplink_mtu(facts, uplink));
+        for (vif, mtu) in desired.vifs.iter_mut().zip(mtus) {
+            vif.mtu = mtu;
         }
     }
 
-    /// The VLAN of the tunnel address may change; the device on the wire may not: program and
-    /// sockets are bound to it.
+    /// The VLAN of the tunnel address may change; the devices may not: programs and sockets are
+    /// bound to them, and a device that is made again under the same name is another.
     fn follow_uplink(&mut self, facts: &KernelFacts) -> Result<(), DaemonError> {
         let bound = self.parts.uplink;
-        if !facts.links.contains_key(&bound.physical) {
-            return Err(DaemonError::UplinkGone(self.parts.config.node.uplink.value.clone()));
+        let name = match (
+            facts.links.contains_key(&bound.physical),
+            facts.links.contains_key(&self.parts.trunk_index),
+        ) {
+            (false, _) => Some(self.parts.config.node.uplink.value.clone()),
+            (true, false) => Some(self.parts.trunk_name.clone()),
+            (true, true) => None,
+        };
+        if let Some(name) = name {
+            return Err(DaemonError::DeviceGone(name));
         }
         let node = &self.parts.config.node;
         match find_uplink(facts, &node.uplink.value, node.tunnel_address.value) {
@@ -145,7 +157,7 @@ impl Control {
         let query = UnderlayQuery {
             uplink: config.node.uplink.value.clone(),
             tunnel_address: config.node.tunnel_address.value,
-            endpoints: tunnel_endpoints(&desired).collect(),
+            endpoints: parts.publisher.current().tunnels().map(|tunnel| tunnel.address).collect(),
         };
         parts.query.send_if_modified(|old| {
             let changed = *old != query;
@@ -170,18 +182,36 @@ impl Control {
 
     /// Reads the configuration file again. A file with mistakes changes nothing.
     pub(super) async fn reload(&mut self) {
-        self.reload_error = self.try_reload().await.err();
-        match &self.reload_error {
-            None => tracing::info!(file = %self.parts.path.display(), "configuration reloaded"),
-            Some(error) => tracing::error!("configuration not reloaded, the running state is kept:\n{error}"),
+        let outcome = self.try_reload().await;
+        match &outcome {
+            Ok(()) => tracing::info!(file = %self.parts.path.display(), "configuration reloaded"),
+            Err(ReloadError::Refused(error)) => {
+                tracing::error!("configuration not reloaded, the running state is kept:\n{error}");
+            }
+            Err(error @ ReloadError::Host(_)) => tracing::error!("{error}"),
         }
+        self.reload_error = outcome.err().map(|error| error.to_string());
         self.tell();
     }
 
-    async fn try_reload(&mut self) -> Result<(), String> {
+    async fn try_reload(&mut self) -> Result<(), ReloadError> {
+        let (config, desired) = self.read().await.map_err(ReloadError::Refused)?;
+        let (plugs, vhost) = (plugs(&config), vhost_plan(&config, &desired));
+        self.publish(Arc::new(config), desired).map_err(|error| ReloadError::Refused(error.to_string()))?;
+        self.parts.ports.set_plugs(plugs, &mut self.parts.trunk);
+        self.configure_fabric();
+        // Last, as it alone can fail halfway.
+        let swapped = self.devices.swap_vhost(&mut self.parts.vhost, vhost).await;
+        self.follow().await.map_err(|error| ReloadError::Refused(error.to_string()))?;
+        Ok(swapped?)
+    }
+
+    /// The file, judged, and the desired state it makes.
+    async fn read(&self) -> Result<(Config, Desired), String> {
         let config = config::load(&self.parts.path).map_err(|error| error.to_string())?;
         let facts = Arc::clone(&self.facts.borrow());
-        let problems = check_against(&config, &super::host_facts(&facts));
+        let gateways = self.parts.netlink.gateways().await.map_err(|error| error.to_string())?;
+        let problems = check_against(&config, &super::host_facts(&facts, &gateways));
         if !problems.is_empty() {
             return Err(Problems(problems).to_string());
         }
@@ -196,33 +226,17 @@ impl Control {
                 vif.link = old.link.clone();
             }
         }
-        self.replace_vhost(&config, &desired).await?;
-        let plugs = plugs(&config);
-        self.publish(Arc::new(config), desired).map_err(|error| error.to_string())?;
-        self.parts.ports.set_plugs(plugs, &mut self.parts.trunk);
-        self.configure_fabric();
-        self.follow().await.map_err(|error| error.to_string())
+        Ok((config, desired))
     }
 
-    async fn replace_vhost(&mut self, config: &Config, desired: &Desired) -> Result<(), String> {
-        let old = vhost_plan(&self.parts.config, &self.parts.desired);
-        let new = vhost_plan(config, desired);
-        if old == new {
-            return Ok(());
-        }
-        if let Some(old) = old {
-            self.devices.remove(&old.host_end).await.map_err(|error| error.to_string())?;
-        }
-        if let Some(new) = new {
-            self.devices.create_vhost(&new).await.map_err(|error| error.to_string())?;
-        }
-        Ok(())
-    }
-
-    /// Lets idle flows go.
+    /// Lets idle flows go, and those of vifs and VRFs that are gone: these would hold their places
+    /// for up to hours, and count for whoever has the slot next.
     pub(super) fn sweep(&mut self) {
         let now = Millis(self.parts.state.epoch.elapsed().as_millis() as u64);
-        self.parts.state.flows.sweep(now, SWEEP_BUDGET);
+        let snapshot = self.parts.publisher.current();
+        self.parts.state.flows.sweep(now, SWEEP_BUDGET, |forward, reverse| {
+            snapshot.has_context(forward.context) && snapshot.has_context(reverse.context)
+        });
     }
 
     /// Once a second: dropped packets, counters of the programs, old snapshots, health.
@@ -252,7 +266,7 @@ impl Control {
             tracing::warn!(%error, "the trunk was not detached cleanly");
         }
         parts.engine.stop();
-        let host = parts.config.host.as_ref().map(|host| host.ifname.clone());
+        let host = parts.vhost.as_ref().map(|vhost| vhost.host_end.clone());
         for name in host.iter().chain([&parts.trunk_name]) {
             if let Err(error) = self.devices.remove(name).await {
                 tracing::warn!(%error, "an interface was left behind; the next start removes it");

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use crate::config::{ConfigError, Problems};
 use crate::engine::EngineError;
 use crate::kernel::KernelError;
+use crate::kernel::devices::SwapError;
 use crate::preflight::PreflightError;
 
 /// Why the daemon does not start or has to stop.
@@ -48,12 +49,23 @@ pub enum DaemonError {
     /// The netlink connection is gone.
     #[error("the connection to the kernel (netlink) has ended; start the daemon again")]
     KernelGone,
-    /// The device that sockets and program were bound to has been removed.
-    #[error("the uplink {0} has been removed; start the daemon again when it is back")]
-    UplinkGone(String),
+    /// A device that sockets and programs were bound to has been removed.
+    #[error("{0} has been removed; start the daemon again (when the uplink is back, if that is it)")]
+    DeviceGone(String),
     /// A worker has ended.
     #[error("a worker thread has ended by itself; this is a defect: please report it with the log")]
     WorkerGone,
+}
+
+/// Why a configuration is not in force, or not all of it.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ReloadError {
+    /// Nothing of it is.
+    #[error("{0}")]
+    Refused(String),
+    /// All of it is, but the host's interface.
+    #[error("the configuration is in force except for [host]: {0}; mend it and reload again")]
+    Host(#[from] SwapError),
 }
 
 impl DaemonError {
@@ -66,6 +78,7 @@ impl DaemonError {
                 | DaemonError::Privileges(_)
                 | DaemonError::KernelFeature(_)
                 | DaemonError::Listen { .. }
+                | DaemonError::Kernel(KernelError::AlreadyRunning)
         )
     }
 }

@@ -1,18 +1,23 @@
 //! What the check of a configuration asks about the machine.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use ipnet::IpNet;
 
 use crate::config::{HostFacts, LinkFacts};
+use crate::kernel::devices::MARK;
 use crate::kernel::facts::{KernelFacts, LinkKind};
+use crate::kernel::gateways::Gateway;
 
-/// The machine as the kernel tells it.
-pub fn host_facts(kernel: &KernelFacts) -> HostFacts {
-    let links = kernel.links.values().map(|link| LinkFacts {
+/// The machine as the kernel tells it, without the devices that daemons like us have made.
+pub fn host_facts(kernel: &KernelFacts, gateways: &BTreeSet<Gateway>) -> HostFacts {
+    let gateways_of = |index| gateways.iter().filter(move |(device, _)| *device == index);
+    let links = kernel.links.values().filter(|link| link.group != MARK).map(|link| LinkFacts {
         ifname: link.name.clone(),
         mtu: link.mtu,
         addresses: kernel.addresses_of(link.index).map(|address| address.address).collect::<Vec<IpNet>>(),
+        gateways: gateways_of(link.index).map(|(_, gateway)| *gateway).collect::<Vec<IpAddr>>(),
         vlan_of: match link.kind {
             LinkKind::Vlan { parent, .. } => kernel.links.get(&parent).map(|parent| parent.name.clone()),
             LinkKind::Veth { .. } | LinkKind::Other => None,

@@ -43,8 +43,9 @@ pub fn run(path: &Path) -> Result<(), DaemonError> {
 /// [`DaemonError::Machine`] with every mistake, or what stood in the way of asking the kernel.
 pub fn check_machine(config: &Config) -> Result<(), DaemonError> {
     let ask = async {
-        let facts = Netlink::connect()?.facts().await?;
-        match check_against(config, &host_facts(&facts)) {
+        let netlink = Netlink::connect()?;
+        let (facts, gateways) = (netlink.facts().await?, netlink.gateways().await?);
+        match check_against(config, &host_facts(&facts, &gateways)) {
             problems if problems.is_empty() => Ok(()),
             problems => Err(Problems(problems).into()),
         }
@@ -66,6 +67,11 @@ async fn serve(path: &Path, config: Config) -> Result<(), DaemonError> {
         .map_err(|source| DaemonError::Listen { address, source })?;
 
     let mut control = start::start(path, config).await?;
+    // Vifs whose interfaces are there are attached before anybody is told that we are ready.
+    if let Err(error) = control.follow().await {
+        control.stop().await;
+        return Err(error);
+    }
     let options = http::Options::for_listener(address);
     let pages = http::router(control.state(), options);
     let (stop_pages, stopped) = tokio::sync::oneshot::channel::<()>();

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use ahash::RandomState;
-use dataplane::compile::{Compiler, tunnel_endpoints};
+use dataplane::affinity::{self, AffinityTable};
+use dataplane::compile::Compiler;
 use dataplane::fragment::FragmentTable;
 use dataplane::ids::{VifName, VifSlot};
 use dataplane::publish::Publisher;
@@ -51,7 +52,7 @@ pub(super) async fn start(path: &Path, config: Config) -> Result<Control, Daemon
     }
     let watch = Watch::start(netlink.clone(), WatchOptions::default()).await?;
     let facts = Arc::clone(&watch.facts().borrow());
-    let problems = check_against(&config, &host_facts(&facts));
+    let problems = check_against(&config, &host_facts(&facts, &netlink.gateways().await?));
     if !problems.is_empty() {
         return Err(Problems(problems).into());
     }
@@ -85,8 +86,9 @@ async fn after_trunk(
     watch: &Watch,
 ) -> Result<Parts, DaemonError> {
     let desired = config.desired(uplink_mtu(facts, uplink));
-    if let Some(plan) = vhost_plan(&config, &desired) {
-        devices.create_vhost(&plan).await?;
+    let vhost = vhost_plan(&config, &desired);
+    if let Some(plan) = &vhost {
+        devices.create_vhost(plan).await?;
     }
     let mut compiler = Compiler::default();
     let publisher = Publisher::new(compiler.compile(&desired)?);
@@ -96,6 +98,7 @@ async fn after_trunk(
         flows: Arc::clone(&flows),
         fragments: Arc::new(FragmentTable::new(FRAGMENTED_DATAGRAMS, RandomState::new())),
         spread: RandomState::new(),
+        affinity: Arc::new(AffinityTable::new(affinity::CLIENTS, RandomState::new())),
         limiter: Arc::default(),
         epoch,
     };
@@ -105,6 +108,12 @@ async fn after_trunk(
     let mut fabric = Fabric::load()?;
     let queues = NonZeroU32::new(u32::from(config.engine.workers.value)).unwrap_or(NonZeroU32::MIN);
     let physical = facts.links.get(&uplink.physical).map(|link| link.name.clone()).unwrap_or_default();
+    if uplink.vlan.is_some() && devices.keep_vlan_tags(&physical)? {
+        tracing::info!(
+            interface = physical,
+            "rxvlan switched off: the tunnel's VLAN tag must stay in the frames"
+        );
+    }
     let plan = engine_plan(&config, far.get(), uplink, devices.rx_queues(&physical).await?);
     let attached = fabric.attach(index_of(uplink.physical.0)?, xdp_preference(config.engine.attach))?;
     if let Some(reason) = &attached.fallback_reason {
@@ -124,10 +133,10 @@ async fn after_trunk(
     let query = UnderlayQuery {
         uplink: config.node.uplink.value.clone(),
         tunnel_address: config.node.tunnel_address.value,
-        endpoints: tunnel_endpoints(&desired).collect(),
+        endpoints: publisher.current().tunnels().map(|tunnel| tunnel.address).collect(),
     };
     let (query, asked) = watch::channel(query);
-    let resolver = Resolver::start(netlink, watch.facts(), asked);
+    let resolver = Resolver::start(netlink.clone(), watch.facts(), asked);
     let workers = engine.workers().iter().map(|worker| WorkerState {
         cpu: worker.cpu,
         counters: Arc::clone(&worker.counters),
@@ -154,6 +163,9 @@ async fn after_trunk(
         trunk,
         fabric,
         trunk_name: trunk_pair.near.name.clone(),
+        trunk_index: trunk_pair.near.index,
+        vhost,
+        netlink,
         query,
         resolver,
         state,
@@ -250,7 +262,7 @@ fn table_config(config: &Config) -> TableConfig {
     TableConfig {
         max_pairs: config.engine.flows,
         max_per_owner: config.engine.flows_per_vif,
-        max_owners: VifSlot::TABLE as u16,
+        max_owners: VifSlot::FLOW_OWNERS,
         timeouts: config.timeouts.clone(),
     }
 }

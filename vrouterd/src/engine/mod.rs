@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use af_xdp::{Pages, RingSizes, Socket, SocketConfig, Umem, UmemConfig, ZeroCopy};
 use ahash::RandomState;
+use dataplane::affinity::AffinityTable;
 use dataplane::counters::WorkerCounters;
 use dataplane::droplog::DropLog;
 use dataplane::fragment::FragmentTable;
@@ -74,6 +75,8 @@ pub struct Shared {
     pub fragments: Arc<FragmentTable>,
     /// Hash for ECMP choices.
     pub spread: RandomState,
+    /// Which backend served a client last.
+    pub affinity: Arc<AffinityTable>,
     /// How many answers each vif may cause.
     pub limiter: Arc<AnswerLimiter>,
     /// Start of the daemon: zero of the flow table's time.
@@ -280,6 +283,7 @@ impl EnginePlan {
             spread: shared.spread.clone(),
             counters: Arc::clone(&counters),
             drops: Arc::clone(&drops),
+            affinity: Arc::clone(&shared.affinity),
             limiter: Arc::clone(&shared.limiter),
             batch: self.batch,
             idle: self.idle,

@@ -1,6 +1,7 @@
 //! Why the kernel could not be asked or changed.
 
 use std::io;
+use std::path::PathBuf;
 
 use af_xdp::ethtool::EthtoolError;
 
@@ -56,6 +57,16 @@ pub enum KernelError {
          namespace of its own"
     )]
     AlreadyRunning,
+    /// A setting under /proc/sys could not be read or written.
+    #[error("cannot set {} to {value}: {source}; mount /proc/sys so that it can be written, or make that setting yourself", path.display())]
+    Setting {
+        /// The file of the setting.
+        path: PathBuf,
+        /// What it was to be.
+        value: &'static str,
+        /// The kernel's answer.
+        source: io::Error,
+    },
     /// An offload or the number of queues.
     #[error(transparent)]
     Ethtool(#[from] EthtoolError),

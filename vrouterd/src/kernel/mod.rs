@@ -13,6 +13,7 @@ pub mod decode;
 pub mod devices;
 pub mod error;
 pub mod facts;
+pub mod gateways;
 pub mod lock;
 pub mod resolver;
 pub mod solicit;

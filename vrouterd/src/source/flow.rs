@@ -1,14 +1,17 @@
 //! Flow pairs.
 
 use dataplane::counters::TrafficTotals;
+use dataplane::drop::DropReason;
 use dataplane::fib::ip_addr;
-use dataplane::ids::{TunnelId, VifName, VrfId};
+use dataplane::ids::{TunnelId, VifName, VrfName};
+use dataplane::policy::{AllowedBy, Opinion, Passage};
 use dataplane::verdict::{ContextOwner, context_owner};
 use flow_table::{Addr, Context, DirectionView, Family, Millis, Output, Source};
 
 use super::Reading;
 use crate::view::{
-    Endpoint, FlowFilter, FlowSide, FlowView, FlowsView, HopView, Protocol, TranslatedField, Translation,
+    Endpoint, FlowFilter, FlowSide, FlowView, FlowsView, HopView, Protocol, RuleView, TranslatedField,
+    Translation,
 };
 
 impl Reading<'_> {
@@ -29,7 +32,7 @@ impl Reading<'_> {
     fn flow(&self, pair: &flow_table::FlowView) -> Option<FlowView> {
         let (forward, reverse) = (&pair.forward, &pair.reverse);
         Some(FlowView {
-            vrf: self.vrf_name(VrfId(forward.action.depends.vrf))?,
+            vrf: self.vrf_of(forward.key.context)?,
             protocol: Protocol(forward.key.tuple.protocol),
             forward: self.side(forward, reverse.key.context)?,
             reverse: self.side(reverse, forward.key.context)?,
@@ -37,7 +40,19 @@ impl Reading<'_> {
             age_seconds: seconds(pair.age),
             idle_seconds: seconds(forward.idle.min(reverse.idle)),
             translations: translations(forward, reverse),
+            allowed_by: self.allowed_by(forward, reverse),
+            drop_reason: drop_reason(forward.action.output),
         })
+    }
+
+    /// Asks the policies again, so that it is the rule of now that is shown.
+    fn allowed_by(&self, forward: &DirectionView, reverse: &DirectionView) -> Vec<RuleView> {
+        let passage = Passage::of(&self.snapshot, &forward.key, &forward.action, &reverse.key);
+        let view = |opinion| match opinion {
+            Opinion::Allowed(by) if drop_reason(forward.action.output).is_none() => Some(rule_view(by)),
+            Opinion::Allowed(_) | Opinion::Unrestricted | Opinion::Denied => None,
+        };
+        [passage.egress(), passage.ingress()].into_iter().filter_map(view).collect()
     }
 
     fn side(&self, side: &DirectionView, answers: Context) -> Option<FlowSide> {
@@ -62,11 +77,37 @@ impl Reading<'_> {
         })
     }
 
+    /// The VRF in which the first packet was looked up.
+    fn vrf_of(&self, context: Context) -> Option<VrfName> {
+        let id = match context_owner(context) {
+            ContextOwner::Vif(id) => self.snapshot.vif_by_id(id)?.vrf,
+            ContextOwner::Vrf(id) => id,
+        };
+        self.vrf_name(id)
+    }
+
     fn vif_of(&self, context: Context) -> Option<VifName> {
         match context_owner(context) {
             ContextOwner::Vif(id) => Some(self.snapshot.vif_by_id(id)?.name.clone()),
             ContextOwner::Vrf(_) => None,
         }
+    }
+}
+
+fn rule_view(by: AllowedBy<'_>) -> RuleView {
+    RuleView {
+        policy: by.policy.clone(),
+        course: by.course,
+        number: by.number,
+        name: by.rule.name.clone(),
+        allows: by.rule.to_string(),
+    }
+}
+
+fn drop_reason(output: Output) -> Option<&'static str> {
+    match output {
+        Output::Drop { reason } => Some(DropReason::from_index(usize::from(reason))?.name()),
+        Output::Vif { .. } | Output::Tunnel { .. } => None,
     }
 }
 

@@ -70,7 +70,7 @@ fn members(vrf: &Vrf, prefix: IpNet, next_hop: &NextHop) -> Vec<(Hop, u16)> {
         NextHop::Service => {
             let (family, address) = family_and_addr(prefix.addr());
             let ports = vrf.service(family, address).into_iter().flat_map(|service| service.ports());
-            let backends = ports.flat_map(|(_, mapped)| mapped.backends.members()).map(hop);
+            let backends = ports.flat_map(|mapped| mapped.backends.members()).map(hop);
             backends.collect::<BTreeMap<_, _>>().into_iter().collect()
         }
         NextHop::Vrf(id) => vec![(Hop::Vrf(*id), 1)],

@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use dataplane::desired::{Policy, Rule};
 use dataplane::droplog::DropRecord;
 use dataplane::fib::ip_addr;
-use dataplane::ids::VifName;
+use dataplane::ids::{VifName, VifSlot};
 use dataplane::snapshot::Vif;
 
 use super::Reading;
-use crate::view::{DroppedPacket, PortView, State, VifService, VifView};
+use crate::view::{DroppedPacket, PortView, State, VifPolicy, VifService, VifView};
 
 /// What the configuration knows about vifs, by name.
 struct Known<'a> {
@@ -49,8 +50,15 @@ impl Reading<'_> {
             traffic: PortView::from(&self.state.vif_totals(vif)),
             last_drops: self.last_drops(vif),
             services: known.services.get(&vif.name).cloned().unwrap_or_default(),
-            flows: u64::from(self.state.flows.owner_len(vif.slot.get())),
+            policies: vif.policies.iter().map(|policy| policy_view(policy.wanted())).collect(),
+            flows: self.flows_of(vif.slot),
         })
+    }
+
+    /// Pairs that the pod has begun, and those that other nodes have begun towards it.
+    fn flows_of(&self, slot: VifSlot) -> u64 {
+        let owners = [slot.flow_owner(), slot.fabric_flow_owner()];
+        owners.iter().map(|owner| u64::from(self.state.flows.owner_len(*owner))).sum()
     }
 
     fn last_drops(&self, vif: &Vif) -> Vec<DroppedPacket> {
@@ -62,4 +70,9 @@ impl Reading<'_> {
         };
         self.state.recent_drops(Some(vif.slot)).iter().map(view).collect()
     }
+}
+
+fn policy_view(policy: &Policy) -> VifPolicy {
+    let count = |rules: &Option<Vec<Rule>>| rules.as_ref().map(Vec::len);
+    VifPolicy { name: policy.name.clone(), ingress: count(&policy.ingress), egress: count(&policy.egress) }
 }

@@ -4,7 +4,8 @@ use std::fmt;
 use std::net::IpAddr;
 
 use dataplane::counters::TrafficTotals;
-use dataplane::ids::{VifName, VrfName};
+use dataplane::ids::{PolicyName, VifName, VrfName};
+use dataplane::policy::FlowCourse;
 
 use super::{HopView, Protocol};
 
@@ -40,6 +41,26 @@ pub struct FlowView {
     pub idle_seconds: u64,
     /// What is rewritten in the forward direction, and undone in the reverse one.
     pub translations: Vec<Translation>,
+    /// Rules that allow it now: of the sender's egress and of the receiver's ingress, where those
+    /// are vifs of this node with policies.
+    pub allowed_by: Vec<RuleView>,
+    /// Why its packets are dropped, when they are.
+    pub drop_reason: Option<&'static str>,
+}
+
+/// The rule of a security policy that allows a flow.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct RuleView {
+    /// The policy.
+    pub policy: PolicyName,
+    /// `ingress` or `egress`.
+    pub course: FlowCourse,
+    /// Place of the rule in that list, from 0.
+    pub number: usize,
+    /// Its name, if it has one.
+    pub name: Option<String>,
+    /// What it allows, in few words.
+    pub allows: String,
 }
 
 /// One direction of a flow pair, as its packets come in.
@@ -182,6 +203,8 @@ mod tests {
             age_seconds: 1,
             idle_seconds: 0,
             translations: vec![],
+            allowed_by: vec![],
+            drop_reason: None,
         }
     }
 

@@ -26,7 +26,7 @@ mod vif;
 mod worker;
 
 pub use drops::{DropView, DroppedPacket, PortDrops, PortName};
-pub use flow::{Endpoint, FlowFilter, FlowSide, FlowView, FlowsView, TranslatedField, Translation};
+pub use flow::{Endpoint, FlowFilter, FlowSide, FlowView, FlowsView, RuleView, TranslatedField, Translation};
 pub use node::{Attach, CopyMode, Counts, NodeView, QueueView, UplinkView};
 pub use program::ProgramView;
 pub use protocol::{BadProtocol, Protocol};
@@ -37,5 +37,5 @@ pub use state::{Health, State};
 pub use traffic::{DropCount, PortView};
 pub use trouble::{StatusView, Subject, Trouble};
 pub use tunnel::{ReachView, TunnelView};
-pub use vif::{VifService, VifView};
+pub use vif::{VifPolicy, VifService, VifView};
 pub use worker::{RingView, UmemView, WorkerView};

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use dataplane::ids::{Mac, VifName, VifSlot, VrfName};
+use dataplane::ids::{Mac, PolicyName, VifName, VifSlot, VrfName};
 
 use super::{DroppedPacket, PortView, ServicePortView, State};
 
@@ -34,6 +34,8 @@ pub struct VifView {
     pub last_drops: Vec<DroppedPacket>,
     /// Services it is a backend of.
     pub services: Vec<VifService>,
+    /// Security policies attached to it, in the order in which they are asked.
+    pub policies: Vec<VifPolicy>,
     /// Flow pairs that count towards its limit: those it began, and those that came to it from other nodes.
     pub flows: u64,
 }
@@ -45,4 +47,15 @@ pub struct VifService {
     pub address: IpAddr,
     /// What it answers on.
     pub ports: Vec<ServicePortView>,
+}
+
+/// A security policy as seen from a vif.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct VifPolicy {
+    /// Its name.
+    pub name: PolicyName,
+    /// Rules for flows that others begin with the pod; `None` where it restricts none.
+    pub ingress: Option<usize>,
+    /// Rules for flows that the pod begins; `None` where it restricts none.
+    pub egress: Option<usize>,
 }

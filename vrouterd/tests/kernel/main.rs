@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod devices;
+mod guard;
 mod namespace;
 mod underlay;
 mod watch;

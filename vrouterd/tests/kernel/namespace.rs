@@ -83,6 +83,11 @@ impl Drop for Namespaces {
 }
 
 impl Bench {
+    /// Name of the namespace of the peer.
+    pub(crate) fn peer_name(&self) -> &str {
+        &self.peer
+    }
+
     /// Runs `ip` in the test's own namespace.
     pub(crate) fn ip(&self, arguments: &str) -> String {
         ip(arguments)

@@ -87,8 +87,15 @@ const ADDED: &[(&str, &[&str])] = &[
         &[
             "f:20:11: host.routes[0]: 172.30.0.0/16 would lead the tunnel address 172.30.0.1 into the vrouter: list \
              only prefixes of pods and services",
-            "f:20:28: host.routes[1]: 0.0.0.0/0 would lead the tunnel address 172.30.0.1 into the vrouter: list only \
+            "f:20:28: host.routes[1]: 0.0.0.0/0 would lead all that the host sends into the vrouter: list only \
              prefixes of pods and services",
+        ],
+    ),
+    (
+        "[host]\nvrf = \"blue\"\naddresses = [\"10.0.1.1\"]\nlabel = 16\nroutes = [\"::/0\"]",
+        &[
+            "f:20:11: host.routes[0]: ::/0 would lead all that the host sends into the vrouter: list only prefixes of \
+             pods and services",
         ],
     ),
     (

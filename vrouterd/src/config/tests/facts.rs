@@ -5,7 +5,7 @@ use crate::config::{HostFacts, LinkFacts, check_against};
 
 fn link(ifname: &str, mtu: u32, addresses: &[&str]) -> LinkFacts {
     let addresses = addresses.iter().map(|address| address.parse().unwrap()).collect();
-    LinkFacts { ifname: ifname.to_owned(), mtu, addresses, vlan_of: None }
+    LinkFacts { ifname: ifname.to_owned(), mtu, addresses, gateways: Vec::new(), vlan_of: None }
 }
 
 fn machine() -> HostFacts {
@@ -108,4 +108,24 @@ fn host_routes_inside_the_uplinks_subnet_are_refused() {
     let expected = "f:20:11: host.routes[0]: 172.30.0.128/25 lies in 172.30.0.0/24, the subnet of eth0: \
                     list only prefixes of pods and services";
     assert_eq!(problems(&format!("{NODE}{VIFS}{host}"), &machine()), [expected]);
+}
+
+#[test]
+fn host_routes_over_addresses_and_gateways_of_other_links_are_refused() {
+    let mut facts = machine();
+    facts.links.push(link("eth1", 1500, &["10.20.0.5/32", "fd00:20::5/64"]));
+    facts.links[2].gateways = vec!["10.30.0.1".parse().unwrap()];
+    let host = "[host]\nvrf = \"blue\"\naddresses = [\"10.0.1.1\"]\nlabel = 16\n\
+                routes = [\"10.0.0.0/16\", \"10.20.0.0/16\", \"10.30.0.0/24\", \"fd00::/16\", \"127.0.0.0/8\", \"10.20.0.6/32\"]\n";
+    let expected = [
+        "f:20:26: host.routes[1]: 10.20.0.0/16 covers 10.20.0.5, an address of eth1: list only prefixes of pods and \
+         services",
+        "f:20:42: host.routes[2]: 10.30.0.0/24 covers 10.30.0.1, a gateway on eth1: list only prefixes of pods and \
+         services",
+        "f:20:58: host.routes[3]: fd00::/16 covers fd00:20::5, an address of eth1: list only prefixes of pods and \
+         services",
+        "f:20:71: host.routes[4]: 127.0.0.0/8 covers 127.0.0.1, an address of lo: list only prefixes of pods and \
+         services",
+    ];
+    assert_eq!(problems(&format!("{NODE}{VIFS}{host}"), &facts), expected);
 }

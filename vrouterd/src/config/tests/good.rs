@@ -2,10 +2,12 @@
 
 use core::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 
 use dataplane::desired::{
-    Desired, Hop, HopTarget, Link, Node, OuterOptions, Route, RouteTarget, Service, ServicePort, Transport,
-    Underlay, Vif, VifKind, Vrf,
+    Affinity, Backend, BackendState, Desired, Hop, HopTarget, IcmpVersion, Link, Node, OnBackendGone,
+    OuterOptions, Peers, Policy, PortRange, Route, RouteTarget, Rule, RuleTraffic, Service, ServicePort,
+    TargetPort, Transport, Underlay, Vif, VifKind, Vrf,
 };
 use dataplane::ids::Mac;
 use encap::{DontFragment, DscpMode, Label, Udp6Checksum};
@@ -70,6 +72,14 @@ mac = "02:00:00:00:0a:01"
 label = 1048575
 mtu = 1400
 gateway = ["10.0.1.1", "fe80::ffff"]
+policies = ["web", "quiet"]
+[[policy]]
+name = "web"
+ingress = [{ name = "http", from = ["10.0.0.0/8", "fd00::/8"], protocol = "tcp", port = 8080 }, { protocol = "icmp", icmp_type = 8 }, { from = ["10.0.1.1/32"] }]
+egress = [{ to = ["10.96.0.10/32"], protocol = 17, port = "53-54" }, { protocol = "icmpv6" }, { protocol = 47 }]
+[[policy]]
+name = "quiet"
+egress = []
 [[route]]
 vrf = "blue"
 prefix = "10.0.2.0/24"
@@ -86,8 +96,10 @@ action = "discard"
 name = "web"
 vrf = "blue"
 addresses = ["10.96.0.10", "fd00:96::10"]
-ports = [{ protocol = "tcp", port = 80, target_port = 8080 }, { protocol = "udp", port = 53 }]
-backends = [{ vif = "web-1" }, { tunnel = "172.30.0.2", label = 34 }]
+ports = [{ protocol = "tcp", port = 80, target_port = 8080 }, { protocol = "udp", port = 53 }, { protocol = "udp", port = "30000-30500", target_port = "40000-40500" }, { protocol = "udp", port = "31000-31999", target_port = 9 }]
+backends = [{ vif = "web-1" }, { tunnel = "172.30.0.2", label = 34, state = "terminating" }]
+affinity = { timeout = 60 }
+on_backend_gone = "reset"
 [[service]]
 vrf = "green"
 address = "10.96.0.10"
@@ -108,17 +120,55 @@ fn vif(name: &str) -> Hop {
     Hop { to: HopTarget::Vif(name.into()), weight: 1 }
 }
 
-fn port(protocol: Transport, port: u16, target_port: u16) -> ServicePort {
-    ServicePort { protocol, port, target_port }
+fn port(protocol: Transport, first: u16, last: u16, target: TargetPort) -> ServicePort {
+    ServicePort { protocol, ports: PortRange::new(first, last).unwrap(), target }
 }
 
-fn web(address: &str) -> Service {
-    Service {
+fn web(address: &str) -> Arc<Service> {
+    Arc::new(Service {
         vrf: "blue".into(),
         address: address.parse().unwrap(),
-        ports: vec![port(Transport::Tcp, 80, 8080), port(Transport::Udp, 53, 53)],
-        backends: vec![vif("web-1"), tunnel(34, 1)],
-    }
+        ports: vec![
+            port(Transport::Tcp, 80, 80, TargetPort::One(8080)),
+            port(Transport::Udp, 53, 53, TargetPort::From(53)),
+            port(Transport::Udp, 30000, 30500, TargetPort::From(40000)),
+            port(Transport::Udp, 31000, 31999, TargetPort::One(9)),
+        ],
+        backends: vec![
+            vif("web-1").into(),
+            Backend { state: BackendState::Terminating, ..tunnel(34, 1).into() },
+        ],
+        affinity: Affinity::ClientAddress(Millis(60_000)),
+        on_backend_gone: OnBackendGone::Reset,
+    })
+}
+
+fn policies() -> Vec<Policy> {
+    let rule = |peers: &[&str], traffic| Rule {
+        name: None,
+        peers: match peers {
+            [] => Peers::Any,
+            list => Peers::Within(list.iter().map(|prefix| prefix.parse().unwrap()).collect()),
+        },
+        traffic,
+    };
+    let http = RuleTraffic::Ports { transport: Transport::Tcp, ports: 8080..=8080 };
+    let dns = RuleTraffic::Ports { transport: Transport::Udp, ports: 53..=54 };
+    let ping = RuleTraffic::Icmp { version: IcmpVersion::V4, kind: 8 };
+    let ingress = vec![
+        Rule { name: Some("http".to_owned()), ..rule(&["10.0.0.0/8", "fd00::/8"], http) },
+        rule(&[], ping),
+        rule(&["10.0.1.1/32"], RuleTraffic::Any),
+    ];
+    let egress = vec![
+        rule(&["10.96.0.10/32"], dns),
+        rule(&[], RuleTraffic::Protocol(58)),
+        rule(&[], RuleTraffic::Protocol(47)),
+    ];
+    vec![
+        Policy { name: "web".into(), ingress: Some(ingress), egress: Some(egress) },
+        Policy { name: "quiet".into(), ingress: None, egress: Some(Vec::new()) },
+    ]
 }
 
 #[test]
@@ -153,6 +203,7 @@ fn every_key_reaches_the_desired_state() {
                 label: label(16),
                 mtu: 1468,
                 link: Link::Down("waiting for interface vr-host".to_owned()),
+                policies: Vec::new(),
             },
             Vif {
                 name: "web-1".into(),
@@ -165,6 +216,7 @@ fn every_key_reaches_the_desired_state() {
                 label: label(1_048_575),
                 mtu: 1400,
                 link: Link::Down("waiting for interface veth1a".to_owned()),
+                policies: vec!["web".into(), "quiet".into()],
             },
         ],
         routes: vec![
@@ -183,13 +235,16 @@ fn every_key_reaches_the_desired_state() {
         services: vec![
             web("10.96.0.10"),
             web("fd00:96::10"),
-            Service {
+            Arc::new(Service {
                 vrf: "green".into(),
                 address: "10.96.0.10".parse().unwrap(),
-                ports: vec![port(Transport::Sctp, 80, 80)],
+                ports: vec![port(Transport::Sctp, 80, 80, TargetPort::From(80))],
                 backends: Vec::new(),
-            },
+                affinity: Affinity::None,
+                on_backend_gone: OnBackendGone::Rechoose,
+            }),
         ],
+        policies: policies(),
         underlay: Underlay::default(),
     };
     assert_eq!(desired, expected);
@@ -240,7 +295,7 @@ fn the_least_file_gets_the_documented_defaults() {
     assert_eq!(config.node.explicit_null_vrf, None);
     let engine = &config.engine;
     assert_eq!((engine.workers.value, engine.cpus.len(), engine.batch), (1, 0, 64));
-    assert_eq!((engine.frames, engine.flows, engine.flows_per_vif), (8192, 262_144, 65_536));
+    assert_eq!((engine.frames, engine.flows, engine.flows_per_vif), (8192, 262_144, 16_384));
     assert_eq!((engine.attach, engine.zero_copy), (Attach::Auto, ZeroCopy::Prefer));
     assert_eq!((engine.wait, engine.huge_pages), (Wait::Adaptive, HugePages::Off));
     let t = &config.timeouts;

@@ -56,6 +56,8 @@ fn value() -> impl Strategy<Value = String> {
         "[{ protocol = \"tcp\", port = 80 }]",
         "[{ protocol = \"tcp\", port = \"9-1\", idle = 1 }]",
         "\"1-\"",
+        "[{ from = [\"10.0.0.0/8\"], protocol = \"tcp\", port = 80 }]",
+        "[{ protocol = 58, icmp_type = 128 }]",
     ];
     prop::sample::select(WORDS).prop_map(str::to_owned)
 }
@@ -100,8 +102,8 @@ proptest! {
 
     #[test]
     fn any_key_of_any_section_takes_any_value(
-        section in prop::sample::select(&["[node]", "[engine]", "[timeouts]", "[http]", "[host]", "[[vif]]", "[[route]]", "[[service]]"][..]),
-        key in prop::sample::select(&["name", "vrf", "addresses", "address", "label", "mtu", "via", "via_vrf", "ports", "backends", "workers", "cpus", "listen", "routes", "dscp", "legacy_udp_port", "gateway"][..]),
+        section in prop::sample::select(&["[node]", "[engine]", "[timeouts]", "[http]", "[host]", "[[vif]]", "[[route]]", "[[service]]", "[[policy]]"][..]),
+        key in prop::sample::select(&["name", "vrf", "addresses", "address", "label", "mtu", "via", "via_vrf", "ports", "backends", "workers", "cpus", "listen", "routes", "dscp", "legacy_udp_port", "gateway", "ingress", "egress", "policies"][..]),
         value in value(),
     ) {
         digest(&format!("{VIFS}{section}\n{key} = {value}\n"));

@@ -7,6 +7,9 @@ mod leftovers;
 mod link;
 mod port;
 mod queues;
+mod seal;
+mod swap;
+mod tags;
 mod trunk;
 mod vhost;
 
@@ -19,6 +22,7 @@ use af_xdp::ethtool::Ethtool;
 
 pub use port::PreparedPort;
 pub use queues::RxQueues;
+pub use swap::SwapError;
 pub use trunk::TrunkPlan;
 pub use vhost::{HostRoute, VhostPlan};
 

@@ -8,6 +8,7 @@ use rtnetlink::packet_route::RouteNetlinkMessage;
 use rtnetlink::packet_route::address::{AddressAttribute, AddressMessage};
 
 use super::Devices;
+use super::seal::seal;
 use crate::kernel::client::family;
 use crate::kernel::decode::event_of;
 use crate::kernel::error::{KernelError, errno};
@@ -26,11 +27,13 @@ pub struct PreparedPort {
 
 impl Devices {
     /// Sets the node's end of a pod's interface up if need be, and keeps the kernel from speaking
-    /// on the pod's wire: no IPv6 address is generated, and generated ones are removed. The
-    /// changes are not taken back when the pod is detached.
+    /// on the pod's wire, where no IPv6 address is generated and generated ones are removed, and
+    /// from listening there while no program is attached (IPv4 sources are checked strictly, ARP
+    /// is not answered, nothing is forwarded, IPv6 is off). The changes are not taken back when
+    /// the pod is detached.
     ///
     /// # Errors
-    /// [`KernelError::NoSuchDevice`], or what a request meets.
+    /// [`KernelError::NoSuchDevice`], [`KernelError::Setting`], or what a request meets.
     pub async fn prepare_port(&self, name: &str) -> Result<PreparedPort, KernelError> {
         let link = self.get(name).await?;
         self.keep_ipv6_silent(name, link.index).await?;
@@ -39,6 +42,7 @@ impl Devices {
             self.remove_address(name, link.index, address).await?;
             removed.push(address);
         }
+        seal(name)?;
         let set_up = link.state == LinkState::AdminDown;
         if set_up {
             self.set_up(name, link.index).await?;

@@ -53,7 +53,7 @@ impl Devices {
     }
 
     async fn finish_trunk(&self, pair: &VethPair) -> Result<(), KernelError> {
-        for offload in Offload::ALL {
+        for offload in Offload::TRANSMIT {
             self.ethtool.switch_off(&pair.near.name, offload)?;
         }
         for device in [&pair.near, &pair.far] {

@@ -1,15 +1,19 @@
 //! Views of what has been counted: ports, drops, workers, flows.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use af_xdp::{FrameCounts, KernelStatistics, Mode, Statistics};
 use dataplane::counters::TrafficTotals;
 use dataplane::drop::DropReason;
+use dataplane::droplog::DropLog;
 use dataplane::ids::VifName;
 use dataplane::io::Side;
+use flow_table::Millis;
 
 use super::{Node, vif_mut};
 use crate::engine::SocketGauge;
+use crate::state::MOST_DRAINED;
 use crate::view::{
     CopyMode, DropCount, Endpoint, FlowFilter, HopView, PortDrops, PortName, Protocol, QueueView, RingView,
     TranslatedField, Translation, UmemView, ViewSource,
@@ -267,4 +271,19 @@ fn a_change_that_keeps_the_vif_keeps_its_counts() {
     assert_eq!(node.state.vif(&"client".into()).unwrap().traffic.rx, TrafficTotals { packets: 1, bytes: 60 });
     assert_eq!(dropped(&node, DropReason::NoRoute), []);
     assert_eq!(node.state.ports(&node.publisher.current()).removed.rx.packets, 0);
+}
+
+#[test]
+fn a_worker_that_drops_all_the_time_does_not_hold_up_the_drain() {
+    let mut node = Node::new();
+    let log = Arc::new(DropLog::new(2 * MOST_DRAINED));
+    for n in 0..MOST_DRAINED + 5 {
+        log.record(Millis(n as u64), None, DropReason::NoRoute, &[]);
+    }
+    node.state.workers[0].drops = Arc::clone(&log);
+    node.state.drain_drops();
+    assert_eq!(node.state.recent_drops(None)[0].at, Millis(MOST_DRAINED as u64 - 1));
+    assert_eq!(log.take().map(|record| record.at), Some(Millis(MOST_DRAINED as u64)));
+    node.state.drain_drops();
+    assert_eq!(log.take(), None);
 }

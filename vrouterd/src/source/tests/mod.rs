@@ -6,6 +6,7 @@ mod tables;
 use std::sync::Arc;
 use std::time::Instant;
 
+use dataplane::affinity::AffinityTable;
 use dataplane::compile::Compiler;
 use dataplane::counters::WorkerCounters;
 use dataplane::desired::{Desired, Link, Reach, Uplink};
@@ -125,7 +126,7 @@ impl Node {
         let table = TableConfig {
             max_pairs: 100,
             max_per_owner: 100,
-            max_owners: VifSlot::TABLE as u16,
+            max_owners: VifSlot::FLOW_OWNERS,
             timeouts: Timeouts::default(),
         };
         let flows = Arc::new(FlowTable::new(table, [1, 2, 3, 4]));
@@ -136,6 +137,7 @@ impl Node {
             spread: ahash::RandomState::with_seeds(5, 6, 7, 8),
             counters: Arc::clone(&counters),
             drops: Arc::clone(&drops),
+            affinity: Arc::new(AffinityTable::new(64, ahash::RandomState::with_seeds(5, 6, 7, 8))),
             limiter: std::sync::Arc::default(),
             batch: 64,
             idle: Idle::Sleep,

@@ -3,16 +3,17 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use dataplane::desired::{Link, Reach};
+use dataplane::desired::{BackendState, Link, Peers, Policy, PortRange, Reach, Rule, RuleTraffic, Transport};
 use dataplane::ids::VifName;
+use dataplane::policy::FlowCourse;
 use xdp_prog::{XdpAttached, XdpMode};
 
 use super::{Node, PEER_MAC, UPLINK_MAC, vif_mut};
 use crate::state::{ControlState, ProgramCounters};
 use crate::view::{
-    Attach, BackendView, Counts, HopView, LabelTarget, LabelView, NextHopView, Protocol, ReachView,
-    RouteOrigin, RouteView, ServicePortView, State, StatusView, Subject, TunnelView, ViewSource, VifService,
-    VrfView,
+    Attach, BackendView, Counts, FlowFilter, HopView, LabelTarget, LabelView, NextHopView, Protocol,
+    ReachView, RouteOrigin, RouteView, RuleView, ServicePortView, State, StatusView, Subject, TunnelView,
+    ViewSource, VifPolicy, VifService, VrfView,
 };
 
 const FAILED: &str =
@@ -85,6 +86,7 @@ fn vifs_are_listed_by_name_with_what_is_configured() {
     assert_eq!(web.addresses, [ip("10.0.1.3")]);
     assert_eq!(web.slot.map(|slot| slot.get()), Some(2));
     let port = |protocol, port, target_port| {
+        let (port, target_port) = (PortRange::single(port), PortRange::single(target_port));
         vec![ServicePortView { protocol: Protocol(protocol), port, target_port }]
     };
     let services = [
@@ -187,7 +189,7 @@ fn services_show_backends_that_are_down_with_the_reason() {
     let services = Node::new().state.services();
     let addresses: Vec<_> = services.iter().map(|service| service.address).collect();
     assert_eq!(addresses, [ip("10.96.0.10"), ip("10.96.0.12")]);
-    let backend = |to, weight, state| BackendView { to, weight, state };
+    let backend = |to, weight, state| BackendView { to, weight, readiness: BackendState::Ready, state };
     let expected = [
         backend(to_vif("web-1"), 1, State::Up),
         backend(to_vif("web-2"), 2, down("waiting for interface veth3a")),
@@ -247,4 +249,45 @@ fn troubles_name_what_is_wrong_beside_what_is_down() {
         |view: &&crate::view::ProgramView| (view.program, view.outcome) == ("fabric", "outer_fragment");
     assert_eq!(node.state.programs().iter().find(fragments).map(|view| view.packets), Some(5));
     assert_eq!(node.state.programs().len(), 15);
+}
+
+#[test]
+fn policies_are_shown_with_the_vif_and_with_the_flows_that_they_allow() {
+    let mut node = Node::new();
+    node.change(|desired| {
+        let traffic = RuleTraffic::Ports { transport: Transport::Udp, ports: 53..=54 };
+        let peers = Peers::Within(vec!["10.0.1.0/24".parse().unwrap()]);
+        let dns = Rule { name: Some("dns".to_owned()), peers, traffic };
+        let open = Rule { name: None, peers: Peers::Any, traffic: RuleTraffic::Any };
+        let web = Policy { name: "web".into(), ingress: Some(vec![dns]), egress: None };
+        let out = Policy { name: "out".into(), ingress: None, egress: Some(vec![open]) };
+        desired.policies = vec![web, out];
+        vif_mut(desired, "web-1").policies = vec!["web".into()];
+        vif_mut(desired, "client").policies = vec!["out".into()];
+    });
+    let web = VifPolicy { name: "web".into(), ingress: Some(1), egress: None };
+    assert_eq!(node.state.vif(&"web-1".into()).unwrap().policies, [web]);
+
+    node.send("client", [10, 0, 1, 2], ([10, 0, 1, 3], 53));
+    node.send("client", [10, 0, 1, 2], ([10, 0, 1, 3], 80));
+    let flow = |port| {
+        let filter = FlowFilter { port: Some(port), ..FlowFilter::default() };
+        node.state.flows(&filter).flows.remove(0)
+    };
+    let rule = |policy: &str, course, name: Option<&str>, allows: &str| RuleView {
+        policy: policy.into(),
+        course,
+        number: 0,
+        name: name.map(str::to_owned),
+        allows: allows.to_owned(),
+    };
+    let expected = [
+        rule("out", FlowCourse::Egress, None, "everything with anyone"),
+        rule("web", FlowCourse::Ingress, Some("dns"), "udp 53-54 with 10.0.1.0/24"),
+    ];
+    let allowed = flow(53);
+    assert_eq!((allowed.allowed_by, allowed.drop_reason), (expected.to_vec(), None));
+    let refused = flow(80);
+    assert_eq!((refused.allowed_by, refused.drop_reason), (Vec::new(), Some("policy_denied")));
+    assert_eq!(refused.reverse.vif, Some("client".into()));
 }
