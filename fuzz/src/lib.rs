@@ -1,8 +1,11 @@
 //! The configuration that the fuzz targets run on.
 
+use std::sync::Arc;
+
 use dataplane::desired::{
-    Desired, Hop, HopTarget, Link, MssClamp, Node, OuterOptions, Reach, Route, RouteTarget, Service,
-    ServicePort, Transport, Underlay, Uplink, Vif, VifKind, Vrf,
+    Affinity, Backend, BackendState, Desired, Hop, HopTarget, Link, MssClamp, Node, OnBackendGone,
+    OuterOptions, Reach, Route, RouteTarget, Service, ServicePort, Transport, Underlay, Uplink, Vif, VifKind,
+    Vrf,
 };
 use dataplane::ids::Mac;
 use encap::Label;
@@ -19,6 +22,7 @@ fn vif(number: u8) -> Vif {
         label: Label::new(16 + u32::from(number)).unwrap_or(Label::MAX),
         mtu: 1500,
         link: Link::Up,
+        policies: Vec::new(),
     }
 }
 
@@ -35,19 +39,25 @@ pub fn desired(backends: &[u8]) -> Desired {
         target,
     };
     let hops = |to| RouteTarget::Hops(vec![Hop { to, weight: 1 }]);
-    let port = |protocol, port, target_port| ServicePort { protocol, port, target_port };
-    let service = |address| Service {
-        vrf: "blue".into(),
-        address,
-        ports: vec![
-            port(Transport::Tcp, 80, 8080),
-            port(Transport::Udp, 53, 5353),
-            port(Transport::Sctp, 99, 9999),
-        ],
-        backends: backends
-            .iter()
-            .map(|number| Hop { to: HopTarget::Vif(format!("pod{number}").as_str().into()), weight: 1 })
-            .collect(),
+    let port = ServicePort::single;
+    let backend = |number: &u8| Backend {
+        to: HopTarget::Vif(format!("pod{number}").as_str().into()),
+        weight: 1,
+        state: BackendState::Ready,
+    };
+    let service = |address| {
+        Arc::new(Service {
+            vrf: "blue".into(),
+            address,
+            ports: vec![
+                port(Transport::Tcp, 80, 8080),
+                port(Transport::Udp, 53, 5353),
+                port(Transport::Sctp, 99, 9999),
+            ],
+            backends: backends.iter().map(backend).collect(),
+            affinity: Affinity::None,
+            on_backend_gone: OnBackendGone::Rechoose,
+        })
     };
     Desired {
         node: Node {
@@ -66,6 +76,7 @@ pub fn desired(backends: &[u8]) -> Desired {
             route("10.8.0.0/16", RouteTarget::Discard),
         ],
         services: vec![service([10, 96, 0, 1].into()), service([0xfd96, 0, 0, 0, 0, 0, 0, 1].into())],
+        policies: Vec::new(),
         underlay: Underlay {
             uplink: Some(Uplink { mac: Mac([2, 0, 0, 0, 1, 1]), mtu: 1400, vlan: None, link: Link::Up }),
             tunnels: [([172, 30, 0, 2].into(), Reach::Via(Mac([2, 0, 0, 0, 1, 2])))].into(),

@@ -1,8 +1,9 @@
 //! Routes, services and their members: linear scans over the desired state.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use dataplane::desired::{Desired, Hop, HopTarget, Link, RouteTarget, Vif};
+use dataplane::desired::{Backend, BackendState, Desired, Hop, HopTarget, Link, RouteTarget, Vif};
 use dataplane::drop::DropReason;
 use dataplane::ids::{VifName, VrfName};
 use ipnet::IpNet;
@@ -25,6 +26,8 @@ pub struct Choice {
     pub exit: Exit,
     /// New destination address and port.
     pub translate: Option<(IpAddr, u16)>,
+    /// Whether it takes new flows, or only keeps what it has.
+    pub takes_new: bool,
 }
 
 enum Found<'a> {
@@ -56,16 +59,21 @@ pub fn resolve(
     for _ in 0..4 {
         match longest_match(desired, vrf, tuple.dst).ok_or(DropReason::NoRoute)? {
             Found::Own(vif) => {
-                return Ok(vec![Choice { exit: Exit::Vif(vif.name.clone()), translate: None }]);
+                return Ok(vec![Choice {
+                    exit: Exit::Vif(vif.name.clone()),
+                    translate: None,
+                    takes_new: true,
+                }]);
             }
             Found::Service => return serve(desired, vrf, tuple, scope),
             Found::Target(RouteTarget::Discard) => return Err(DropReason::DiscardRoute),
             Found::Target(RouteTarget::Vrf(next)) => vrf = next,
             Found::Target(RouteTarget::Hops(hops)) => {
-                let up: Vec<&Hop> = hops.iter().filter(|hop| hop_is_up(desired, hop)).collect();
+                let up: Vec<&Hop> = hops.iter().filter(|hop| is_up(desired, &hop.to)).collect();
                 let members = if up.is_empty() { hops.iter().collect() } else { up };
-                let exits = members.into_iter().map(exit).filter(|exit| in_scope(exit, scope));
-                let choices: Vec<_> = exits.map(|exit| Choice { exit, translate: None }).collect();
+                let exits = members.into_iter().map(|hop| exit(&hop.to)).filter(|exit| in_scope(exit, scope));
+                let choices: Vec<_> =
+                    exits.map(|exit| Choice { exit, translate: None, takes_new: true }).collect();
                 return if choices.is_empty() { Err(DropReason::TunnelLoop) } else { Ok(choices) };
             }
         }
@@ -100,9 +108,9 @@ pub fn has_route(desired: &Desired, vrf: &VrfName, dst: IpAddr) -> bool {
 
 fn serve(desired: &Desired, vrf: &VrfName, tuple: &Tuple, scope: Scope) -> Result<Vec<Choice>, DropReason> {
     let (target_port, backends) = mapped(desired, vrf, tuple).ok_or(DropReason::ServicePortUnmapped)?;
-    let up = backends.iter().filter(|hop| hop_is_up(desired, hop));
-    let choice = |hop: &Hop| {
-        let exit = exit(hop);
+    let up = backends.iter().filter(|backend| is_up(desired, &backend.to));
+    let choice = |backend: &Backend| {
+        let exit = exit(&backend.to);
         let translate = match &exit {
             Exit::Vif(name) => {
                 let address = first_address(vif(desired, name)?, tuple.dst)?;
@@ -110,23 +118,26 @@ fn serve(desired: &Desired, vrf: &VrfName, tuple: &Tuple, scope: Scope) -> Resul
             }
             Exit::Tunnel(..) => None,
         };
-        in_scope(&exit, scope).then_some(Choice { exit, translate })
+        let takes_new = backend.state == BackendState::Ready;
+        in_scope(&exit, scope).then_some(Choice { exit, translate, takes_new })
     };
-    let choices: Vec<_> = up.filter_map(choice).collect();
+    let mut choices: Vec<_> = up.filter_map(choice).collect();
+    if choices.iter().all(|choice| !choice.takes_new) {
+        // As long as there is no other, those that are about to go take new flows too.
+        choices.iter_mut().for_each(|choice| choice.takes_new = true);
+    }
     if choices.is_empty() { Err(DropReason::ServiceNoBackend) } else { Ok(choices) }
 }
 
 /// Target port and backends of a service port; of several services at one address the last counts.
-pub fn mapped<'a>(desired: &'a Desired, vrf: &VrfName, tuple: &Tuple) -> Option<(u16, &'a [Hop])> {
-    let services = desired.services.iter().rev();
+pub fn mapped<'a>(desired: &'a Desired, vrf: &VrfName, tuple: &Tuple) -> Option<(u16, &'a [Backend])> {
+    let services = desired.services.iter().rev().map(|service| &**service);
     let mut here = services.filter(|service| service.vrf == *vrf && service.address == tuple.dst);
     here.find_map(|service| {
-        let port = service
-            .ports
-            .iter()
-            .rev()
-            .find(|port| port.protocol.number() == tuple.protocol && port.port == tuple.dport)?;
-        Some((port.target_port, service.backends.as_slice()))
+        let mut ports = service.ports.iter().rev();
+        let port = ports
+            .find(|port| port.protocol.number() == tuple.protocol && port.ports.contains(tuple.dport))?;
+        Some((port.target_for(tuple.dport), service.backends.as_slice()))
     })
 }
 
@@ -139,8 +150,8 @@ pub fn serves(desired: &Desired, vrf: &VrfName, address: IpAddr, vif: &VifName) 
 }
 
 /// Whether a vif is among the backends, and up.
-pub fn leads_to(desired: &Desired, backends: &[Hop], vif: &VifName) -> bool {
-    backends.iter().any(|hop| exit(hop) == Exit::Vif(vif.clone()) && hop_is_up(desired, hop))
+pub fn leads_to(desired: &Desired, backends: &[Backend], vif: &VifName) -> bool {
+    backends.iter().any(|one| exit(&one.to) == Exit::Vif(vif.clone()) && is_up(desired, &one.to))
 }
 
 /// The first address of a vif that is of the same family as another.
@@ -153,8 +164,22 @@ pub fn vif<'a>(desired: &'a Desired, name: &VifName) -> Option<&'a Vif> {
     desired.vifs.iter().find(|vif| vif.name == *name)
 }
 
-fn exit(hop: &Hop) -> Exit {
-    match &hop.to {
+/// Every node that a route or a service leads to.
+pub fn endpoints(desired: &Desired) -> BTreeSet<IpAddr> {
+    let of_routes = desired.routes.iter().flat_map(|route| match &route.target {
+        RouteTarget::Hops(hops) => hops.iter().map(|hop| &hop.to).collect(),
+        RouteTarget::Vrf(_) | RouteTarget::Discard => Vec::new(),
+    });
+    let of_services = desired.services.iter().flat_map(|service| service.backends.iter().map(|one| &one.to));
+    let node = |to: &HopTarget| match to {
+        HopTarget::Tunnel { node, .. } => Some(*node),
+        HopTarget::Vif(_) => None,
+    };
+    of_routes.chain(of_services).filter_map(node).collect()
+}
+
+fn exit(to: &HopTarget) -> Exit {
+    match to {
         HopTarget::Vif(name) => Exit::Vif(name.clone()),
         HopTarget::Tunnel { node, label } => Exit::Tunnel(*node, label.get()),
     }
@@ -164,8 +189,8 @@ fn in_scope(exit: &Exit, scope: Scope) -> bool {
     scope == Scope::Any || matches!(exit, Exit::Vif(_))
 }
 
-fn hop_is_up(desired: &Desired, hop: &Hop) -> bool {
-    match &hop.to {
+fn is_up(desired: &Desired, to: &HopTarget) -> bool {
+    match to {
         HopTarget::Vif(name) => vif(desired, name).is_some_and(|vif| vif.link == Link::Up),
         HopTarget::Tunnel { .. } => true,
     }

@@ -3,7 +3,7 @@
 use dataplane::drop::DropReason;
 
 use crate::packet::{Kind, Packet};
-use crate::pairs::{self, Context, Direction, Half, Key, Origin, Output, Pair, Plan, Step};
+use crate::pairs::{self, Context, Direction, Half, Key, Origin, Output, Owner, Pair, Plan, Step};
 use crate::plan::{self, Ingress};
 use crate::router::{Action, Arrival, Decided, Draft, Router};
 use crate::way::Halt;
@@ -138,25 +138,33 @@ impl Router {
     fn remember_refusal(&self, at: &Arrival, packet: &Packet, draft: &mut Draft, reason: DropReason) {
         let vif = at.ingress.vif().and_then(|name| self.ids.vif(name));
         let (Some(vif), Some(context)) = (vif, self.context(&at.ingress)) else { return };
-        let half = |tuple, origin| Half {
+        let half = |context, tuple, origin| Half {
             key: Key { context, tuple },
             output: Output::Drop(reason),
             origin,
             step: Step::Delivered,
         };
-        let plan = Plan {
-            forward: half(packet.tuple, at.ingress.origin()),
-            reverse: half(packet.tuple.reversed(), Origin::Any),
-            owner: vif.slot,
+        let owner = match at.ingress.origin() {
+            Origin::Node(_) => Owner::Fabric(vif.slot),
+            Origin::Vif | Origin::Any => Owner::Pod(vif.slot),
         };
-        let is_taken = pairs::find(&draft.state.pairs, &plan.reverse.key).is_some();
-        if !is_taken && self.owned(draft, plan.owner) < self.pairs_per_vif {
+        // What is refused must not keep out what is allowed.
+        let pairs = &draft.state.pairs;
+        if self.owned(draft, owner) >= self.pairs_per_vif / 2 || pairs.len() >= self.pairs / 2 {
+            return;
+        }
+        let plan = Plan {
+            forward: half(context, packet.tuple, at.ingress.origin()),
+            reverse: half(Context::Unanswered(vif.id), packet.tuple.reversed(), Origin::Any),
+            owner,
+        };
+        if pairs::find(pairs, &plan.reverse.key).is_none() {
             draft.state.pairs.push(Pair::new(plan, self.now, self.generation));
             draft.count("pairs", 1);
         }
     }
 
-    fn owned(&self, draft: &Draft, owner: u16) -> usize {
+    fn owned(&self, draft: &Draft, owner: Owner) -> usize {
         draft.state.pairs.iter().filter(|pair| pair.plan.owner == owner).count()
     }
 
@@ -169,6 +177,12 @@ impl Router {
     ) -> (Draft, Result<Action, Halt>) {
         if self.owned(&draft, plan.owner) >= self.pairs_per_vif {
             return (draft, Err(DropReason::VifFlowLimit.into()));
+        }
+        // A flow whose answers were refused before it began takes their place.
+        let refused = pairs::find(&draft.state.pairs, &plan.reverse.key)
+            .filter(|(row, way)| matches!(draft.state.pairs[*row].halves(*way).0.output, Output::Drop(_)));
+        if let Some((row, _)) = refused.filter(|_| plan.reverse.key != plan.forward.key) {
+            draft.state.pairs.remove(row);
         }
         let taken = |key: &Key, draft: &Draft| pairs::find(&draft.state.pairs, key).is_some();
         let Half { output, step, key: forward, .. } = plan.forward;
@@ -219,7 +233,7 @@ impl Router {
                 let vrf = self.ids.vrfs.iter().find(|(_, own)| *own == id)?;
                 Some(Ingress::VrfLabel(vrf.0.clone(), node))
             }
-            (_, Origin::Any) | (Context::Vrf(_), Origin::Vif) => None,
+            (_, Origin::Any) | (Context::Vrf(_), Origin::Vif) | (Context::Unanswered(_), _) => None,
         }
     }
 }

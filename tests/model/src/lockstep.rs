@@ -6,8 +6,8 @@ use std::fmt::Write as _;
 use dataplane::desired::Desired;
 
 use crate::masked::{Wire, wire};
-use crate::node::{Node, Observed, SeenPair};
-use crate::pairs::{Key, Output, Pair};
+use crate::node::{Node, Observed, PAIRS, SeenPair};
+use crate::pairs::{Key, Output, Owner, Pair};
 use crate::router::{Outcome, Router, Side, State};
 
 /// Pairs that one vif may have, small enough to be met.
@@ -40,6 +40,7 @@ impl Lockstep {
             now: 1000,
             generation: 0,
             pairs_per_vif: PAIRS_PER_VIF as usize,
+            pairs: PAIRS as usize,
         };
         model.configure(desired, node.ids());
         Ok(Self { model, node, entropy: BTreeMap::new(), reached: BTreeMap::new() })
@@ -208,7 +209,7 @@ fn seen(pair: &Pair) -> SeenPair {
 }
 
 /// What of a pair no change of the configuration touches.
-fn identity(pair: &SeenPair) -> (Key, Key, u16, [u64; 2], [u64; 2]) {
+fn identity(pair: &SeenPair) -> (Key, Key, Owner, [u64; 2], [u64; 2]) {
     (pair.plan.forward.key, pair.plan.reverse.key, pair.plan.owner, pair.packets, pair.bytes)
 }
 

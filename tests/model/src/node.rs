@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use ahash::RandomState;
+use dataplane::affinity::AffinityTable;
 use dataplane::compile::{CompileError, Compiler};
 use dataplane::counters::{PortCounters, WorkerCounters};
 use dataplane::desired::Desired;
@@ -24,7 +25,7 @@ use flow_table::{
 };
 
 use crate::packet::Tuple;
-use crate::pairs::{Context, Half, Key, Origin, Output, Plan, Step};
+use crate::pairs::{Context, Half, Key, Origin, Output, Owner, Plan, Step};
 use crate::router::{Ids, Moved, Side, VifIds};
 
 /// Pairs there is room for.
@@ -75,7 +76,7 @@ impl Node {
         let config = TableConfig {
             max_pairs: PAIRS,
             max_per_owner: pairs_per_vif,
-            max_owners: 4095,
+            max_owners: VifSlot::FLOW_OWNERS,
             timeouts: Timeouts::default(),
         };
         let flows = Arc::new(FlowTable::new(config, [1, 2, 3, 4]));
@@ -86,6 +87,7 @@ impl Node {
             spread: RandomState::with_seeds(5, 6, 7, 8),
             counters: Arc::clone(&counters),
             drops: Arc::new(DropLog::new(1)),
+            affinity: Arc::new(AffinityTable::new(16, RandomState::with_seeds(13, 14, 15, 16))),
             limiter: Arc::new(AnswerLimiter::new()),
             batch: 4,
             idle: Idle::Sleep,
@@ -198,7 +200,7 @@ impl Node {
 
     /// Removes idle pairs.
     pub fn sweep(&mut self, now: u64) {
-        self.flows.sweep(Millis(now), PAIRS as usize);
+        self.flows.sweep(Millis(now), PAIRS as usize, |_, _| true);
     }
 
     fn read(&self) -> Moved {
@@ -230,7 +232,7 @@ impl Node {
             plan: Plan {
                 forward: self.half(&view.forward),
                 reverse: self.half(&view.reverse),
-                owner: view.owner,
+                owner: owner(view.owner),
             },
             packets: [view.forward.packets, view.reverse.packets],
             bytes: [view.forward.bytes, view.reverse.bytes],
@@ -250,10 +252,7 @@ impl Node {
         let tuple = view.key.tuple;
         Half {
             key: Key {
-                context: match context_owner(view.key.context) {
-                    ContextOwner::Vif(id) => Context::Vif(id.0),
-                    ContextOwner::Vrf(vrf) => Context::Vrf(vrf.0),
-                },
+                context: context(view.key.context),
                 tuple: Tuple {
                     src: ip_addr(tuple.family, tuple.src),
                     dst: ip_addr(tuple.family, tuple.dst),
@@ -280,6 +279,22 @@ impl Node {
             },
         }
     }
+}
+
+/// Flow table contexts of keys that no packet has: those of the flow with this bit.
+const UNANSWERED: u32 = 1 << 30;
+
+fn context(raw: flow_table::Context) -> Context {
+    match context_owner(flow_table::Context(raw.0 & !UNANSWERED)) {
+        ContextOwner::Vif(id) if raw.0 & UNANSWERED != 0 => Context::Unanswered(id.0),
+        ContextOwner::Vif(id) => Context::Vif(id.0),
+        ContextOwner::Vrf(vrf) => Context::Vrf(vrf.0),
+    }
+}
+
+fn owner(raw: u16) -> Owner {
+    let table = VifSlot::TABLE as u16;
+    if raw < table { Owner::Pod(raw) } else { Owner::Fabric(raw - table) }
 }
 
 fn read_port(readings: &mut Moved, name: &str, port: &PortCounters) {

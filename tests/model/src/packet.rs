@@ -179,6 +179,7 @@ fn transport(mut packet: Packet) -> Result<Packet, DropReason> {
     let (sport, dport) = match packet.kind {
         Kind::Tcp { .. } | Kind::Udp | Kind::Sctp => (u16_at(segment, 0), u16_at(segment, 2)),
         Kind::EchoRequest | Kind::EchoReply => (u16_at(segment, 4), u16_at(segment, 4)),
+        Kind::Icmp | Kind::Solicitation => icmp_ports(segment[0]),
         _ => (None, None),
     };
     packet.tuple.sport = sport.unwrap_or(0);
@@ -205,6 +206,15 @@ fn kind(tuple: Tuple, segment: &[u8]) -> Option<Kind> {
         (1, true) | (58, false) => (segment.len() >= 8).then(|| icmp(tuple.protocol, segment[0])),
         // ICMP is of one family each; elsewhere its number is that of a protocol nobody speaks.
         _ => Some(Kind::Other),
+    }
+}
+
+/// A question of ICMP other than echo has its type for a source port; the answer has the type of the question as
+/// its destination port, so that they belong together.
+pub fn icmp_ports(kind: u8) -> (Option<u16>, Option<u16>) {
+    match kind {
+        14 | 16 | 18 | 140 => (Some(0), Some(u16::from(kind) - 1)),
+        _ => (Some(u16::from(kind)), Some(0)),
     }
 }
 

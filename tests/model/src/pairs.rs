@@ -13,6 +13,8 @@ pub enum Context {
     Vif(u32),
     /// To the label of the VRF with this number.
     Vrf(u16),
+    /// Nobody's: the answers to a refused flow of a vif with this identity, which never come.
+    Unanswered(u32),
 }
 
 /// What packets of a direction look like on arrival.
@@ -75,6 +77,15 @@ pub struct Half {
     pub step: Step,
 }
 
+/// Whom a pair counts for: the slot of the pod, and who began it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Owner {
+    /// The pod.
+    Pod(u16),
+    /// Other nodes, towards the pod.
+    Fabric(u16),
+}
+
 /// Two directions of a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Plan {
@@ -82,8 +93,8 @@ pub struct Plan {
     pub forward: Half,
     /// Of the answers.
     pub reverse: Half,
-    /// Slot of the vif it counts for.
-    pub owner: u16,
+    /// Whom it counts for.
+    pub owner: Owner,
 }
 
 /// Which direction of a pair.

@@ -8,7 +8,7 @@ use dataplane::ids::{VifName, VrfName};
 
 use crate::fib::{self, Choice, Exit, Scope};
 use crate::packet::Tuple;
-use crate::pairs::{Context, Half, Key, Origin, Output, Plan, Step};
+use crate::pairs::{Context, Half, Key, Origin, Output, Owner, Plan, Step};
 use crate::router::Router;
 
 /// Where a packet came in.
@@ -107,7 +107,7 @@ fn from_vif(
         Some(Plan {
             forward: Half { key, output, origin: Origin::Vif, step: Step::Routed },
             reverse: Half { key: back, output: Output::Vif(own.id), origin, step },
-            owner: own.slot,
+            owner: Owner::Pod(own.slot),
         })
     };
     Ok(choices.into_iter().filter_map(plan).collect())
@@ -151,7 +151,7 @@ fn from_fabric(
         plans.extend(backs.iter().map(|back| Plan {
             forward,
             reverse: Half { key: answer, output: *back, origin: Origin::Vif, step: Step::Routed },
-            owner: pod.slot,
+            owner: Owner::Fabric(pod.slot),
         }));
     }
     Ok(plans)
@@ -168,7 +168,11 @@ pub fn ways_back(
     let choices = fib::resolve(&router.desired, vrf, &tuple.reversed(), Scope::Any).unwrap_or_default();
     let behind = |choice: &Choice| matches!(choice.exit, Exit::Tunnel(of, _) if of == node);
     let behind: Vec<_> = choices.into_iter().filter(behind).collect();
-    kept(router, behind, keep).iter().filter_map(|choice| router.output(&choice.exit)).collect()
+    let outputs: Vec<_> = behind.iter().filter_map(|choice| router.output(&choice.exit)).collect();
+    match keep.filter(|keep| outputs.contains(keep)) {
+        Some(keep) => vec![keep],
+        None => outputs,
+    }
 }
 
 /// The label of a vif names the pod; the destination must be it or a service it serves.
@@ -177,7 +181,7 @@ fn labelled(router: &Router, name: &VifName, tuple: &Tuple) -> Result<Choice, Dr
     let vif = fib::vif(desired, name).ok_or(DropReason::InvalidLabel)?;
     let exit = Exit::Vif(name.clone());
     if vif.addresses.contains(&tuple.dst) {
-        return Ok(Choice { exit, translate: None });
+        return Ok(Choice { exit, translate: None, takes_new: true });
     }
     if vif.link != Link::Up {
         return Err(DropReason::VifDown);
@@ -189,7 +193,7 @@ fn labelled(router: &Router, name: &VifName, tuple: &Tuple) -> Result<Choice, Dr
         .filter(|(_, backends)| fib::leads_to(desired, backends, name))
         .ok_or(DropReason::ServicePortUnmapped)?;
     let address = fib::first_address(vif, tuple.dst).ok_or(DropReason::ServicePortUnmapped)?;
-    Ok(Choice { exit, translate: Some((address, port)) })
+    Ok(Choice { exit, translate: Some((address, port)), takes_new: true })
 }
 
 /// A flow stays with its member while that is there.
@@ -197,7 +201,7 @@ fn kept(router: &Router, choices: Vec<Choice>, keep: Option<Output>) -> Vec<Choi
     let stays = |choice: &&Choice| keep.is_some() && router.output(&choice.exit) == keep;
     match choices.iter().find(stays) {
         Some(choice) => vec![choice.clone()],
-        None => choices,
+        None => choices.into_iter().filter(|choice| choice.takes_new).collect(),
     }
 }
 

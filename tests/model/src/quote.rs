@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use crate::bytes::{checksum, keep_error, pseudo, put, u16_at};
-use crate::packet::{Kind, Packet, Tuple, icmp};
+use crate::packet::{Kind, Packet, Tuple, icmp, icmp_ports};
 use crate::pairs::Step;
 use crate::rewrite::{fix_header, put_addresses, right};
 
@@ -42,7 +42,10 @@ pub fn read(error: &Packet) -> Option<Quote> {
         (1, true) | (58, false) => match icmp(protocol, head[0]) {
             Kind::EchoRequest | Kind::EchoReply => (u16_at(head, 4)?, u16_at(head, 4)?),
             Kind::Error | Kind::Refused => return None,
-            _ => (0, 0),
+            _ => {
+                let (sport, dport) = icmp_ports(head[0]);
+                (sport?, dport?)
+            }
         },
         _ => (0, 0),
     };

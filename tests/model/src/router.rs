@@ -104,8 +104,10 @@ pub struct Router {
     pub now: u64,
     /// Counts the configurations.
     pub generation: u64,
-    /// Pairs that one vif may have.
+    /// Pairs that a pod may have, and other nodes towards it.
     pub pairs_per_vif: usize,
+    /// Pairs there is room for.
+    pub pairs: usize,
 }
 
 /// Where a packet came in and which port its drop is laid to.
@@ -188,7 +190,7 @@ impl Router {
 
     /// Another desired state, with the numbers that the real router gave.
     pub fn configure(&mut self, desired: &Desired, ids: Ids) {
-        self.state.endpoints = dataplane::compile::tunnel_endpoints(desired).collect();
+        self.state.endpoints = fib::endpoints(desired);
         self.desired = desired.clone();
         self.ids = ids;
         self.generation += 1;

@@ -39,12 +39,14 @@ pub(crate) fn transport(tuple: Tuple, kind: usize, dice: &mut Dice<'_>) -> Vec<u
         4..=6 => (17, [&ports[..], &(payload.len() as u16 + 8).to_be_bytes(), &[0, 0], &payload].concat()),
         7 => (132, [&ports[..], &[0; 8], &payload].concat()),
         8 | 9 => {
-            let reply = kind == 9;
-            let code = match (icmp == v4_icmp, reply) {
-                (true, false) => 8,
-                (true, true) => 0,
-                (false, reply) => 128 + u8::from(reply),
+            // Echo, and now and then another question and its answer.
+            let codes: [u8; 4] = match (icmp == v4_icmp, kind) {
+                (true, 8) => [8, 8, 8, 13],
+                (true, _) => [0, 0, 0, 14],
+                (false, 8) => [128, 128, 128, 139],
+                (false, _) => [129, 129, 129, 140],
             };
+            let code = dice.pick(&codes);
             (icmp, [&[code, 0, 0, 0][..], &sport.to_be_bytes(), &[0, 1], &payload].concat())
         }
         // The other family's ICMP, and a protocol without ports.

@@ -1,10 +1,12 @@
 //! Small configurations, made to collide: addresses overlap between VRFs, routes cover each other.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use dataplane::desired::{
-    Desired, Hop, HopTarget, Link, MssClamp, Node, OuterOptions, Reach, Route, RouteTarget, Service,
-    ServicePort, Transport, Underlay, Uplink, Vif, VifKind, Vrf,
+    Affinity, Backend, BackendState, Desired, Hop, HopTarget, Link, MssClamp, Node, OnBackendGone,
+    OuterOptions, Reach, Route, RouteTarget, Service, ServicePort, Transport, Underlay, Uplink, Vif, VifKind,
+    Vrf,
 };
 use dataplane::ids::{Mac, VifName, VrfName};
 use encap::{DontFragment, DscpMode, Label, Udp6Checksum};
@@ -54,6 +56,7 @@ pub(crate) fn build(bytes: &[u8]) -> Desired {
         vifs: Vec::new(),
         routes: Vec::new(),
         services: Vec::new(),
+        policies: Vec::new(),
         underlay: Underlay {
             uplink: Some(Uplink {
                 mac: UPLINK_MAC,
@@ -138,6 +141,7 @@ pub(crate) fn add_vif(desired: &mut Desired, dice: &mut Dice<'_>) {
         vrf,
         addresses,
         mac: Mac([2, 0, 0, 0, 0, number + 1]),
+        policies: Vec::new(),
         gateway_v4: Vif::DEFAULT_GATEWAY_V4,
         gateway_v6: Vif::DEFAULT_GATEWAY_V6,
         label: Label::new(100 + u32::from(number)).unwrap(),
@@ -156,7 +160,9 @@ pub(crate) fn remove_vif(desired: &mut Desired, index: usize) {
         }
     }
     desired.routes.retain(|route| route.target != RouteTarget::Hops(Vec::new()));
-    desired.services.iter_mut().for_each(|service| service.backends.retain(other));
+    for service in &mut desired.services {
+        Arc::make_mut(service).backends.retain(|backend| backend.to != HopTarget::Vif(name.clone()));
+    }
 }
 
 fn tunnel_hop(desired: &Desired, dice: &mut Dice<'_>) -> Hop {
@@ -216,19 +222,26 @@ fn add_or_remove_hop(desired: &mut Desired, row: usize, dice: &mut Dice<'_>) {
 pub(crate) fn add_service(desired: &mut Desired, dice: &mut Dice<'_>) {
     let vrf = some_vrf(desired, dice);
     let address = ip(dice.pick(&SERVICES));
-    let port = |protocol, port, target_port| ServicePort { protocol, port, target_port };
+    let port = ServicePort::single;
     let ports = vec![
         port(Transport::Tcp, 80, 8080),
         port(Transport::Udp, 53, 5353),
         port(Transport::Udp, 80, 80),
         port(Transport::Sctp, 99, 99),
     ];
-    let mut service = Service { vrf: vrf.clone(), address, ports, backends: Vec::new() };
+    let mut service = Service {
+        vrf: vrf.clone(),
+        address,
+        ports,
+        backends: Vec::new(),
+        affinity: Affinity::None,
+        on_backend_gone: OnBackendGone::Rechoose,
+    };
     for _ in 0..dice.pick(&[1, 2, 3, 4, 0]) {
         add_backend(desired, &mut service, dice);
     }
     desired.services.retain(|other| other.vrf != vrf || other.address != address);
-    desired.services.push(service);
+    desired.services.push(Arc::new(service));
 }
 
 /// Adds a backend: a vif of the service's VRF with an address of its family, or a label on another node.
@@ -238,7 +251,8 @@ pub(crate) fn add_backend(desired: &Desired, service: &mut Service, dice: &mut D
         |vif: &Vif| vif.vrf == service.vrf && vif.addresses.iter().any(|address| address.is_ipv4() == v4);
     let hop = if dice.roll(3) == 2 { Some(tunnel_hop(desired, dice)) } else { vif_hop(desired, dice, fits) };
     if let Some(hop) = hop.filter(|hop| service.backends.iter().all(|other| other.to != hop.to)) {
-        service.backends.push(hop);
+        let state = dice.pick(&[BackendState::Ready, BackendState::Ready, BackendState::Terminating]);
+        service.backends.push(Backend { state, ..hop.into() });
     }
 }
 
@@ -256,13 +270,15 @@ pub(crate) fn change(desired: &mut Desired, dice: &mut Dice<'_>) {
         4 => add_service(desired, dice),
         5 | 9 | 10 if !desired.services.is_empty() => {
             let at = row % desired.services.len();
-            let mut service = desired.services.remove(at);
-            if dice.roll(2) == 0 {
-                add_backend(desired, &mut service, dice);
-            } else {
-                service.backends.pop();
+            let mut service = Arc::unwrap_or_clone(desired.services.remove(at));
+            match (dice.roll(3), service.backends.first_mut()) {
+                (0, _) => add_backend(desired, &mut service, dice),
+                (1, Some(backend)) => {
+                    backend.state = dice.pick(&[BackendState::Terminating, BackendState::Ready])
+                }
+                _ => drop(service.backends.pop()),
             }
-            desired.services.insert(at, service);
+            desired.services.insert(at, Arc::new(service));
         }
         6 => {
             let at = row % desired.vifs.len();

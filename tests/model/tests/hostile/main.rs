@@ -25,10 +25,12 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops where it goes wrong")]
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use dataplane::desired::{
-    Desired, Hop, HopTarget, Link, MssClamp, Node as NodeSettings, OuterOptions, Reach, Route, RouteTarget,
-    Service, ServicePort, Transport, Underlay, Uplink, Vif, VifKind, Vrf,
+    Affinity, Backend, Desired, Hop, HopTarget, Link, MssClamp, Node as NodeSettings, OnBackendGone,
+    OuterOptions, Reach, Route, RouteTarget, Service, ServicePort, Transport, Underlay, Uplink, Vif, VifKind,
+    Vrf,
 };
 use dataplane::ids::Mac;
 use encap::Label;
@@ -60,6 +62,7 @@ fn vif(name: &str, number: u8) -> Vif {
         label: label(16 + u32::from(number)),
         mtu: 1500,
         link: Link::Up,
+        policies: Vec::new(),
     }
 }
 
@@ -74,11 +77,15 @@ fn route(vrf: &str, prefix: &str, target: RouteTarget) -> Route {
 
 /// Two pods in one VRF, clients behind another node, one of them in another VRF; two services, one without backends.
 fn desired() -> Desired {
-    let service = |address: &str, backends| Service {
-        vrf: "blue".into(),
-        address: address.parse().unwrap(),
-        ports: vec![ServicePort { protocol: Transport::Tcp, port: 80, target_port: 8080 }],
-        backends,
+    let service = |address: &str, backends: Vec<Hop>| {
+        Arc::new(Service {
+            vrf: "blue".into(),
+            address: address.parse().unwrap(),
+            ports: vec![ServicePort::single(Transport::Tcp, 80, 8080)],
+            backends: backends.into_iter().map(Backend::from).collect(),
+            affinity: Affinity::None,
+            on_backend_gone: OnBackendGone::Rechoose,
+        })
     };
     let peers =
         ["172.30.0.2", "172.30.0.3"].map(|peer| (peer.parse().unwrap(), Reach::Via(Mac([2, 0, 0, 0, 1, 2]))));
@@ -107,6 +114,7 @@ fn desired() -> Desired {
             service("10.96.0.1", vec![Hop { to: HopTarget::Vif("other".into()), weight: 1 }]),
             service("10.96.0.2", Vec::new()),
         ],
+        policies: Vec::new(),
         underlay: Underlay {
             uplink: Some(Uplink { mac: Mac([2, 0, 0, 0, 1, 1]), mtu: 1400, vlan: None, link: Link::Up }),
             tunnels: peers.into(),
