@@ -23,9 +23,11 @@ build: deps ## Build vrouterd and vrctl (target/release)
 	$(call say,"Building")
 	cargo build --release --locked -p vrouterd -p vrctl
 
-demo: build ## Two nodes, five pods, one service; KEEP=1 leaves it running
+demo: deps ## Two nodes, five pods, one service; KEEP=1 leaves it running
+	$(call say,"Building")
+	cargo build --profile demo --locked -p vrouterd
 	$(call say,"Demo")
-	@$(as_root) env KEEP="$(KEEP)" demo/run.sh "$(target_dir)/release/vrouterd"
+	@$(as_root) env KEEP="$(KEEP)" demo/run.sh "$(target_dir)/demo/vrouterd"
 
 demo-clean: ## Remove what `make demo KEEP=1` has left running
 	@$(as_root) demo/run.sh --remove
