@@ -7,7 +7,15 @@ pub struct Plan {
     pub(crate) nodes: Vec<NodePlan>,
     pub(crate) pods: Vec<PodPlan>,
     pub(crate) services: Vec<ServicePlan>,
+    /// MTU of every uplink, bytes.
+    pub(crate) uplink_mtu: u16,
+    /// More lines of the section `[node]`, on every node.
+    pub(crate) node_lines: String,
+    pub(crate) policies: Vec<PolicyPlan>,
 }
+
+/// Room for 1500 bytes inside and the outer headers of IPv6.
+const UPLINK_MTU: u16 = 1600;
 
 /// Family of the tunnels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +63,8 @@ pub struct PodPlan {
     pub label: u32,
     pub(crate) plugged: Plugged,
     pub(crate) routed: Routed,
+    /// MTU of its interface and its vif, bytes; by default 1500 for the interface, and the vif's own default.
+    pub(crate) mtu: Option<u16>,
 }
 
 /// Whether the pod's interface is there from the start.
@@ -89,6 +99,20 @@ pub struct ServicePlan {
     pub(crate) ports: Vec<ServicePort>,
     /// Names of the pods behind it, on whatever node.
     pub backends: Vec<String>,
+    /// Those of them that are terminating.
+    pub(crate) terminating: Vec<String>,
+    /// More lines of its section.
+    pub(crate) lines: String,
+}
+
+/// A policy.
+#[derive(Clone, Debug)]
+pub(crate) struct PolicyPlan {
+    pub(crate) name: String,
+    /// Names of the pods that it holds for.
+    pub(crate) pods: Vec<String>,
+    /// Lines of its section, `ingress` or `egress` or both.
+    pub(crate) rules: String,
 }
 
 /// A port of a service and where it leads.
@@ -119,6 +143,9 @@ impl Plan {
             nodes: vec![node("node-a", 1), node("node-b", 2)],
             pods: Vec::new(),
             services: Vec::new(),
+            uplink_mtu: UPLINK_MTU,
+            node_lines: String::new(),
+            policies: Vec::new(),
         }
     }
 
@@ -126,6 +153,20 @@ impl Plan {
     #[must_use]
     pub fn ipv6_underlay(self) -> Self {
         Self { underlay: Underlay::Ipv6, ..self }
+    }
+
+    /// Another MTU of every uplink, bytes; 1600 else.
+    #[must_use]
+    pub fn uplink_mtu(self, mtu: u16) -> Self {
+        Self { uplink_mtu: mtu, ..self }
+    }
+
+    /// One more line of the section `[node]`, such as `mss_clamp = \"off\"`, on every node.
+    #[must_use]
+    pub fn node_line(mut self, line: &str) -> Self {
+        self.node_lines.push_str(line);
+        self.node_lines.push('\n');
+        self
     }
 
     /// As many workers, and queues of the uplink, on every node.
@@ -172,6 +213,7 @@ impl Plan {
             label: 16 * u32::from(number) + 1 + u32::try_from(position).expect("a few pods"),
             plugged: Plugged::Now,
             routed: Routed::Yes,
+            mtu: None,
         });
         self
     }
@@ -205,6 +247,16 @@ impl Plan {
         self.pod_mut(pod).routed = Routed::Yes;
     }
 
+    /// Another MTU of the pod's interface and of its vif, bytes.
+    ///
+    /// # Panics
+    /// When there is no such pod.
+    #[must_use]
+    pub fn pod_mtu(mut self, pod: &str, mtu: u16) -> Self {
+        self.pod_mut(pod).mtu = Some(mtu);
+        self
+    }
+
     fn pod_mut(&mut self, name: &str) -> &mut PodPlan {
         self.pods.iter_mut().find(|pod| pod.name == name).expect("the plan has the pod")
     }
@@ -219,8 +271,42 @@ impl Plan {
             ip6: format!("fd00:96::{number}"),
             ports: ports.to_vec(),
             backends: backends.iter().map(|name| (*name).to_owned()).collect(),
+            terminating: Vec::new(),
+            lines: String::new(),
         });
         self
+    }
+
+    /// One more line of the section of a service, such as `affinity = { timeout = 60 }`.
+    ///
+    /// # Panics
+    /// When there is no such service.
+    #[must_use]
+    pub fn service_line(mut self, service: &str, line: &str) -> Self {
+        let lines = &mut self.service_mut(service).lines;
+        lines.push_str(line);
+        lines.push('\n');
+        self
+    }
+
+    /// A policy for some pods; `rules` are the lines of its section beside the name.
+    #[must_use]
+    pub fn policy(mut self, name: &str, pods: &[&str], rules: &str) -> Self {
+        self.policies.push(PolicyPlan {
+            name: name.to_owned(),
+            pods: pods.iter().map(|name| (*name).to_owned()).collect(),
+            rules: rules.to_owned(),
+        });
+        self
+    }
+
+    /// The rules of a policy, to be changed; [`crate::Lab::reload`] makes the change known.
+    ///
+    /// # Panics
+    /// When there is no such policy.
+    pub fn rules(&mut self, policy: &str) -> &mut String {
+        let plan = self.policies.iter_mut().find(|plan| plan.name == policy);
+        &mut plan.expect("the plan has the policy").rules
     }
 
     /// The backends of a service, to be changed; [`crate::Lab::reload`] makes the change known.
@@ -228,8 +314,20 @@ impl Plan {
     /// # Panics
     /// When there is no such service.
     pub fn backends(&mut self, service: &str) -> &mut Vec<String> {
-        let plan = self.services.iter_mut().find(|plan| plan.name == service);
-        &mut plan.expect("the plan has the service").backends
+        &mut self.service_mut(service).backends
+    }
+
+    /// The backends of a service that are terminating, to be changed; [`crate::Lab::reload`] makes the change
+    /// known.
+    ///
+    /// # Panics
+    /// When there is no such service.
+    pub fn terminating(&mut self, service: &str) -> &mut Vec<String> {
+        &mut self.service_mut(service).terminating
+    }
+
+    fn service_mut(&mut self, name: &str) -> &mut ServicePlan {
+        self.services.iter_mut().find(|plan| plan.name == name).expect("the plan has the service")
     }
 
     /// Names, as the index page has them, of what is down on a node by intention: vifs whose interfaces come
