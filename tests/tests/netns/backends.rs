@@ -3,8 +3,10 @@
 use std::collections::BTreeSet;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
+use std::thread;
+use std::time::Duration;
 
-use tests::{Lab, Server, echo, tcp_greeting};
+use tests::{Lab, Server, echo, tcp_greeting, udp_greeting};
 
 use crate::{TARGET, three_backends};
 
@@ -73,6 +75,35 @@ fn a_client_stays_with_its_backend_until_that_terminates() {
 }
 
 #[test]
+fn a_client_is_free_again_when_its_affinity_has_expired() {
+    let lab = Lab::start("affinity-end", three_backends().service_line("web", "affinity = { timeout = 1 }"));
+    let _servers = serve(&lab);
+    for service in SERVICES {
+        let first = visit(&lab, service).1;
+        // By chance it comes back to the same backend every third time.
+        let moved = (0..20).any(|_| {
+            thread::sleep(Duration::from_millis(1500));
+            visit(&lab, service).1 != first
+        });
+        assert!(moved, "{service}: {first} for 20 times");
+    }
+}
+
+#[test]
+fn datagrams_of_a_backend_that_is_gone_go_to_another() {
+    let mut lab = Lab::start("gone-udp", three_backends());
+    let _servers = BACKENDS.map(|name| lab.pod(name).serve_udp(TARGET));
+    for (service, own) in [("10.96.0.10:80", "10.0.1.2:0"), ("[fd00:96::10]:80", "[fd00:1::2]:0")] {
+        let socket = lab.pod("client").namespace.udp(own);
+        for backend in BACKENDS {
+            *lab.plan.backends("web") = vec![backend.to_owned()];
+            lab.reload();
+            assert_eq!(udp_greeting(&socket, service, b"who is there?").unwrap().backend, backend);
+        }
+    }
+}
+
+#[test]
 fn connections_to_a_backend_that_is_gone_are_reset_at_both_ends() {
     let plan = three_backends().service_line("web", "on_backend_gone = \"reset\"");
     let mut lab = Lab::start("gone-reset", plan);
@@ -87,7 +118,7 @@ fn connections_to_a_backend_that_is_gone_are_reset_at_both_ends() {
         *lab.plan.backends("web") = vec!["web-1".to_owned()];
         lab.reload();
         for speaking in [&mut asking, &mut telling] {
-            speaking.set_read_timeout(Some(std::time::Duration::from_secs(10))).unwrap();
+            speaking.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
             speaking.write_all(b"anybody?").unwrap();
             let error = speaking.read(&mut [0; 1]).expect_err("nobody is there");
             assert_eq!(error.kind(), ErrorKind::ConnectionReset, "{service}: {error}");

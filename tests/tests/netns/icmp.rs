@@ -54,8 +54,13 @@ fn traceroute_by_tcp_goes_through_the_service() {
 
 #[test]
 fn tracepath_finds_the_hops_and_the_path_mtu() {
-    for (test, mtu, expected) in [("path-large", 1600, 1500), ("path-small", UPLINK_MTU, 1468)] {
-        let lab = Lab::start(test, remote_backend().uplink_mtu(mtu));
+    let (over_ipv4, over_ipv6) = (remote_backend(), remote_backend().ipv6_underlay());
+    for (test, plan, mtu, expected) in [
+        ("path-large", over_ipv4.clone(), 1600, 1500),
+        ("path-small", over_ipv4, UPLINK_MTU, 1468),
+        ("path-small6", over_ipv6, UPLINK_MTU, 1448),
+    ] {
+        let lab = Lab::start(test, plan.uplink_mtu(mtu));
         for (gateway, pod) in [("169.254.1.1", "10.0.2.2"), ("fe80::1", "fd00:2::2")] {
             let printed = lab.pod("client").namespace.run(&format!("tracepath -n -m 4 {pod}"));
             let seen = hops(&printed);
