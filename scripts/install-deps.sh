@@ -17,6 +17,8 @@ needs=(
     "tcpdump tcpdump"
     "curl curl"
     "iperf3 iperf3"
+    "traceroute traceroute"
+    "tracepath iputils-tracepath"
     "python3 python3"
     "sysctl procps"
     "setpriv util-linux"

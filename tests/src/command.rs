@@ -1,22 +1,33 @@
 //! Running the system's tools.
 
+use std::fmt::Display;
 use std::io::Write as _;
 use std::process::{Command, Output, Stdio};
 
 /// The package of Debian that holds a tool, for the message that it is missing.
-const PACKAGES: [(&str, &str); 6] = [
+const PACKAGES: [(&str, &str); 8] = [
     ("ip", "iproute2"),
     ("ping", "iputils-ping"),
     ("ethtool", "ethtool"),
     ("bpftool", "bpftool"),
     ("curl", "curl"),
     ("iperf3", "iperf3"),
+    ("traceroute", "traceroute"),
+    ("tracepath", "iputils-tracepath"),
 ];
 
-/// Runs `words` to its end and gives what it printed, whether it succeeded or not.
+/// Runs `words` to its end and gives what it printed, whether it succeeded or not. A missing tool is a failure.
 pub(crate) fn attempt(words: &[&str]) -> Output {
     let (tool, arguments) = words.split_first().expect("a command has a name");
-    Command::new(tool).args(arguments).output().unwrap_or_else(|error| missing(tool, &error))
+    let output = Command::new(tool).args(arguments).output().unwrap_or_else(|error| missing(tool, &error));
+    // `ip netns exec` itself is there; it says so in these words when the tool is not.
+    let shown = String::from_utf8_lossy(&output.stderr);
+    if let ["ip", "netns", "exec", _, inner, ..] = words
+        && shown.starts_with("exec of ")
+    {
+        missing(inner, &shown.trim_end());
+    }
+    output
 }
 
 /// Runs `words`, which must succeed, and gives its standard output.
@@ -45,7 +56,7 @@ pub(crate) fn ip_batch(netns: &str, commands: &str) {
     assert!(output.status.success(), "`ip -n {netns} -batch`: {shown}in\n{commands}");
 }
 
-fn missing(tool: &str, error: &std::io::Error) -> ! {
+fn missing(tool: &str, error: &dyn Display) -> ! {
     let package = PACKAGES.iter().find(|(name, _)| *name == tool).map_or(tool, |(_, package)| package);
     panic!("`{tool}` cannot be run: {error}; install the package {package} (scripts/install-deps.sh does)")
 }

@@ -42,7 +42,7 @@ impl Lab {
         let directory = Directory(Path::new("/run").join(&prefix));
         fs::create_dir_all(&directory.0).expect("/run can be written");
         let fabric = Namespace::new(&format!("{prefix}-fabric"));
-        fabric.ip("link add bridge mtu 1600 type bridge\nlink set bridge up\n");
+        fabric.ip(&format!("link add bridge mtu {} type bridge\nlink set bridge up\n", plan.uplink_mtu));
         let mut lab = Self { plan, nodes: BTreeMap::new(), pods: BTreeMap::new(), fabric, directory };
         lab.make_nodes(&prefix);
         lab.make_pods(&prefix);
@@ -54,7 +54,7 @@ impl Lab {
         for plan in &self.plan.nodes {
             let down = self.plan.expected_down(&plan.name);
             let node = Node::new(plan, &format!("{prefix}-{}", plan.name), down, &self.directory.0);
-            node.join(plan, &self.fabric);
+            node.join(plan, self.plan.uplink_mtu, &self.fabric);
             self.nodes.insert(plan.name.clone(), node);
         }
     }

@@ -176,3 +176,15 @@ impl Drop for Namespace {
 fn set(path: &str, value: &str) {
     fs::write(path, value).unwrap_or_else(|error| panic!("write {value} to {path}: {error}"));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[should_panic(expected = "`no-such-tool` cannot be run")]
+    fn a_missing_tool_is_named() {
+        let namespace = Namespace::new(&format!("{}tool", crate::leftovers::prefix()));
+        namespace.attempt("no-such-tool --help");
+    }
+}

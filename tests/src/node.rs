@@ -12,8 +12,6 @@ use crate::{Answer, Daemon, Metrics, Namespace, Pings, Server, within};
 
 /// Seconds that a daemon may take to carry packets.
 const START: u64 = 20;
-/// Room for 1500 bytes inside and the outer headers of IPv6.
-const UPLINK_MTU: u16 = 1600;
 
 /// A node.
 #[derive(Debug)]
@@ -44,9 +42,9 @@ impl Node {
     }
 
     /// Plugs the uplink into the fabric.
-    pub(crate) fn join(&self, plan: &NodePlan, fabric: &Namespace) {
+    pub(crate) fn join(&self, plan: &NodePlan, mtu: u16, fabric: &Namespace) {
         let (port, queues) = (&plan.name, plan.workers);
-        let both = format!("mtu {UPLINK_MTU} numtxqueues {queues} numrxqueues {queues}");
+        let both = format!("mtu {mtu} numtxqueues {queues} numrxqueues {queues}");
         self.namespace.ip(&format!(
             "link add eth0 {both} type veth peer name {port} {both} netns {fabric}\n\
              address add {ip}/24 dev eth0\n\

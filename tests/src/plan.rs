@@ -1,5 +1,10 @@
 //! What a network shall look like: names and numbers only, nothing is made here.
 
+mod services;
+
+pub(crate) use services::PolicyPlan;
+pub use services::{ServicePlan, ServicePort, tcp, udp};
+
 /// A whole network.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -7,7 +12,15 @@ pub struct Plan {
     pub(crate) nodes: Vec<NodePlan>,
     pub(crate) pods: Vec<PodPlan>,
     pub(crate) services: Vec<ServicePlan>,
+    /// MTU of every uplink, bytes.
+    pub(crate) uplink_mtu: u16,
+    /// More lines of the section `[node]`, on every node.
+    pub(crate) node_lines: String,
+    pub(crate) policies: Vec<PolicyPlan>,
 }
+
+/// Room for 1500 bytes inside and the outer headers of IPv6.
+const UPLINK_MTU: u16 = 1600;
 
 /// Family of the tunnels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +68,8 @@ pub struct PodPlan {
     pub label: u32,
     pub(crate) plugged: Plugged,
     pub(crate) routed: Routed,
+    /// MTU of its interface and its vif, bytes; by default 1500 for the interface, and the vif's own default.
+    pub(crate) mtu: Option<u16>,
 }
 
 /// Whether the pod's interface is there from the start.
@@ -78,37 +93,6 @@ impl PodPlan {
     }
 }
 
-/// A service.
-#[derive(Clone, Debug)]
-pub struct ServicePlan {
-    pub(crate) name: String,
-    /// Its IPv4 ClusterIP.
-    pub ip: String,
-    /// Its IPv6 ClusterIP.
-    pub ip6: String,
-    pub(crate) ports: Vec<ServicePort>,
-    /// Names of the pods behind it, on whatever node.
-    pub backends: Vec<String>,
-}
-
-/// A port of a service and where it leads.
-#[derive(Clone, Copy, Debug)]
-pub struct ServicePort {
-    pub(crate) protocol: &'static str,
-    pub(crate) port: u16,
-    pub(crate) target: u16,
-}
-
-/// TCP `port` of a service, led to `target` of the pod.
-pub const fn tcp(port: u16, target: u16) -> ServicePort {
-    ServicePort { protocol: "tcp", port, target }
-}
-
-/// UDP `port` of a service, led to `target` of the pod.
-pub const fn udp(port: u16, target: u16) -> ServicePort {
-    ServicePort { protocol: "udp", port, target }
-}
-
 impl Plan {
     /// The nodes `node-a` and `node-b`, one worker and one uplink queue each, tunnels over IPv4.
     pub fn two_nodes() -> Self {
@@ -119,6 +103,9 @@ impl Plan {
             nodes: vec![node("node-a", 1), node("node-b", 2)],
             pods: Vec::new(),
             services: Vec::new(),
+            uplink_mtu: UPLINK_MTU,
+            node_lines: String::new(),
+            policies: Vec::new(),
         }
     }
 
@@ -126,6 +113,20 @@ impl Plan {
     #[must_use]
     pub fn ipv6_underlay(self) -> Self {
         Self { underlay: Underlay::Ipv6, ..self }
+    }
+
+    /// Another MTU of every uplink, bytes; 1600 else.
+    #[must_use]
+    pub fn uplink_mtu(self, mtu: u16) -> Self {
+        Self { uplink_mtu: mtu, ..self }
+    }
+
+    /// One more line of the section `[node]`, such as `mss_clamp = \"off\"`, on every node.
+    #[must_use]
+    pub fn node_line(mut self, line: &str) -> Self {
+        self.node_lines.push_str(line);
+        self.node_lines.push('\n');
+        self
     }
 
     /// As many workers, and queues of the uplink, on every node.
@@ -172,6 +173,7 @@ impl Plan {
             label: 16 * u32::from(number) + 1 + u32::try_from(position).expect("a few pods"),
             plugged: Plugged::Now,
             routed: Routed::Yes,
+            mtu: None,
         });
         self
     }
@@ -205,31 +207,18 @@ impl Plan {
         self.pod_mut(pod).routed = Routed::Yes;
     }
 
-    fn pod_mut(&mut self, name: &str) -> &mut PodPlan {
-        self.pods.iter_mut().find(|pod| pod.name == name).expect("the plan has the pod")
-    }
-
-    /// A service in the VRF `blue`; it may have no backends.
+    /// Another MTU of the pod's interface and of its vif, bytes.
+    ///
+    /// # Panics
+    /// When there is no such pod.
     #[must_use]
-    pub fn service(mut self, name: &str, ports: &[ServicePort], backends: &[&str]) -> Self {
-        let number = 10 + self.services.len();
-        self.services.push(ServicePlan {
-            name: name.to_owned(),
-            ip: format!("10.96.0.{number}"),
-            ip6: format!("fd00:96::{number}"),
-            ports: ports.to_vec(),
-            backends: backends.iter().map(|name| (*name).to_owned()).collect(),
-        });
+    pub fn pod_mtu(mut self, pod: &str, mtu: u16) -> Self {
+        self.pod_mut(pod).mtu = Some(mtu);
         self
     }
 
-    /// The backends of a service, to be changed; [`crate::Lab::reload`] makes the change known.
-    ///
-    /// # Panics
-    /// When there is no such service.
-    pub fn backends(&mut self, service: &str) -> &mut Vec<String> {
-        let plan = self.services.iter_mut().find(|plan| plan.name == service);
-        &mut plan.expect("the plan has the service").backends
+    fn pod_mut(&mut self, name: &str) -> &mut PodPlan {
+        self.pods.iter_mut().find(|pod| pod.name == name).expect("the plan has the pod")
     }
 
     /// Names, as the index page has them, of what is down on a node by intention: vifs whose interfaces come

@@ -21,13 +21,14 @@ impl Pod {
             pod = self.namespace.name(),
         ));
         self.namespace.ip(&format!(
-            "link set eth0 address {mac} mtu 1500 up\n\
+            "link set eth0 address {mac} mtu {mtu} up\n\
              address add {ip}/32 dev eth0\n\
              route add 169.254.1.1 dev eth0 scope link\n\
              route add default via 169.254.1.1\n\
              address add {ip6}/128 dev eth0 nodad\n\
              route add default via fe80::1 dev eth0\n",
             mac = self.plan.mac,
+            mtu = self.plan.mtu.unwrap_or(1500),
             ip = self.plan.ip,
             ip6 = self.plan.ip6,
         ));

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use crate::plan::{HOST_LABEL, Host, NodePlan, Plan, PodPlan, Routed, ServicePlan};
+use crate::plan::{HOST_LABEL, Host, NodePlan, Plan, PodPlan, PolicyPlan, Routed, ServicePlan};
 
 impl Plan {
     /// The configuration of the node named `name`: its own pods, routes to the pods of all other nodes, and
@@ -15,7 +15,7 @@ impl Plan {
             let _ = writeln!(text, "[[vrf]]\nname = \"{vrf}\"");
         }
         for pod in self.pods.iter().filter(|pod| pod.node == name) {
-            text.push_str(&vif(pod));
+            text.push_str(&vif(pod, &self.policies_of(pod)));
         }
         for other in self.nodes.iter().filter(|other| other.name != name) {
             text.push_str(&self.routes_to(other));
@@ -23,7 +23,15 @@ impl Plan {
         for service in &self.services {
             text.push_str(&self.service_toml(service, node));
         }
+        for PolicyPlan { name, rules, .. } in &self.policies {
+            let _ = writeln!(text, "[[policy]]\nname = \"{name}\"\n{rules}");
+        }
         text
+    }
+
+    fn policies_of(&self, pod: &PodPlan) -> Vec<&str> {
+        let of_pod = self.policies.iter().filter(|policy| policy.pods.contains(&pod.name));
+        of_pod.map(|policy| policy.name.as_str()).collect()
     }
 
     fn header(&self, node: &NodePlan, state_dir: &Path) -> String {
@@ -37,10 +45,11 @@ impl Plan {
         };
         format!(
             "[node]\nname = \"{}\"\nuplink = \"eth0\"\ntunnel_address = \"{}\"\nstate_dir = \"{}\"\n\
-             [engine]\nworkers = {}\n{host}",
+             {}[engine]\nworkers = {}\n{host}",
             node.name,
             self.tunnel_address(node),
             state_dir.display(),
+            self.node_lines,
             node.workers
         )
     }
@@ -73,29 +82,37 @@ impl Plan {
         };
         let backend = |name: &String| {
             let pod = self.pods.iter().find(|pod| pod.name == *name).expect("a backend is a pod of the plan");
+            let state = if service.terminating.contains(name) { ", state = \"terminating\"" } else { "" };
             if pod.node == node.name {
-                format!("{{ vif = \"{name}\" }}")
+                format!("{{ vif = \"{name}\"{state} }}")
             } else {
                 let tunnel = self.tunnel_address(self.node(&pod.node));
-                format!("{{ tunnel = \"{tunnel}\", label = {} }}", pod.label)
+                format!("{{ tunnel = \"{tunnel}\", label = {}{state} }}", pod.label)
             }
         };
         let ports: Vec<String> = service.ports.iter().map(port).collect();
         let backends: Vec<String> = service.backends.iter().map(backend).collect();
         format!(
-            "[[service]]\nname = \"{}\"\nvrf = \"blue\"\naddresses = [\"{}\", \"{}\"]\nports = [{}]\nbackends = [{}]\n",
+            "[[service]]\nname = \"{}\"\nvrf = \"blue\"\naddresses = [\"{}\", \"{}\"]\nports = [{}]\nbackends = [{}]\n{}",
             service.name,
             service.ip,
             service.ip6,
             ports.join(", "),
-            backends.join(", ")
+            backends.join(", "),
+            service.lines
         )
     }
 }
 
-fn vif(pod: &PodPlan) -> String {
+fn vif(pod: &PodPlan, policies: &[&str]) -> String {
+    let mtu = pod.mtu.map_or_else(String::new, |mtu| format!("mtu = {mtu}\n"));
+    let policies = if policies.is_empty() {
+        String::new()
+    } else {
+        format!("policies = [\"{}\"]\n", policies.join("\", \""))
+    };
     format!(
-        "[[vif]]\nname = \"{}\"\nifname = \"{}\"\nvrf = \"{}\"\naddresses = [\"{}\", \"{}\"]\nmac = \"{}\"\nlabel = {}\n",
+        "[[vif]]\nname = \"{}\"\nifname = \"{}\"\nvrf = \"{}\"\naddresses = [\"{}\", \"{}\"]\nmac = \"{}\"\nlabel = {}\n{mtu}{policies}",
         pod.name,
         pod.ifname(),
         pod.vrf,

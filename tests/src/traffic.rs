@@ -9,6 +9,8 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 const CHUNK: usize = 64 * 1024;
+/// UDP's length field has 16 bits.
+const LARGEST_DATAGRAM: usize = 0x10000;
 /// Longest that a service takes to notice that it shall stop.
 const PAUSE: Duration = Duration::from_millis(5);
 
@@ -56,7 +58,7 @@ impl Server {
         let name = name.to_owned();
         socket.set_read_timeout(Some(PAUSE)).expect("a short timeout");
         Self::start(move || {
-            let mut datagram = [0; 2048];
+            let mut datagram = [0; LARGEST_DATAGRAM];
             if let Ok((length, client)) = socket.recv_from(&mut datagram) {
                 let mut answer = format!("{name} {}\n", canonical(client)).into_bytes();
                 answer.extend_from_slice(&datagram[..length]);
@@ -140,7 +142,7 @@ pub fn echo(stream: &mut TcpStream, message: &[u8]) -> io::Result<()> {
 /// When the datagram comes back changed.
 pub fn udp_greeting(socket: &UdpSocket, service: &str, message: &[u8]) -> io::Result<Greeting> {
     socket.send_to(message, service)?;
-    let mut answer = [0; 2048];
+    let mut answer = [0; LARGEST_DATAGRAM];
     let (length, from) = socket.recv_from(&mut answer)?;
     assert_eq!(from.to_string(), service, "the answer comes from another address");
     let end = answer[..length].iter().position(|byte| *byte == b'\n').expect("a greeting is a line");

@@ -3,13 +3,17 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod backends;
 mod command_line;
 mod diagnostics;
 mod engine;
 mod faults;
+mod fragments;
 mod host;
+mod icmp;
 mod lifecycle;
 mod pods;
+mod policy;
 mod reload;
 mod services;
 mod transfers;

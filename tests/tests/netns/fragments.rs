@@ -1,0 +1,70 @@
+//! Packets that pods send in pieces.
+
+use tests::{Lab, Plan, pattern, tcp, udp, udp_greeting};
+
+use crate::{PORT, TARGET};
+
+const LARGE: usize = 60_000;
+
+/// A backend on the client's node behind the first service, one on the other node behind the second.
+fn near_and_far() -> Plan {
+    let ports = [tcp(PORT, TARGET), udp(PORT, TARGET)];
+    Plan::two_nodes()
+        .pod("client", "node-a")
+        .pod("near", "node-a")
+        .pod("far", "node-b")
+        .service("near", &ports, &["near"])
+        .service("far", &ports, &["far"])
+}
+
+const IPV4: [(&str, &str); 2] = [("10.96.0.10:80", "near"), ("10.96.0.11:80", "far")];
+const IPV6: [(&str, &str); 2] = [("[fd00:96::10]:80", "near"), ("[fd00:96::11]:80", "far")];
+
+/// Sends 60,000 bytes to each of the services from three ports; all of them come back from the right pod.
+fn echoes(lab: &Lab, services: &[(&str, &str)]) {
+    let _servers = ["near", "far"].map(|name| lab.pod(name).serve_udp(TARGET));
+    let message: Vec<u8> = pattern(LARGE).flatten().collect();
+    for (service, backend) in services {
+        let own = if service.starts_with('[') { "[fd00:1::2]:0" } else { "10.0.1.2:0" };
+        for _ in 0..3 {
+            let socket = lab.pod("client").namespace.udp(own);
+            let greeting = udp_greeting(&socket, service, &message)
+                .unwrap_or_else(|error| panic!("{LARGE} bytes to {service}: {error}"));
+            assert_eq!(
+                (greeting.backend.as_str(), greeting.client),
+                (*backend, socket.local_addr().unwrap())
+            );
+        }
+    }
+}
+
+#[test]
+fn a_large_datagram_comes_back_from_near_and_far_backends() {
+    let lab = Lab::start("fragments", near_and_far());
+    echoes(&lab, &[IPV4, IPV6].concat());
+}
+
+#[test]
+fn a_large_datagram_of_pods_with_a_small_mtu_comes_back() {
+    let plan = near_and_far().pod_mtu("client", 1400).pod_mtu("near", 1400).pod_mtu("far", 1400);
+    let lab = Lab::start("fragments-1400", plan);
+    echoes(&lab, &[IPV4, IPV6].concat());
+}
+
+/// RFC 791, section 3.2: a router splits fragments further. IPv6 leaves that to the sender.
+#[test]
+fn fragments_too_large_for_the_backend_or_the_uplink_are_split_further() {
+    let plan = near_and_far().uplink_mtu(1500).pod_mtu("near", 1400);
+    let lab = Lab::start("fragments-split", plan);
+    echoes(&lab, &IPV4);
+}
+
+#[test]
+fn a_large_ping_is_answered() {
+    let lab = Lab::start("ping-large", near_and_far());
+    for to in ["10.0.1.3", "fd00:1::3", "10.0.2.2", "fd00:2::2"] {
+        let printed = lab.pod("client").namespace.run(&format!("ping -n -c 3 -i 0.2 -W 2 -s 8000 {to}"));
+        assert!(printed.contains(" 3 received"), "{printed}");
+        assert_eq!(printed.matches("8008 bytes from").count(), 3, "{printed}");
+    }
+}
