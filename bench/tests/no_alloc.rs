@@ -33,7 +33,7 @@ const NEW: u64 = 4;
 /// Rounds between two snapshots.
 const PUBLISH_EVERY: u64 = 10;
 /// So few that the table is full before the test is over.
-const PAIRS: u32 = 1024;
+const PAIRS: u32 = 2048;
 
 /// How many snapshots the worker's thread has asked for, and how many there are.
 #[derive(Default)]
@@ -181,9 +181,16 @@ fn a_warm_worker_neither_allocates_nor_frees() {
     assert_eq!((heap.count_total, heap.count_current), (0, 0), "allocated, allocated less freed");
 
     let moved: Vec<u64> = read(&bed).iter().zip(&before).map(|(after, before)| after - before).collect();
-    let names = ["hits", "misses", "revalidations", "ARP answers", "drops"];
-    for (name, moved) in names.iter().zip(&moved) {
-        assert!(*moved >= ROUNDS, "only {moved} {name}");
+    let at_least = [
+        ("hits", ROUNDS),
+        ("misses", ROUNDS),
+        // Every snapshot makes the known flows of the next round stale.
+        ("revalidations", total),
+        ("ARP answers", ROUNDS),
+        ("drops", ROUNDS),
+    ];
+    for ((name, expected), moved) in at_least.iter().zip(&moved) {
+        assert!(moved >= expected, "only {moved} {name}");
     }
     let statistics = bed.flows.statistics();
     assert!(statistics.created >= u64::from(PAIRS), "{statistics:?}");
