@@ -6,6 +6,7 @@
 use std::hint::black_box;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use bench::cpu::CpuTime;
 use bench::visits::Visits;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use dataplane::ecmp::{FlowSpread, Group, Member, Target};
@@ -41,7 +42,7 @@ fn destination(prefix: &IpNet, visits: &mut Visits) -> Addr {
     }
 }
 
-fn lpm(criterion: &mut Criterion) {
+fn lpm(criterion: &mut Criterion<CpuTime>) {
     let mut group = criterion.benchmark_group("lpm");
     group.throughput(Throughput::Elements(1));
     let sizes = [10, 10_000, 500_000].map(|size| (Family::V4, size));
@@ -67,7 +68,7 @@ fn lpm(criterion: &mut Criterion) {
     group.finish();
 }
 
-fn ecmp(criterion: &mut Criterion) {
+fn ecmp(criterion: &mut Criterion<CpuTime>) {
     let mut group = criterion.benchmark_group("ecmp");
     group.throughput(Throughput::Elements(1));
     for size in [2, 10, 64, 250] {
@@ -84,5 +85,9 @@ fn ecmp(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, lpm, ecmp);
+criterion_group! {
+    name = benches;
+    config = Criterion::default().with_measurement(CpuTime);
+    targets = lpm, ecmp
+}
 criterion_main!(benches);

@@ -4,8 +4,9 @@
 #![allow(clippy::expect_used, reason = "a benchmark stops where it goes wrong")]
 
 use std::hint::black_box;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use bench::cpu::{CpuTime, thread_time};
 use bench::node::{TABLE_PAIRS, table_config};
 use bench::pairs;
 use bench::visits::Visits;
@@ -44,7 +45,7 @@ fn batch(table: &FlowTable, keys: &[FlowKey]) -> usize {
     found
 }
 
-fn hit(criterion: &mut Criterion) {
+fn hit(criterion: &mut Criterion<CpuTime>) {
     let mut group = criterion.benchmark_group("flow");
     group.throughput(Throughput::Elements(BATCH as u64));
     for flows in [1, 1000, 100_000, 1_000_000] {
@@ -78,18 +79,18 @@ fn create(table: &FlowTable, next: &mut u32, count: u64) -> Duration {
             *next = 0;
         }
         let chunk = left.min(CHUNK.into()) as u32;
-        let start = Instant::now();
+        let start = thread_time();
         for n in *next..*next + chunk {
             black_box(table.insert(&pairs::pair(n), NOW)).expect("the flow is new");
         }
-        spent += start.elapsed();
+        spent += thread_time() - start;
         *next += chunk;
         left -= u64::from(chunk);
     }
     spent
 }
 
-fn pair_creation(criterion: &mut Criterion) {
+fn pair_creation(criterion: &mut Criterion<CpuTime>) {
     let mut group = criterion.benchmark_group("flow");
     group.throughput(Throughput::Elements(1));
     let (mut table, mut next) = (None, 0);
@@ -100,5 +101,9 @@ fn pair_creation(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, hit, pair_creation);
+criterion_group! {
+    name = benches;
+    config = Criterion::default().with_measurement(CpuTime);
+    targets = hit, pair_creation
+}
 criterion_main!(benches);

@@ -5,6 +5,7 @@
 
 use std::hint::black_box;
 
+use bench::cpu::CpuTime;
 use bench::frames::{self, Frames, TEMPLATE, Traffic, Transport};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use dataplane::packet::ethernet::{HEADER, TAGGED_HEADER};
@@ -26,7 +27,7 @@ fn ipv6() -> Vec<u8> {
     packet
 }
 
-fn parse(criterion: &mut Criterion) {
+fn parse(criterion: &mut Criterion<CpuTime>) {
     let mut group = criterion.benchmark_group("parse");
     group.throughput(Throughput::Elements(1));
     let packets = [
@@ -69,7 +70,7 @@ fn outer_ipv6() -> Template {
 const FIELDS: Fields =
     Fields { label: Label::FIRST_FREE, ttl: 63, source_port: 50000, inner_tos: 0, ip_id: 1 };
 
-fn decap(criterion: &mut Criterion) {
+fn decap(criterion: &mut Criterion<CpuTime>) {
     let mut group = criterion.benchmark_group("decap");
     group.throughput(Throughput::Elements(1));
     for (name, template) in [("ipv4", frames::outer([10, 0, 0, 2])), ("ipv6_checksum", outer_ipv6())] {
@@ -85,7 +86,7 @@ fn decap(criterion: &mut Criterion) {
     group.finish();
 }
 
-fn encap(criterion: &mut Criterion) {
+fn encap(criterion: &mut Criterion<CpuTime>) {
     let mut group = criterion.benchmark_group("encap");
     group.throughput(Throughput::Elements(1));
     for (name, template) in [("ipv4", frames::outer([10, 0, 0, 2])), ("ipv6_checksum", outer_ipv6())] {
@@ -98,5 +99,9 @@ fn encap(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, parse, decap, encap);
+criterion_group! {
+    name = benches;
+    config = Criterion::default().with_measurement(CpuTime);
+    targets = parse, decap, encap
+}
 criterion_main!(benches);

@@ -3,19 +3,19 @@
 #![allow(missing_docs, reason = "criterion's macro makes a public item without one")]
 
 use std::hint::black_box;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use bench::cpu::{CpuTime, thread_time};
 use bench::frames::{Frames, Traffic, Transport};
 use bench::node::{Load, Node};
 use bench::replay::{Order, ReplayIo};
 use bench::visits::Visits;
-use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
 
 const FLOWS: [u32; 4] = [1, 1000, 100_000, 1_000_000];
 const BATCHES: [usize; 2] = [64, 256];
 
-fn forward(group: &mut BenchmarkGroup<'_, WallTime>, load: Load) {
+fn forward(group: &mut BenchmarkGroup<'_, CpuTime>, load: Load) {
     let mut node = None;
     group.throughput(Throughput::Elements(load.batch as u64));
     let name = format!("{}/{:?}/{}/{}", load.traffic.name(), load.transport, load.flows, load.batch);
@@ -26,7 +26,7 @@ fn forward(group: &mut BenchmarkGroup<'_, WallTime>, load: Load) {
     });
 }
 
-fn known_flows(criterion: &mut Criterion) {
+fn known_flows(criterion: &mut Criterion<CpuTime>) {
     let mut group = criterion.benchmark_group("pipeline");
     group.warm_up_time(Duration::from_secs(1)).measurement_time(Duration::from_secs(3));
     for batch in BATCHES {
@@ -48,19 +48,19 @@ fn known_flows(criterion: &mut Criterion) {
 
 /// Time of `rounds` rounds in which every packet begins a flow.
 fn admit(node: &mut Node, rounds: u64) -> Duration {
-    let mut spent = Duration::ZERO;
+    let (mut spent, mut start) = (Duration::ZERO, thread_time());
     for _ in 0..rounds {
         if !node.has_new_flows() {
+            spent += thread_time() - start;
             node.forget();
+            start = thread_time();
         }
-        let start = Instant::now();
         node.round();
-        spent += start.elapsed();
     }
-    spent
+    spent + (thread_time() - start)
 }
 
-fn new_flows(criterion: &mut Criterion) {
+fn new_flows(criterion: &mut Criterion<CpuTime>) {
     let mut group = criterion.benchmark_group("pipeline");
     group.sample_size(20).measurement_time(Duration::from_secs(3));
     for traffic in [Traffic::Client, Traffic::Backend] {
@@ -76,7 +76,7 @@ fn new_flows(criterion: &mut Criterion) {
     group.finish();
 }
 
-fn io_alone(criterion: &mut Criterion) {
+fn io_alone(criterion: &mut Criterion<CpuTime>) {
     let mut group = criterion.benchmark_group("replay");
     for traffic in [Traffic::Client, Traffic::Backend] {
         for batch in BATCHES {
@@ -92,5 +92,9 @@ fn io_alone(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, io_alone, known_flows, new_flows);
+criterion_group! {
+    name = benches;
+    config = Criterion::default().with_measurement(CpuTime);
+    targets = io_alone, known_flows, new_flows
+}
 criterion_main!(benches);

@@ -9,6 +9,7 @@
     reason = "a benchmark stops where it goes wrong"
 )]
 
+pub mod cpu;
 pub mod frames;
 pub mod node;
 pub mod pairs;

@@ -2,8 +2,9 @@
 
 use std::hint::black_box;
 use std::sync::Barrier;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use bench::cpu::thread_time;
 use bench::pairs;
 use bench::visits::Visits;
 use flow_table::{Action, Direction, FlowKey, Millis, Rewrite};
@@ -30,8 +31,8 @@ pub(crate) struct Load {
 /// What a run took.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Run {
-    /// From the first thread's start to the last one's end.
-    pub(crate) wall: Duration,
+    /// Processor time of all threads together.
+    pub(crate) cpu: Duration,
     /// Packets whose flow was found.
     pub(crate) found: u64,
 }
@@ -120,16 +121,17 @@ pub(crate) fn together(works: Vec<impl FnOnce() -> u64 + Send>) -> Run {
                 let barrier = &barrier;
                 scope.spawn(move || {
                     barrier.wait();
-                    let start = Instant::now();
+                    let start = thread_time();
                     let found = work();
-                    (start, Instant::now(), found)
+                    (thread_time() - start, found)
                 })
             })
             .collect();
-        let times: Vec<_> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
-        let start = times.iter().map(|(start, _, _)| *start).min().unwrap();
-        let end = times.iter().map(|(_, end, _)| *end).max().unwrap();
-        Run { wall: end - start, found: times.iter().map(|(_, _, found)| found).sum() }
+        let spent = threads.into_iter().map(|thread| thread.join().unwrap());
+        spent.fold(Run { cpu: Duration::ZERO, found: 0 }, |run, (cpu, found)| Run {
+            cpu: run.cpu + cpu,
+            found: run.found + found,
+        })
     })
 }
 
