@@ -11,7 +11,7 @@ use ahash::RandomState;
 use crossbeam::queue::ArrayQueue;
 use flow_table::{Direction, FlowKey};
 
-use crate::load::{BATCH, Design, Entry, Fetch, Load, Packet, Packets, Run, entries, together};
+use crate::load::{BATCH, Design, Entry, Fetch, Load, Packet, Packets, entries, together};
 
 /// Descriptors in a ring.
 const RING: usize = 1024;
@@ -55,7 +55,7 @@ struct Worker<'a> {
 }
 
 impl Worker<'_> {
-    fn work(mut self, mut packets: Packets) -> u64 {
+    fn work(mut self, mut packets: Packets<'_>) -> u64 {
         let mut batch: Vec<Packet> = Vec::with_capacity(BATCH);
         let mut own: Vec<Packet> = Vec::with_capacity(2 * BATCH);
         let mut found = 0;
@@ -126,7 +126,7 @@ impl Design for Handoff {
         "b: owner, hand-off ring"
     }
 
-    fn run(&mut self, load: &Load, threads: usize) -> Run {
+    fn run(&mut self, load: &Load<'_>, threads: usize) -> u64 {
         let rings: Vec<ArrayQueue<Packet>> = (0..threads).map(|_| ArrayQueue::new(RING)).collect();
         let (finished, spread) = (AtomicUsize::new(0), &self.spread);
         let (rings, finished) = (&rings[..], &finished);

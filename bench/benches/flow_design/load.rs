@@ -2,9 +2,8 @@
 
 use std::hint::black_box;
 use std::sync::Barrier;
-use std::time::Duration;
 
-use bench::cpu::thread_time;
+use crate::meter::{ChunkClock, Meter};
 use bench::pairs;
 use bench::visits::Visits;
 use flow_table::{Action, Direction, FlowKey, Millis, Rewrite};
@@ -20,26 +19,19 @@ pub(crate) enum Fetch {
 
 /// A run.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Load {
+pub(crate) struct Load<'a> {
     pub(crate) flows: u32,
     /// Packets each thread receives.
     pub(crate) packets: u32,
     pub(crate) fetch: Fetch,
     pub(crate) seed: u64,
-}
-
-/// What a run took.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Run {
-    /// Processor time of all threads together.
-    pub(crate) cpu: Duration,
-    /// Packets whose flow was found.
-    pub(crate) found: u64,
+    pub(crate) meter: &'a Meter,
 }
 
 pub(crate) trait Design {
     fn name(&self) -> &'static str;
-    fn run(&mut self, load: &Load, threads: usize) -> Run;
+    /// Lets `threads` workers receive `load`; says how many packets found their flow.
+    fn run(&mut self, load: &Load<'_>, threads: usize) -> u64;
 }
 
 /// What designs (b) and (c) keep per direction: the same facts that a slot of the shared table holds.
@@ -76,11 +68,12 @@ pub(crate) fn entries(n: u32) -> [(FlowKey, Entry); 2] {
     })
 }
 
-/// Packets in batches.
-pub(crate) struct Packets {
+/// Packets in batches, timed by the way.
+pub(crate) struct Packets<'a> {
     visits: Visits,
     flows: u32,
     left: u32,
+    clock: ChunkClock<'a>,
 }
 
 /// A received packet.
@@ -91,15 +84,17 @@ pub(crate) struct Packet {
     pub(crate) now: Millis,
 }
 
-impl Packets {
-    pub(crate) fn new(load: &Load, thread: usize) -> Self {
+impl<'a> Packets<'a> {
+    pub(crate) fn new(load: &Load<'a>, thread: usize) -> Self {
         let seed = load.seed << 8 | thread as u64 + 1;
-        Self { visits: Visits::new(seed.wrapping_mul(0x9e37_79b9)), flows: load.flows, left: load.packets }
+        let visits = Visits::new(seed.wrapping_mul(0x9e37_79b9));
+        Self { visits, flows: load.flows, left: load.packets, clock: ChunkClock::new(load.meter, thread) }
     }
 
     /// The next batch; empty at the end. The clock goes on by a millisecond every 10,000 packets.
     pub(crate) fn fill(&mut self, batch: &mut Vec<Packet>) {
         batch.clear();
+        self.clock.batch();
         let count = self.left.min(BATCH as u32);
         self.left -= count;
         let now = Millis(2_000_000 + u64::from(u32::MAX - self.left) / 10_000);
@@ -112,7 +107,7 @@ impl Packets {
 }
 
 /// Runs `work` on every thread at once; it returns how many flows it has found.
-pub(crate) fn together(works: Vec<impl FnOnce() -> u64 + Send>) -> Run {
+pub(crate) fn together(works: Vec<impl FnOnce() -> u64 + Send>) -> u64 {
     let barrier = Barrier::new(works.len());
     std::thread::scope(|scope| {
         let threads: Vec<_> = works
@@ -121,17 +116,11 @@ pub(crate) fn together(works: Vec<impl FnOnce() -> u64 + Send>) -> Run {
                 let barrier = &barrier;
                 scope.spawn(move || {
                     barrier.wait();
-                    let start = thread_time();
-                    let found = work();
-                    (thread_time() - start, found)
+                    work()
                 })
             })
             .collect();
-        let spent = threads.into_iter().map(|thread| thread.join().unwrap());
-        spent.fold(Run { cpu: Duration::ZERO, found: 0 }, |run, (cpu, found)| Run {
-            cpu: run.cpu + cpu,
-            found: run.found + found,
-        })
+        threads.into_iter().map(|thread| thread.join().unwrap()).sum()
     })
 }
 
@@ -150,7 +139,7 @@ impl Design for Generator {
         "(no table)"
     }
 
-    fn run(&mut self, load: &Load, threads: usize) -> Run {
+    fn run(&mut self, load: &Load<'_>, threads: usize) -> u64 {
         let work = |thread| {
             move || {
                 let (mut packets, mut batch) = (Packets::new(load, thread), Vec::with_capacity(BATCH));

@@ -6,7 +6,7 @@ use ahash::RandomState;
 use dashmap::DashMap;
 use flow_table::FlowKey;
 
-use crate::load::{BATCH, Design, Entry, Fetch, Load, Packet, Packets, Run, entries, together};
+use crate::load::{BATCH, Design, Entry, Fetch, Load, Packet, Packets, entries, together};
 
 pub(crate) struct Sharded(DashMap<FlowKey, Entry, RandomState>);
 
@@ -20,7 +20,7 @@ impl Sharded {
         Self(map)
     }
 
-    fn work(&self, mut packets: Packets, fetch: Fetch) -> u64 {
+    fn work(&self, mut packets: Packets<'_>, fetch: Fetch) -> u64 {
         let mut batch: Vec<Packet> = Vec::with_capacity(BATCH);
         let mut found = 0;
         loop {
@@ -47,7 +47,7 @@ impl Design for Sharded {
         "c: dashmap"
     }
 
-    fn run(&mut self, load: &Load, threads: usize) -> Run {
+    fn run(&mut self, load: &Load<'_>, threads: usize) -> u64 {
         let map = &*self;
         let work = |thread| move || map.work(Packets::new(load, thread), load.fetch);
         together((0..threads).map(work).collect())

@@ -6,7 +6,7 @@ use bench::node::table_config;
 use bench::pairs;
 use flow_table::{FlowHash, FlowTable, Millis};
 
-use crate::load::{BATCH, Design, Fetch, Load, Packet, Packets, Run, together};
+use crate::load::{BATCH, Design, Fetch, Load, Packet, Packets, together};
 
 pub(crate) struct Shared(FlowTable);
 
@@ -19,7 +19,7 @@ impl Shared {
         Self(table)
     }
 
-    fn work(&self, mut packets: Packets, fetch: Fetch) -> u64 {
+    fn work(&self, mut packets: Packets<'_>, fetch: Fetch) -> u64 {
         let mut batch: Vec<Packet> = Vec::with_capacity(BATCH);
         let mut hashes: Vec<FlowHash> = Vec::with_capacity(BATCH);
         let mut found = 0;
@@ -48,7 +48,7 @@ impl Design for Shared {
         "a: shared, sequence locks"
     }
 
-    fn run(&mut self, load: &Load, threads: usize) -> Run {
+    fn run(&mut self, load: &Load<'_>, threads: usize) -> u64 {
         let table = &*self;
         let work = |thread| move || table.work(Packets::new(load, thread), load.fetch);
         together((0..threads).map(work).collect())
