@@ -87,7 +87,7 @@ fn ecmp(criterion: &mut Criterion<CpuTime>) {
 
 criterion_group! {
     name = benches;
-    config = Criterion::default().with_measurement(CpuTime);
+    config = bench::cpu::criterion();
     targets = lpm, ecmp
 }
 criterion_main!(benches);

@@ -103,7 +103,7 @@ fn pair_creation(criterion: &mut Criterion<CpuTime>) {
 
 criterion_group! {
     name = benches;
-    config = Criterion::default().with_measurement(CpuTime);
+    config = bench::cpu::criterion();
     targets = hit, pair_creation
 }
 criterion_main!(benches);

@@ -101,7 +101,7 @@ fn encap(criterion: &mut Criterion<CpuTime>) {
 
 criterion_group! {
     name = benches;
-    config = Criterion::default().with_measurement(CpuTime);
+    config = bench::cpu::criterion();
     targets = parse, decap, encap
 }
 criterion_main!(benches);

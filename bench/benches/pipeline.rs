@@ -28,7 +28,6 @@ fn forward(group: &mut BenchmarkGroup<'_, CpuTime>, load: Load) {
 
 fn known_flows(criterion: &mut Criterion<CpuTime>) {
     let mut group = criterion.benchmark_group("pipeline");
-    group.warm_up_time(Duration::from_secs(1)).measurement_time(Duration::from_secs(3));
     for batch in BATCHES {
         for traffic in [Traffic::Client, Traffic::Backend] {
             for flows in FLOWS {
@@ -62,7 +61,7 @@ fn admit(node: &mut Node, rounds: u64) -> Duration {
 
 fn new_flows(criterion: &mut Criterion<CpuTime>) {
     let mut group = criterion.benchmark_group("pipeline");
-    group.sample_size(20).measurement_time(Duration::from_secs(3));
+    group.sample_size(20);
     for traffic in [Traffic::Client, Traffic::Backend] {
         let load = Load { traffic, transport: Transport::Udp, flows: 1_000_000, batch: 64 };
         let mut node = None;
@@ -94,7 +93,7 @@ fn io_alone(criterion: &mut Criterion<CpuTime>) {
 
 criterion_group! {
     name = benches;
-    config = Criterion::default().with_measurement(CpuTime);
+    config = bench::cpu::criterion();
     targets = io_alone, known_flows, new_flows
 }
 criterion_main!(benches);

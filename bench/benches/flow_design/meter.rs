@@ -12,7 +12,7 @@ use crate::load::BATCH;
 /// Batches of a chunk: so few that most chunks end before the scheduler takes the processor away.
 const CHUNK: u64 = 64;
 /// Batches that every other thread must have done meanwhile.
-const COMPANY: u64 = CHUNK / 4;
+const COMPANY: u64 = CHUNK * 3 / 4;
 /// Part of its time a thread must have had a processor.
 const SHARE: f64 = 0.97;
 
