@@ -1,0 +1,153 @@
+//! A node in memory: the real compiler, pipeline, worker and flow table over [`ReplayIo`].
+
+use std::sync::Arc;
+
+use ahash::RandomState;
+use dataplane::compile::Compiler;
+use dataplane::counters::WorkerCounters;
+use dataplane::droplog::DropLog;
+use dataplane::publish::Publisher;
+use dataplane::worker::{Idle, Worker, WorkerParts};
+use flow_table::{FlowTable, Millis, TableConfig, Timeouts};
+
+use crate::frames::{Frames, Traffic, Transport};
+use crate::replay::{Order, ReplayIo};
+use crate::topology;
+use crate::visits::Visits;
+
+/// Pairs in the table: just over a million, whatever the number of flows in use.
+pub const TABLE_PAIRS: u32 = 1 << 20;
+/// Packets in a simulated millisecond: ten million a second.
+const PACKETS_PER_MILLI: u64 = 10_000;
+
+/// What goes through a node.
+#[derive(Clone, Copy, Debug)]
+pub struct Load {
+    /// Kind of traffic.
+    pub traffic: Traffic,
+    /// Transport.
+    pub transport: Transport,
+    /// Flows, at most 2^20.
+    pub flows: u32,
+    /// Frames in a batch.
+    pub batch: usize,
+}
+
+/// A node and the traffic that goes through it.
+#[derive(Debug)]
+pub struct Node {
+    worker: Worker<ReplayIo>,
+    counters: Arc<WorkerCounters>,
+    flows: Arc<FlowTable>,
+    load: Load,
+    packets: u64,
+}
+
+/// Configuration of a table for `pairs` pairs.
+pub fn table_config(pairs: u32) -> TableConfig {
+    TableConfig { max_pairs: pairs, max_per_owner: pairs, max_owners: 4095, timeouts: Timeouts::default() }
+}
+
+impl Node {
+    /// A node that knows no flow yet; the flows will come one after the other.
+    pub fn cold(load: Load) -> Self {
+        let publisher = Publisher::new(Compiler::default().compile(&topology::desired()).unwrap());
+        let counters = Arc::new(WorkerCounters::new());
+        let flows = Arc::new(FlowTable::new(table_config(TABLE_PAIRS), [1, 2, 3, 4]));
+        let parts = WorkerParts {
+            snapshots: publisher.subscribe(),
+            flows: Arc::clone(&flows),
+            spread: RandomState::with_seeds(5, 6, 7, 8),
+            counters: Arc::clone(&counters),
+            drops: Arc::new(DropLog::new(16)),
+            batch: load.batch,
+            idle: Idle::Spin,
+        };
+        let first = match load.traffic {
+            Traffic::Client => Traffic::Client,
+            // A reply has a flow only after its request.
+            Traffic::Backend | Traffic::Reply => Traffic::Backend,
+        };
+        let io = ReplayIo::new(load.batch, Frames::new(first, load.transport), load.flows);
+        Self { worker: Worker::new(io, parts), counters, flows, load, packets: 0 }
+    }
+
+    /// A node that knows all flows and sees them at random from now on.
+    pub fn warm(load: Load) -> Self {
+        let mut node = Self::cold(load);
+        while node.packets < u64::from(load.flows) {
+            node.round();
+        }
+        assert_eq!(node.flows.len(), load.flows as usize, "every flow has a pair");
+        let io = node.worker.io();
+        io.frames = Frames::new(load.traffic, load.transport);
+        io.order = Order::Random(Visits::new(0x5eed));
+        node
+    }
+
+    /// One batch; says how many packets that were. The clock goes on with the packets.
+    pub fn round(&mut self) -> usize {
+        let now = Millis(1_000_000 + self.packets / PACKETS_PER_MILLI);
+        let packets = self.worker.round(now);
+        self.packets += packets as u64;
+        packets
+    }
+
+    /// Whether another batch of new flows fits before some come again.
+    pub fn has_new_flows(&self) -> bool {
+        self.flows.len() + self.load.batch <= self.load.flows as usize
+    }
+
+    /// Removes all pairs and starts with the first flow again.
+    pub fn forget(&mut self) {
+        let later = Millis(1_000_000_000 + self.packets);
+        self.flows.sweep(later, self.flows.capacity());
+        assert!(self.flows.is_empty());
+        self.worker.io().order = Order::Sequential(0);
+    }
+
+    /// Stops the benchmark if a packet was dropped, or missed its flow when all were known.
+    pub fn check(&self) {
+        let totals = self.counters.all_ports();
+        assert_eq!(totals.dropped(), 0, "{:?}", totals.nonzero_drops().collect::<Vec<_>>());
+        assert_eq!(totals.tx.packets, self.packets);
+        assert_eq!(self.counters.flow_revalidations.get(), 0);
+        let misses = self.counters.flow_misses.get();
+        assert_eq!(misses, self.flows.statistics().created, "only first packets miss");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_of_traffic_is_forwarded_and_only_first_packets_miss() {
+        for traffic in [Traffic::Client, Traffic::Backend, Traffic::Reply] {
+            for transport in [Transport::Udp, Transport::Tcp] {
+                let mut node = Node::warm(Load { traffic, transport, flows: 1000, batch: 8 });
+                for _ in 0..1000 {
+                    assert_eq!(node.round(), 8);
+                }
+                node.check();
+                assert_eq!(node.counters.flow_misses.get(), 1000, "{traffic:?} {transport:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn after_forgetting_all_flows_are_new_again() {
+        let load = Load { traffic: Traffic::Client, transport: Transport::Udp, flows: 64, batch: 32 };
+        let mut node = Node::cold(load);
+        for expected in [true, true, false] {
+            assert_eq!(node.has_new_flows(), expected);
+            if expected {
+                node.round();
+            }
+        }
+        node.forget();
+        node.round();
+        node.check();
+        assert_eq!(node.counters.flow_misses.get(), 96);
+    }
+}
