@@ -5,13 +5,14 @@
 
 use std::hint::black_box;
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
 use bench::cpu::CpuTime;
 use bench::visits::Visits;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use dataplane::ecmp::{FlowSpread, Group, Member, Target};
-use dataplane::fib::{NextHop, Vrf};
-use dataplane::ids::{TunnelId, VrfId};
+use dataplane::fib::{NextHop, Routes, Vrf, VrfCells};
+use dataplane::ids::{CellId, TunnelId, VrfId};
 use encap::Label;
 use flow_table::{Addr, Family};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
@@ -54,8 +55,9 @@ fn lpm(criterion: &mut Criterion<CpuTime>) {
                 Family::V6 => ipv6_prefix(&mut visits),
             })
             .collect();
-        let routes = prefixes.iter().map(|prefix| (*prefix, NextHop::Vrf(VrfId(1))));
-        let vrf = Vrf::new(VrfId(0), "blue".into(), 0, routes, []);
+        let routes = Routes::new(prefixes.iter().map(|prefix| (*prefix, NextHop::Vrf(VrfId(1)))));
+        let cells = VrfCells { routes: CellId::NODE, whole: CellId::NODE };
+        let vrf = Vrf::new(VrfId(0), "blue".into(), cells, Arc::new(routes), Arc::default());
         let destinations: Vec<Addr> = (0..DESTINATIONS)
             .map(|_| destination(&prefixes[visits.below(size) as usize], &mut visits))
             .collect();

@@ -3,9 +3,12 @@
 use std::sync::Arc;
 
 use ahash::RandomState;
+use dataplane::affinity::AffinityTable;
 use dataplane::compile::Compiler;
 use dataplane::counters::WorkerCounters;
 use dataplane::droplog::DropLog;
+use dataplane::fragment::FragmentTable;
+use dataplane::ids::VifSlot;
 use dataplane::publish::Publisher;
 use dataplane::worker::{Idle, Worker, WorkerParts};
 use flow_table::{FlowTable, Millis, TableConfig, Timeouts};
@@ -45,7 +48,12 @@ pub struct Node {
 
 /// Configuration of a table for `pairs` pairs.
 pub fn table_config(pairs: u32) -> TableConfig {
-    TableConfig { max_pairs: pairs, max_per_owner: pairs, max_owners: 4095, timeouts: Timeouts::default() }
+    TableConfig {
+        max_pairs: pairs,
+        max_per_owner: pairs,
+        max_owners: VifSlot::FLOW_OWNERS,
+        timeouts: Timeouts::default(),
+    }
 }
 
 impl Node {
@@ -60,6 +68,9 @@ impl Node {
             spread: RandomState::with_seeds(5, 6, 7, 8),
             counters: Arc::clone(&counters),
             drops: Arc::new(DropLog::new(16)),
+            affinity: Arc::new(AffinityTable::new(1024, RandomState::with_seeds(9, 10, 11, 12))),
+            fragments: Arc::new(FragmentTable::new(64, RandomState::with_seeds(13, 14, 15, 16))),
+            limiter: Arc::default(),
             batch: load.batch,
             idle: Idle::Spin,
         };
@@ -101,7 +112,7 @@ impl Node {
     /// Removes all pairs and starts with the first flow again.
     pub fn forget(&mut self) {
         let later = Millis(1_000_000_000 + self.packets);
-        self.flows.sweep(later, self.flows.capacity());
+        self.flows.sweep(later, self.flows.capacity(), |_, _| true);
         assert!(self.flows.is_empty());
         self.worker.io().order = Order::Sequential(0);
     }

@@ -31,7 +31,7 @@ fn reverse(client: Addr, port: u16) -> Tuple {
 
 /// The action of a direction.
 pub fn action(direction: Direction) -> Action {
-    let depends = Dependency { vrf: 1, epoch: 1 };
+    let depends = Dependency { cell: 1, epoch: 1 };
     match direction {
         Direction::Forward => {
             let (output, source) = (Output::Vif { slot: 1 }, Source::Tunnel(0));

@@ -9,9 +9,11 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use std::sync::Arc;
+
 use dataplane::desired::{
-    Desired, Hop, HopTarget, Link, Node, OuterOptions, Reach, Route, RouteTarget, Service, ServicePort,
-    Transport, Underlay, Uplink, Vif, Vrf,
+    Affinity, Backend, Desired, Hop, HopTarget, Link, MssClamp, Node, OnBackendGone, OuterOptions, Reach,
+    Route, RouteTarget, Service, ServicePort, Transport, Underlay, Uplink, Vif, VifKind, Vrf,
 };
 use dataplane::ids::Mac;
 use encap::Label;
@@ -83,13 +85,15 @@ pub fn desired() -> Desired {
             tunnel_address: TUNNEL_ADDRESS.into(),
             udp_port: encap::MPLS_UDP_PORT,
             legacy_udp_port: Some(encap::LEGACY_MPLS_UDP_PORT),
+            mss_clamp: MssClamp::On,
             outer: OuterOptions::default(),
             explicit_null_vrf: None,
         },
         vrfs: vec![vrf],
         vifs: (0..PODS).map(vif).collect(),
         routes: routes(),
-        services: (0..SERVICES).flat_map(|service| [remote(service), local(service)]).collect(),
+        services: (0..SERVICES).flat_map(|service| [remote(service), local(service)]).map(Arc::new).collect(),
+        policies: Vec::new(),
         underlay: Underlay { uplink: Some(uplink), tunnels: (0..PEERS).map(reach).collect() },
     }
 }
@@ -97,6 +101,7 @@ pub fn desired() -> Desired {
 fn vif(pod: u32) -> Vif {
     Vif {
         name: pod_name(pod).as_str().into(),
+        kind: VifKind::Pod,
         vrf: "blue".into(),
         addresses: vec![pod_address(pod).into()],
         mac: pod_mac(pod),
@@ -105,6 +110,7 @@ fn vif(pod: u32) -> Vif {
         label: pod_label(pod),
         mtu: 1500,
         link: Link::Up,
+        policies: Vec::new(),
     }
 }
 
@@ -134,9 +140,16 @@ fn local(number: u32) -> Service {
 }
 
 fn service(address: [u8; 4], backends: Vec<Hop>) -> Service {
-    let port = |protocol| ServicePort { protocol, port: PORT, target_port: TARGET_PORT };
+    let port = |protocol| ServicePort::single(protocol, PORT, TARGET_PORT);
     let ports = vec![port(Transport::Udp), port(Transport::Tcp)];
-    Service { vrf: "blue".into(), address: address.into(), ports, backends }
+    Service {
+        vrf: "blue".into(),
+        address: address.into(),
+        ports,
+        backends: backends.into_iter().map(Backend::from).collect(),
+        affinity: Affinity::None,
+        on_backend_gone: OnBackendGone::Rechoose,
+    }
 }
 
 fn to_peer(peer: u32, number: u32) -> Hop {

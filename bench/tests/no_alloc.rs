@@ -14,10 +14,12 @@ use allocation_counter::measure;
 use bench::frames::{Frames, TEMPLATE, Traffic, Transport};
 use bench::node::table_config;
 use bench::topology;
+use dataplane::affinity::AffinityTable;
 use dataplane::compile::Compiler;
 use dataplane::counters::WorkerCounters;
 use dataplane::desired::{Route, RouteTarget};
 use dataplane::droplog::DropLog;
+use dataplane::fragment::FragmentTable;
 use dataplane::ids::Mac;
 use dataplane::io::Side;
 use dataplane::memory::MemoryIo;
@@ -78,6 +80,9 @@ impl Bed {
             spread: RandomState::with_seeds(5, 6, 7, 8),
             counters: Arc::clone(&counters),
             drops: Arc::new(DropLog::new(16)),
+            affinity: Arc::new(AffinityTable::new(1024, RandomState::with_seeds(9, 10, 11, 12))),
+            fragments: Arc::new(FragmentTable::new(64, RandomState::with_seeds(13, 14, 15, 16))),
+            limiter: Arc::default(),
             batch: BATCH,
             idle: Idle::Spin,
         };
@@ -111,7 +116,7 @@ impl Bed {
         assert!(io.inject(Side::Trunk, &self.arp));
         self.worker.round(Millis(1_000_000 + self.round));
         self.worker.io().discard_sent();
-        assert!(self.worker.io().is_conserved());
+        assert!(self.worker.io().is_conserved(0));
         self.round += 1;
     }
 
@@ -120,7 +125,7 @@ impl Bed {
         for n in 0..ROUNDS {
             if n % PUBLISH_EVERY == 0 {
                 let number = publications.asked.fetch_add(1, Ordering::Release) + 1;
-                while number % 2 == 0 && publications.done.load(Ordering::Acquire) < number {
+                while number.is_multiple_of(2) && publications.done.load(Ordering::Acquire) < number {
                     std::thread::yield_now();
                 }
             }

@@ -84,6 +84,17 @@ pub struct VrfCells {
 }
 
 impl Vrf {
+    /// A VRF of these tables.
+    pub fn new(
+        id: VrfId,
+        name: VrfName,
+        cells: VrfCells,
+        routes: Arc<Routes>,
+        services: Arc<Services>,
+    ) -> Self {
+        Self { id, name, cells, routes, services }
+    }
+
     /// The longest match.
     pub fn lookup(&self, family: Family, dst: Addr) -> Option<&NextHop> {
         if self.services.contains_key(&(family, dst)) {
@@ -146,7 +157,7 @@ mod tests {
             routes.iter().map(|(prefix, target)| (prefix.parse().unwrap(), NextHop::Vrf(VrfId(*target))));
         let cells = VrfCells { routes: CellId(0), whole: CellId(1) };
         let routes = Arc::new(Routes::new(routes));
-        Vrf { id: VrfId(0), name: "blue".into(), cells, routes, services: Arc::default() }
+        Vrf::new(VrfId(0), "blue".into(), cells, routes, Arc::default())
     }
 
     fn hit(vrf: &Vrf, address: &str) -> Option<u16> {

@@ -150,13 +150,7 @@ impl Tables {
                 self.cells.release(service.cell, epoch);
             }
         }
-        let vrf = Vrf {
-            id,
-            name: routes.name.clone(),
-            cells,
-            routes: Arc::clone(&routes.table),
-            services: Arc::new(services),
-        };
+        let vrf = Vrf::new(id, routes.name.clone(), cells, Arc::clone(&routes.table), Arc::new(services));
         self.vrfs.insert(id, Arc::new(vrf));
     }
 
