@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use std::thread;
 use std::time::Duration;
 
-use tests::{Lab, Server, echo, tcp_greeting, udp_greeting};
+use tests::{Lab, Plan, Server, echo, tcp_greeting, udp_greeting};
 
 use crate::{TARGET, three_backends};
 
@@ -103,25 +103,62 @@ fn datagrams_of_a_backend_that_is_gone_go_to_another() {
     }
 }
 
+/// Fails unless the other end resets the connection once something is said.
+fn assert_reset(end: &str, speaking: &mut TcpStream) {
+    let peer = speaking.peer_addr().unwrap();
+    speaking.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    speaking.write_all(b"anybody?").unwrap();
+    let error = speaking.read(&mut [0; 1]).expect_err("nobody is there");
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset, "{end} to {peer}: {error}");
+}
+
+/// A backend that goes, the one that takes its place, and a pod that is kept from answering to some addresses, so
+/// that a reset can only be the vrouter's own.
+struct Gone {
+    backend: &'static str,
+    successor: &'static str,
+    mute: &'static str,
+    to: [&'static str; 2],
+}
+
+/// Opens a connection through each service, takes the backend away, and gives the client's and the backend's
+/// ends.
+fn backend_goes(lab: &mut Lab, gone: &Gone) -> Vec<(TcpStream, TcpStream)> {
+    *lab.plan.backends("web") = vec![gone.backend.to_owned()];
+    lab.reload();
+    let listener = lab.pod(gone.backend).namespace.listen(&format!("[::]:{TARGET}"));
+    let connect = |service| lab.pod("client").namespace.connect(service).unwrap();
+    let open = SERVICES.map(|service| (connect(service), listener.accept().unwrap().0)).into();
+    *lab.plan.backends("web") = vec![gone.successor.to_owned()];
+    lab.reload();
+    let muted = &lab.pod(gone.mute).namespace;
+    gone.to.iter().for_each(|to| muted.ip(&format!("route add blackhole {to}\n")));
+    open
+}
+
+fn resets() -> Plan {
+    three_backends().service_line("web", "on_backend_gone = \"reset\"")
+}
+
 #[test]
-fn connections_to_a_backend_that_is_gone_are_reset_at_both_ends() {
-    let plan = three_backends().service_line("web", "on_backend_gone = \"reset\"");
-    let mut lab = Lab::start("gone-reset", plan);
-    for service in SERVICES {
-        *lab.plan.backends("web") = vec!["web-2".to_owned()];
-        lab.reload();
-        let listener = lab.pod("web-2").namespace.listen(&format!("[::]:{TARGET}"));
-        let connect =
-            || (lab.pod("client").namespace.connect(service).unwrap(), listener.accept().unwrap().0);
-        let (mut asking, _answering) = connect();
-        let (_silent, mut telling) = connect();
-        *lab.plan.backends("web") = vec!["web-1".to_owned()];
-        lab.reload();
-        for speaking in [&mut asking, &mut telling] {
-            speaking.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-            speaking.write_all(b"anybody?").unwrap();
-            let error = speaking.read(&mut [0; 1]).expect_err("nobody is there");
-            assert_eq!(error.kind(), ErrorKind::ConnectionReset, "{service}: {error}");
+fn a_client_of_a_backend_that_is_gone_is_reset() {
+    for (test, backend, successor) in [("gone-far", "web-2", "web-1"), ("gone-near", "web-1", "web-2")] {
+        let to = ["10.0.1.2/32", "fd00:1::2/128"];
+        let gone = Gone { backend, successor, mute: successor, to };
+        let mut lab = Lab::start(test, resets());
+        for (mut client, _backend) in backend_goes(&mut lab, &gone) {
+            assert_reset("client", &mut client);
         }
+        assert!(lab.node("node-a").metrics().drops("service_backend_gone") >= 2.0);
+    }
+}
+
+#[test]
+fn a_backend_that_is_gone_is_reset() {
+    let to = ["10.0.1.3/32", "fd00:1::3/128"];
+    let gone = Gone { backend: "web-1", successor: "web-2", mute: "client", to };
+    let mut lab = Lab::start("gone-backend", resets());
+    for (_client, mut backend) in backend_goes(&mut lab, &gone) {
+        assert_reset("backend", &mut backend);
     }
 }
