@@ -53,7 +53,7 @@ lint: ## Check format and lints
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 
 fuzz: deps ## Run every fuzz target for SECONDS (60 if not given); wants a nightly Rust
-	scripts/fuzz.sh "$(or $(filter-out 0,$(FUZZ_SECONDS)),60)"
+	scripts/fuzz.sh "$(if $(filter command line,$(origin SECONDS)),$(SECONDS),60)"
 
 bench: deps ## Run the benchmarks
 	cargo bench --locked -p bench
