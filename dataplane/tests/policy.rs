@@ -14,9 +14,10 @@ use core::ops::RangeInclusive;
 use dataplane::desired::{Desired, IcmpVersion, Peers, Policy, Rule, RuleTraffic, Transport};
 use dataplane::ids::VifSlot;
 use dataplane::io::Side;
-use encap::{Fields, Label, OuterHeader, Template};
+use encap::Label;
 use etherparse::{IcmpEchoHeader, Icmpv4Type, PacketBuilder, PacketBuilderStep};
-use support::{Node, PEER_MAC, UPLINK_MAC, desired, hex, route, service, to_tunnel, to_vif, vif, vrf};
+use support::frames::fabric;
+use support::{Node, desired, hex, route, service, to_tunnel, to_vif, vif, vrf};
 
 const GATEWAY: [u8; 6] = [0, 0, 0x5e, 0, 1, 0];
 /// Pods by VLAN: 1 is the client, 2 the server, 3 a bystander of another VRF with its peer 4.
@@ -88,25 +89,9 @@ fn icmp(slot: u16, src: [u8; 4], dst: [u8; 4], kind: Icmpv4Type) -> Vec<u8> {
 }
 
 fn from_fabric(label: u32, src: Endpoint, dst: Endpoint) -> Vec<u8> {
-    let template = Template::new(&OuterHeader {
-        src_mac: PEER_MAC.0,
-        dst_mac: UPLINK_MAC.0,
-        vlan: None,
-        src: "172.30.0.2".parse().unwrap(),
-        dst: "172.30.0.1".parse().unwrap(),
-        udp_port: 6635,
-        ttl: 64,
-        df: encap::DontFragment::Clear,
-        dscp: encap::DscpMode::Copy,
-        udp6_checksum: encap::Udp6Checksum::Compute,
-    })
-    .unwrap();
-    let mut frame = vec![0; template.len()];
-    PacketBuilder::ipv4(src.0, dst.0, 63).udp(src.1, dst.1).write(&mut frame, b"data").unwrap();
-    let fields =
-        Fields { label: Label::new(label).unwrap(), ttl: 63, source_port: 50000, inner_tos: 0, ip_id: 0 };
-    template.write(&mut frame, &fields).unwrap();
-    frame
+    let mut packet = Vec::new();
+    PacketBuilder::ipv4(src.0, dst.0, 63).udp(src.1, dst.1).write(&mut packet, b"data").unwrap();
+    fabric(label, &packet)
 }
 
 const PASSES: [(&str, u64); 4] = [("client.rx", 1), ("server.tx", 1), ("misses", 1), ("pairs", 1)];

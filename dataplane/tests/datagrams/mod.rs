@@ -10,10 +10,9 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use encap::{Fields, Label, OuterHeader, Template};
 use etherparse::{NetSlice, PacketBuilder, SlicedPacket, TransportSlice};
 
-use crate::support::{PEER_MAC, UPLINK_MAC};
+use crate::support::frames::tunnelled;
 
 /// SplitMix64.
 pub(crate) struct Random(pub(crate) u64);
@@ -229,25 +228,7 @@ pub(crate) fn from_pod(n: u16, packet: &[u8]) -> Vec<u8> {
 
 /// The packet from the node 10.1.1.2.
 pub(crate) fn from_fabric(label: u32, packet: &[u8]) -> Vec<u8> {
-    let template = Template::new(&OuterHeader {
-        src_mac: PEER_MAC.0,
-        dst_mac: UPLINK_MAC.0,
-        vlan: None,
-        src: "10.1.1.2".parse().unwrap(),
-        dst: "10.1.1.1".parse().unwrap(),
-        udp_port: 6635,
-        ttl: 64,
-        df: encap::DontFragment::Clear,
-        dscp: encap::DscpMode::Copy,
-        udp6_checksum: encap::Udp6Checksum::Compute,
-    })
-    .unwrap();
-    let mut frame = vec![0; template.len()];
-    frame.extend(packet);
-    let label = Label::new(label).unwrap();
-    let fields = Fields { label, ttl: 63, source_port: 50000, inner_tos: 0, ip_id: 0 };
-    template.write(&mut frame, &fields).unwrap();
-    frame
+    tunnelled(("10.1.1.2", "10.1.1.1"), label, packet)
 }
 
 /// Outer source port, label and inner packet of a frame to another node; it is no outer fragment.

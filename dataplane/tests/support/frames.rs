@@ -13,13 +13,19 @@ pub(crate) fn tagged(slot: u16, src: [u8; 6], packet: &[u8]) -> Vec<u8> {
     [&GATEWAY[..], &src[..], &tag[..], packet].concat()
 }
 
+/// A packet from node 172.30.0.2 to node 172.30.0.1.
 pub(crate) fn fabric(label: u32, packet: &[u8]) -> Vec<u8> {
+    tunnelled(("172.30.0.2", "172.30.0.1"), label, packet)
+}
+
+/// A packet from one node to another, as it comes in at the uplink.
+pub(crate) fn tunnelled((from, to): (&str, &str), label: u32, packet: &[u8]) -> Vec<u8> {
     let template = Template::new(&OuterHeader {
         src_mac: PEER_MAC.0,
         dst_mac: UPLINK_MAC.0,
         vlan: None,
-        src: "172.30.0.2".parse().unwrap(),
-        dst: "172.30.0.1".parse().unwrap(),
+        src: from.parse().unwrap(),
+        dst: to.parse().unwrap(),
         udp_port: 6635,
         ttl: 64,
         df: encap::DontFragment::Clear,
@@ -28,8 +34,8 @@ pub(crate) fn fabric(label: u32, packet: &[u8]) -> Vec<u8> {
     })
     .unwrap();
     let mut frame = [&vec![0; template.len()][..], packet].concat();
-    let fields =
-        Fields { label: Label::new(label).unwrap(), ttl: 60, source_port: 50000, inner_tos: 0, ip_id: 0 };
+    let label = Label::new(label).unwrap();
+    let fields = Fields { label, ttl: 63, source_port: 50000, inner_tos: 0, ip_id: 0 };
     template.write(&mut frame, &fields).unwrap();
     frame
 }

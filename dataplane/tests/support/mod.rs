@@ -34,7 +34,7 @@ use dataplane::limiter::AnswerLimiter;
 use dataplane::memory::{MemoryFrame, MemoryIo};
 use dataplane::publish::Publisher;
 use dataplane::worker::{Idle, Worker, WorkerParts};
-use encap::{Fields, Label, OuterHeader, Template};
+use encap::Label;
 use flow_table::{FlowTable, Millis, TableConfig, Timeouts};
 
 /// Our Ethernet address on the underlay.
@@ -165,25 +165,9 @@ const FRAMES: usize = 512;
 
 /// A UDP datagram over IPv4 from node 10.1.1.2 to 10.1.1.1.
 pub(crate) fn from_fabric(label: u32, src: [u8; 4], dst: [u8; 4], ports: (u16, u16)) -> Vec<u8> {
-    let template = Template::new(&OuterHeader {
-        src_mac: PEER_MAC.0,
-        dst_mac: UPLINK_MAC.0,
-        vlan: None,
-        src: "10.1.1.2".parse().unwrap(),
-        dst: "10.1.1.1".parse().unwrap(),
-        udp_port: 6635,
-        ttl: 64,
-        df: encap::DontFragment::Clear,
-        dscp: encap::DscpMode::Copy,
-        udp6_checksum: encap::Udp6Checksum::Compute,
-    })
-    .unwrap();
-    let mut frame = vec![0; template.len()];
-    etherparse::PacketBuilder::ipv4(src, dst, 63).udp(ports.0, ports.1).write(&mut frame, b"data").unwrap();
-    let fields =
-        Fields { label: Label::new(label).unwrap(), ttl: 63, source_port: 50000, inner_tos: 0, ip_id: 0 };
-    template.write(&mut frame, &fields).unwrap();
-    frame
+    let mut packet = Vec::new();
+    etherparse::PacketBuilder::ipv4(src, dst, 63).udp(ports.0, ports.1).write(&mut packet, b"data").unwrap();
+    frames::tunnelled(("10.1.1.2", "10.1.1.1"), label, &packet)
 }
 
 /// A node in memory.
