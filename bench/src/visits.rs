@@ -20,7 +20,7 @@ impl Visits {
 
     /// A number below `end`, which is below 2^32; each is as likely as any other to within 2^-32.
     pub fn below(&mut self, end: u32) -> u32 {
-        ((self.bits() >> 32) * u64::from(end) >> 32) as u32
+        (((self.bits() >> 32) * u64::from(end)) >> 32) as u32
     }
 }
 
