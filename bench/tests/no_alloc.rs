@@ -123,7 +123,7 @@ impl Bed {
     /// Rounds with a new snapshot now and then, which is awaited half the time.
     fn run(&mut self, publications: &Publications) {
         for n in 0..ROUNDS {
-            if n % PUBLISH_EVERY == 0 {
+            if n.is_multiple_of(PUBLISH_EVERY) {
                 let number = publications.asked.fetch_add(1, Ordering::Release) + 1;
                 while number.is_multiple_of(2) && publications.done.load(Ordering::Acquire) < number {
                     std::thread::yield_now();

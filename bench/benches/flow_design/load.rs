@@ -86,7 +86,7 @@ pub(crate) struct Packet {
 
 impl<'a> Packets<'a> {
     pub(crate) fn new(load: &Load<'a>, thread: usize) -> Self {
-        let seed = (load.seed << 8) | (thread as u64 + 1);
+        let seed = (load.seed << 8) + thread as u64 + 1;
         let visits = Visits::new(seed.wrapping_mul(0x9e37_79b9));
         Self { visits, flows: load.flows, left: load.packets, clock: ChunkClock::new(load.meter, thread) }
     }

@@ -83,14 +83,17 @@ impl Drop for ChunkClock<'_> {
 }
 
 impl Chunk {
+    /// The clocks are read outermost: a thread that is stopped on the way here shows in them.
     fn begin(meter: &Meter, thread: usize) -> Self {
-        Self { others: meter.others(thread), cpu: thread_time(), begun: Instant::now() }
+        let (begun, cpu) = (Instant::now(), thread_time());
+        Self { begun, cpu, others: meter.others(thread) }
     }
 
     /// Nanoseconds per packet, if the thread was not kept waiting and had company all along.
     fn nanos(&self, meter: &Meter, thread: usize) -> Option<f64> {
-        let (wall, cpu) = (self.begun.elapsed(), thread_time() - self.cpu);
-        let company = match (self.others, meter.others(thread)) {
+        let others = meter.others(thread);
+        let (cpu, wall) = (thread_time() - self.cpu, self.begun.elapsed());
+        let company = match (self.others, others) {
             (Some(before), Some(after)) => after - before >= COMPANY,
             (None, _) | (_, None) => true,
         };

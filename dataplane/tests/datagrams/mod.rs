@@ -12,7 +12,7 @@ use std::net::IpAddr;
 
 use etherparse::{NetSlice, PacketBuilder, SlicedPacket, TransportSlice};
 
-use crate::support::frames::tunnelled;
+use crate::support::frames;
 
 /// SplitMix64.
 pub(crate) struct Random(pub(crate) u64);
@@ -228,7 +228,7 @@ pub(crate) fn from_pod(n: u16, packet: &[u8]) -> Vec<u8> {
 
 /// The packet from the node 10.1.1.2.
 pub(crate) fn from_fabric(label: u32, packet: &[u8]) -> Vec<u8> {
-    tunnelled(("10.1.1.2", "10.1.1.1"), label, packet)
+    frames::tunnelled(("10.1.1.2", "10.1.1.1"), label, packet)
 }
 
 /// Outer source port, label and inner packet of a frame to another node; it is no outer fragment.
