@@ -157,7 +157,9 @@ impl<Io: PacketIo> Worker<Io> {
             let extent = packet.extent();
             self.io.set_extent(frame, extent);
         }
-        self.prepared.iter().fold(0, |touched, (_, hash)| touched ^ pipeline.flows.prefetch(*hash));
+        let touched =
+            self.prepared.iter().fold(0, |touched, (_, hash)| touched ^ pipeline.flows.prefetch(*hash));
+        std::hint::black_box(touched);
         let mut outlet = Outlet { io: &mut self.io, pipeline, desk: &mut self.desk };
         for (frame, (prepared, hash)) in self.frames.drain(..).zip(self.prepared.drain(..)) {
             match prepared {
