@@ -80,7 +80,7 @@ pub(crate) fn find(table: &FlowTable, key: &FlowKey) -> Option<Hit> {
 }
 
 pub(crate) fn segment(flags: u8, seq: u32, ack: u32, payload: u32) -> Segment {
-    Segment { flags, seq, ack, window: 1000, payload }
+    Segment { flags, seq, ack, payload }
 }
 
 /// `created = live + expired + evicted + purged`, and live is what is really there.

@@ -27,8 +27,6 @@ pub struct Segment {
     pub seq: u32,
     /// Acknowledgement number; meaningless without the ACK flag.
     pub ack: u32,
-    /// Window as sent. Not used: without the scale factor of the handshake it bounds nothing.
-    pub window: u16,
     /// Bytes of payload.
     pub payload: u32,
 }

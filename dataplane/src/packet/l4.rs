@@ -128,7 +128,6 @@ fn tcp(segment: &[u8]) -> Option<Transport> {
         flags: fixed[13],
         seq: u32_at(&fixed, 4)?,
         ack: u32_at(&fixed, 8)?,
-        window: u16_at(&fixed, 14)?,
         payload: u32::try_from(segment.len() - header).ok()?,
     });
     Some(Transport { l4, sport: u16_at(&fixed, 0)?, dport: u16_at(&fixed, 2)? })

@@ -139,7 +139,7 @@ fn reset(ip: &Ip, segment: &Segment, packet: &mut Packet<'_>) -> Option<Ip> {
     write_at(message, 12, [5 << 4, flags, 0, 0, 0, 0, 0, 0]);
     let sum = pseudo(&tuple, message.len()).add_bytes(message);
     write_at(message, 16, sum.finish().to_be_bytes());
-    let answer = Segment { flags, seq, ack, window: 0, payload: 0 };
+    let answer = Segment { flags, seq, ack, payload: 0 };
     Some(write_ip_header(packet, tuple, L4::Tcp(answer)))
 }
 

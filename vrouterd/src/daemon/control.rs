@@ -13,7 +13,7 @@ use xdp_prog::{Fabric, Trunk};
 
 use super::error::{DaemonError, ReloadError};
 use super::ports::Ports;
-use super::start::{fabric_config, plugs, uplink_mtu, vhost_plan};
+use super::start::{fabric_config, plugs, underlay_query, uplink_mtu, vhost_plan};
 use crate::config::{self, Config, Problems, check_against};
 use crate::engine::Engine;
 use crate::kernel::devices::{Devices, VhostPlan};
@@ -154,11 +154,7 @@ impl Control {
         let snapshot = parts.compiler.compile(&desired)?;
         parts.publisher.publish(snapshot);
         parts.state.note_slots(&parts.publisher.current());
-        let query = UnderlayQuery {
-            uplink: config.node.uplink.value.clone(),
-            tunnel_address: config.node.tunnel_address.value,
-            endpoints: parts.publisher.current().tunnels().map(|tunnel| tunnel.address).collect(),
-        };
+        let query = underlay_query(&config, &parts.publisher.current());
         parts.query.send_if_modified(|old| {
             let changed = *old != query;
             *old = query;

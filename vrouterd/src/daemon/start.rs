@@ -12,6 +12,7 @@ use dataplane::compile::Compiler;
 use dataplane::fragment::FragmentTable;
 use dataplane::ids::{VifName, VifSlot};
 use dataplane::publish::Publisher;
+use dataplane::snapshot::Snapshot;
 use dataplane::worker::Idle;
 use flow_table::{FlowTable, TableConfig};
 use tokio::sync::watch;
@@ -130,12 +131,7 @@ async fn after_trunk(
     fabric.set_config(&fabric_config(&config, uplink.vlan))?;
 
     let config = Arc::new(config);
-    let query = UnderlayQuery {
-        uplink: config.node.uplink.value.clone(),
-        tunnel_address: config.node.tunnel_address.value,
-        endpoints: publisher.current().tunnels().map(|tunnel| tunnel.address).collect(),
-    };
-    let (query, asked) = watch::channel(query);
+    let (query, asked) = watch::channel(underlay_query(&config, &publisher.current()));
     let resolver = Resolver::start(netlink.clone(), watch.facts(), asked);
     let workers = engine.workers().iter().map(|worker| WorkerState {
         cpu: worker.cpu,
@@ -171,6 +167,15 @@ async fn after_trunk(
         state,
         uplink,
     })
+}
+
+/// What the kernel is asked about the way to the other nodes.
+pub(super) fn underlay_query(config: &Config, snapshot: &Snapshot) -> UnderlayQuery {
+    UnderlayQuery {
+        uplink: config.node.uplink.value.clone(),
+        tunnel_address: config.node.tunnel_address.value,
+        endpoints: snapshot.tunnels().map(|tunnel| tunnel.address).collect(),
+    }
 }
 
 /// The vifs and where they are plugged in.
