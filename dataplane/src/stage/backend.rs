@@ -26,10 +26,8 @@ pub(super) fn choose(backends: &Backends, query: &Query<'_>, vrf: VrfId) -> Resu
     if let Some(target) = backends.members().find(|member| preferred(member)) {
         return Ok(target.target);
     }
-    if let (Prefer::Current(_), OnBackendGone::Reset, protocol::TCP) =
-        (query.prefer, backends.on_gone, query.tuple.protocol)
-    {
-        return Err(DropReason::ServiceBackendGone);
+    if let Prefer::Current(_) = query.prefer {
+        refuse_lost(backends, query.tuple.protocol)?;
     }
     let ready = match (backends.affinity, query.clients) {
         (Affinity::ClientAddress(timeout), Clients::Remember(table, now)) => {
@@ -49,6 +47,14 @@ pub(super) fn choose(backends: &Backends, query: &Query<'_>, vrf: VrfId) -> Resu
     };
     let member = ready.or_else(|| backends.terminating.pick(query.spread, |member| query.may_take(member)));
     member.map(|member| member.target).ok_or(DropReason::ServiceNoBackend)
+}
+
+/// Refuses a flow that has lost its backend, where the service says that it is to be reset.
+pub(super) fn refuse_lost(backends: &Backends, protocol_number: u8) -> Result<(), DropReason> {
+    match (backends.on_gone, protocol_number) {
+        (OnBackendGone::Reset, protocol::TCP) => Err(DropReason::ServiceBackendGone),
+        (OnBackendGone::Reset | OnBackendGone::Rechoose, _) => Ok(()),
+    }
 }
 
 /// The ready backend that the client had, else any.

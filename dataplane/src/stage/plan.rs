@@ -4,7 +4,7 @@ use flow_table::{
     Action, Addr, Context, Dependency, Family, FlowKey, Half, NewPair, Output, Source, Ttl, Tuple,
 };
 
-use super::backend::Clients;
+use super::backend::{self, Clients};
 use super::resolve::{Decision, Prefer, Query, Rests, Scope, resolve};
 use crate::desired::VifKind;
 use crate::drop::DropReason;
@@ -206,12 +206,18 @@ impl First<'_> {
             return Err(DropReason::VifDown);
         }
         let vrf = self.snapshot.vrf(vif.vrf).ok_or(DropReason::NoRoute)?;
-        let service = vrf
-            .service(tuple.family, tuple.dst)
-            .filter(|service| service.has_backend(vif.slot))
-            .ok_or(DropReason::LabelDestinationMismatch)?;
-        let mapped = service
-            .port(tuple.protocol, tuple.dport)
+        let service = vrf.service(tuple.family, tuple.dst).ok_or(DropReason::LabelDestinationMismatch)?;
+        let mapped = service.port(tuple.protocol, tuple.dport);
+        if self.keep.is_some()
+            && let Some(mapped) = mapped
+            && !mapped.backends.leads_to(target)
+        {
+            backend::refuse_lost(&mapped.backends, tuple.protocol)?;
+        }
+        if !service.has_backend(vif.slot) {
+            return Err(DropReason::LabelDestinationMismatch);
+        }
+        let mapped = mapped
             .filter(|mapped| mapped.backends.leads_to(target))
             .ok_or(DropReason::ServicePortUnmapped)?;
         let address = vif.address(tuple.family).ok_or(DropReason::ServicePortUnmapped)?;

@@ -155,10 +155,13 @@ fn a_client_of_a_backend_that_is_gone_is_reset() {
 
 #[test]
 fn a_backend_that_is_gone_is_reset() {
-    let to = ["10.0.1.3/32", "fd00:1::3/128"];
-    let gone = Gone { backend: "web-1", successor: "web-2", mute: "client", to };
-    let mut lab = Lab::start("gone-backend", resets());
-    for (_client, mut backend) in backend_goes(&mut lab, &gone) {
-        assert_reset("backend", &mut backend);
+    let near = ("gone-near-end", "web-1", "web-2", ["10.0.1.3/32", "fd00:1::3/128"]);
+    let far = ("gone-far-end", "web-2", "web-1", ["10.0.2.2/32", "fd00:2::2/128"]);
+    for (test, backend, successor, to) in [near, far] {
+        let gone = Gone { backend, successor, mute: "client", to };
+        let mut lab = Lab::start(test, resets());
+        for (_client, mut backend) in backend_goes(&mut lab, &gone) {
+            assert_reset("backend", &mut backend);
+        }
     }
 }
