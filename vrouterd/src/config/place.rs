@@ -18,6 +18,17 @@ pub struct Place {
     pub key: String,
 }
 
+impl Place {
+    /// How a message about something at `from` names this place: `line 9`, or with the file when that is another.
+    pub(super) fn seen_from(&self, from: &Place) -> String {
+        if self.file == from.file {
+            format!("line {}", self.line)
+        } else {
+            format!("{}:{}", self.file, self.line)
+        }
+    }
+}
+
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}:{}: ", self.file, self.line, self.column)?;

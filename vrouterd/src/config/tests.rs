@@ -6,6 +6,7 @@ mod facts;
 mod good;
 mod hostile;
 mod policy;
+mod sources;
 
 use super::{Config, parse};
 
