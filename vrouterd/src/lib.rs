@@ -8,6 +8,7 @@
 pub mod cli;
 pub mod config;
 pub mod daemon;
+pub mod declared;
 pub mod engine;
 pub mod http;
 pub mod kernel;
