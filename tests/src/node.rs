@@ -8,7 +8,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::plan::NodePlan;
-use crate::{Answer, Daemon, Metrics, Namespace, Pings, Server, within};
+use crate::{Answer, Api, Daemon, Metrics, Namespace, Pings, Server, within};
 
 /// Seconds that a daemon may take to carry packets.
 const START: u64 = 20;
@@ -145,6 +145,11 @@ impl Node {
     /// What the connection meets.
     pub fn get(&self, path: &str) -> io::Result<Answer> {
         Answer::get(&self.namespace, path)
+    }
+
+    /// The daemon's API.
+    pub fn api(&self) -> Api {
+        Api::at(self.state_dir.join("api.sock"))
     }
 
     /// A page of the daemon as JSON.

@@ -5,6 +5,7 @@
 //! * [`state`] is what of it all can be looked at, [`view`] how it looks (`source` fills the views),
 //!   [`http`] who serves it.
 
+pub mod api;
 pub mod cli;
 pub mod config;
 pub mod daemon;

@@ -10,6 +10,7 @@
 //! Nothing here changes state, and no worker waits for it.
 
 mod chrome;
+mod filter;
 mod guard;
 mod html;
 mod metrics;
@@ -29,7 +30,9 @@ use axum::Router;
 use axum::http::{HeaderValue, header};
 use axum::routing::get;
 
+pub(crate) use filter::{FLOW_FILTERS, flow_filter};
 pub use guard::Hosts;
+pub(crate) use query::Query;
 pub use server::{Limits, serve};
 
 use crate::view::ViewSource;
