@@ -75,3 +75,39 @@ fn message(name: &str, data: &impl serde::Serialize) -> Message {
     let message = Message::default().event(name);
     message.json_data(data).unwrap_or_else(|_| Message::default().event("lagged").data("{}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::Documents;
+    use tokio::sync::Semaphore;
+
+    fn event(generation: u64) -> Event {
+        Event { generation, changed: Vec::new(), links: Vec::new(), truncated: false }
+    }
+
+    /// Name and data of a message, as it is written.
+    fn text(message: Message) -> String {
+        format!("{message:?}")
+    }
+
+    #[tokio::test]
+    async fn who_is_too_slow_is_told_so_and_goes_on() {
+        let (exchange, commands) = Exchange::new(Documents::default());
+        assert!(!exchange.is_watched());
+        let place = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
+        let events = exchange.events();
+        let mut watcher = Watcher { exchange: Arc::clone(&exchange), events, hello: Some(7), _place: place };
+        assert!(exchange.is_watched());
+        (8..8 + 300).for_each(|generation| exchange.announce(generation, Some(event(generation))));
+        let mut seen = Vec::new();
+        for _ in 0..3 {
+            seen.push(text(watcher.next().await.unwrap()));
+        }
+        assert!(seen[0].contains("hello") && seen[0].contains("{\\\"generation\\\":7}"), "{seen:?}");
+        assert!(seen[1].contains("lagged") && seen[1].contains("missed\\\":44"), "{seen:?}");
+        assert!(seen[2].contains("change") && seen[2].contains("generation\\\":52"), "{seen:?}");
+        drop(commands);
+        while watcher.next().await.is_some() {}
+    }
+}

@@ -86,7 +86,6 @@ pub(super) async fn start(
     }
 }
 
-#[expect(clippy::too_many_arguments, reason = "one step of a sequence, split off to undo the one before it")]
 async fn after_trunk(
     restored: Restored,
     trunk_pair: &VethPair,

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use super::Declared;
@@ -48,7 +48,7 @@ impl Store {
         let next = self.directory.join(NEXT);
         self.make_directory()?;
         let write = || -> io::Result<()> {
-            let mut file = File::create(&next)?;
+            let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(&next)?;
             file.write_all(declared.to_toml().as_bytes())?;
             file.sync_all()?;
             fs::rename(&next, self.path())?;

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
@@ -251,4 +252,63 @@ fn the_resources_of_a_file_have_their_lines() {
     assert_eq!(file.place(client), format!("/etc/n.toml:{expected}"));
     assert_eq!(client.table["label"].as_integer(), Some(17));
     assert_eq!(file.of_kind(Kind::Route).count(), 4);
+}
+
+/// JSON of every type, with the keys that resources have.
+fn any_json() -> impl Strategy<Value = serde_json::Value> {
+    let leaf = prop_oneof![
+        Just(serde_json::Value::Null),
+        any::<bool>().prop_map(|value| json!(value)),
+        any::<i64>().prop_map(|value| json!(value)),
+        any::<u64>().prop_map(|value| json!(value)),
+        (-1e300..1e300f64).prop_map(|value| json!(value)),
+        ".{0,20}".prop_map(|text| json!(text)),
+        prop::sample::select(&["blue", "10.0.0.0/8", "10.1.2.3/8", "::/0", ""][..])
+            .prop_map(|text| json!(text)),
+    ];
+    let key = prop_oneof![
+        prop::sample::select(&["name", "vrf", "prefix", "vif", "route", "version"][..])
+            .prop_map(str::to_owned),
+        ".{0,5}",
+    ];
+    leaf.prop_recursive(4, 40, 5, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(|list| json!(list)),
+            prop::collection::btree_map(key.clone(), inner, 0..5).prop_map(|map| json!(map)),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn what_is_taken_comes_back_from_the_disk(
+        name in ".{0,10}", vif in any_json(), route in any_json(), odd in any_json()
+    ) {
+        let mut vif = vif;
+        if let Some(map) = vif.as_object_mut() {
+            map.insert("name".to_owned(), json!(name));
+        }
+        for body in [json!({ "vif": [vif], "route": [route] }), odd] {
+            match document(body) {
+                Ok(declared) => prop_assert_eq!(Declared::from_toml(&declared.to_toml()), declared),
+                Err(refused) => {
+                    let told = |refused: &Refused| !refused.detail.is_empty() && !refused.remedy.is_empty();
+                    prop_assert!(!refused.is_empty() && refused.iter().all(told));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn any_stored_text_lets_the_daemon_start(text in "\\PC{0,80}", at in 0usize..1000, cut in 0usize..1000) {
+        let good = two_vifs().to_toml();
+        let place = |offset: usize| (0..=offset % (good.len() + 1)).rev().find(|at| good.is_char_boundary(*at)).unwrap_or(0);
+        let (one, other) = (place(at), place(cut));
+        let (from, to) = (one.min(other), one.max(other));
+        let spoilt = format!("{}{text}{}", &good[..from], &good[to..]);
+        let file = Source { name: "f", text: NODE };
+        let salvaged = salvage(file, Source { name: "d", text: &spoilt }, |_| Vec::new()).unwrap();
+        let kept = salvaged.declared.to_toml();
+        parse_all(file, Some(Source { name: "d", text: &kept })).unwrap();
+    }
 }
