@@ -161,6 +161,9 @@ fn mistakes_are_named_with_field_and_remedy_and_change_nothing() {
         assert_eq!((found, word.as_str()), (status, code), "{request} {body} {fields:?}");
         assert!(fields.contains(&field.to_owned()), "{request} {body}: {fields:?}");
     }
+    let clash = api.ask("PUT /v1/vifs/right", Some(&vif("label", json!(17)))).json();
+    let detail = clash["errors"][0]["detail"].as_str().unwrap();
+    assert_eq!(detail, "17 is already the label of vif \"left\" (declared)");
     let in_file = api.ask("DELETE /v1/vifs/filed", None);
     assert!(in_file.body.contains("node-a.toml:"), "{}", in_file.body);
     assert_eq!(refusal(&in_file).0, 409);

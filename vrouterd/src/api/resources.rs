@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::exchange::{Done, Mode, Refusal};
+use super::exchange::{Done, Mode};
 use super::problem::{Code, Problem};
 use super::{Api, body, query, shape};
 use crate::declared::{self, Change, Effect, Key, Kind};
@@ -120,16 +120,8 @@ pub(super) async fn delete(api: &Api, key: Key, raw: Option<String>) -> Result<S
 
 /// Asks for a change that takes something away.
 pub(super) async fn ask_removal(api: &Api, change: Change) -> Result<StatusCode, Problem> {
-    match api.exchange.ask(change, Mode::Apply).await {
-        Ok(_) => Ok(StatusCode::NO_CONTENT),
-        Err(
-            refusal @ (Refusal::Mistakes(_)
-            | Refusal::Change(_)
-            | Refusal::InFile(_)
-            | Refusal::Disk(_)
-            | Refusal::Busy),
-        ) => Err(Problem::of_removal(refusal)),
-    }
+    let done = api.exchange.ask(change, Mode::Apply).await;
+    done.map(|_| StatusCode::NO_CONTENT).map_err(Problem::of_removal)
 }
 
 macro_rules! named {
@@ -138,46 +130,80 @@ macro_rules! named {
         pub(super) mod $module {
             use super::*;
 
-            #[utoipa::path(get, path = $all, tag = $noun, operation_id = concat!("list_", $noun),
+            #[utoipa::path(
+                get, path = $all, tag = $noun, operation_id = concat!("list_", $noun),
                 summary = concat!("Every ", $noun, " of the file and of programs"),
-                responses((status = 200, body = Vec<Item>)))]
-            pub(in crate::api) async fn list(State(api): State<Api>, RawQuery(raw): RawQuery) -> Result<Json<Vec<Item>>, Problem> {
+                responses((status = 200, body = Vec<Item>)),
+            )]
+            pub(in crate::api) async fn list(
+                State(api): State<Api>,
+                RawQuery(raw): RawQuery,
+            ) -> Result<Json<Vec<Item>>, Problem> {
                 query::none(raw.as_deref())?;
                 Ok(Json(super::list(&api, $kind)))
             }
 
-            #[utoipa::path(get, path = $one, tag = $noun, operation_id = concat!("get_", $noun),
+            #[utoipa::path(
+                get, path = $one, tag = $noun, operation_id = concat!("get_", $noun),
                 summary = concat!("One ", $noun, ", as PUT takes it"),
                 params(("name" = String, Path)),
-                responses((status = 200, body = $shape), (status = 404, body = Problem, content_type = "application/problem+json")))]
-            pub(in crate::api) async fn get(State(api): State<Api>, Path(name): Path<String>, RawQuery(raw): RawQuery) -> Result<Json<Value>, Problem> {
+                responses(
+                    (status = 200, body = $shape),
+                    (status = 404, body = Problem, content_type = "application/problem+json"),
+                ),
+            )]
+            pub(in crate::api) async fn get(
+                State(api): State<Api>,
+                Path(name): Path<String>,
+                RawQuery(raw): RawQuery,
+            ) -> Result<Json<Value>, Problem> {
                 query::none(raw.as_deref())?;
                 super::get(&api, &Key::named($kind, &name))
             }
 
-            #[utoipa::path(put, path = $one, tag = $noun, operation_id = concat!("put_", $noun),
+            #[utoipa::path(
+                put, path = $one, tag = $noun, operation_id = concat!("put_", $noun),
                 summary = concat!("Create or replace a ", $noun),
-                params(("name" = String, Path), ("dry_run" = Option<bool>, Query, description = "Judge it and change nothing")),
+                params(
+                    ("name" = String, Path),
+                    ("dry_run" = Option<bool>, Query, description = "Judge it and change nothing"),
+                ),
                 request_body = $shape,
                 responses(
                     (status = 201, body = Outcome, description = "It is new, and in force"),
-                    (status = 200, body = Outcome, description = "It was there and is now as asked for, or the dry run found no mistake"),
-                    (status = 409, body = Problem, content_type = "application/problem+json", description = "It is in the operator's file"),
-                    (status = 422, body = Problem, content_type = "application/problem+json", description = "It has mistakes; each is named"),
-                ))]
-            pub(in crate::api) async fn put(State(api): State<Api>, Path(name): Path<String>, RawQuery(raw): RawQuery, request: Request) -> Result<Response, Problem> {
+                    (status = 200, body = Outcome, description = "It was there and is now as asked for, or a dry run"),
+                    (status = 409, body = Problem, content_type = "application/problem+json",
+                        description = "It is in the operator's file"),
+                    (status = 422, body = Problem, content_type = "application/problem+json",
+                        description = "It has mistakes; each is named"),
+                ),
+            )]
+            pub(in crate::api) async fn put(
+                State(api): State<Api>,
+                Path(name): Path<String>,
+                RawQuery(raw): RawQuery,
+                request: Request,
+            ) -> Result<Response, Problem> {
                 super::put(&api, Key::named($kind, &name), raw, request).await
             }
 
-            #[utoipa::path(delete, path = $one, tag = $noun, operation_id = concat!("delete_", $noun),
+            #[utoipa::path(
+                delete, path = $one, tag = $noun, operation_id = concat!("delete_", $noun),
                 summary = concat!("Take a ", $noun, " away that a program has declared"),
                 params(("name" = String, Path)),
                 responses(
                     (status = 204, description = "It is gone"),
-                    (status = 404, body = Problem, content_type = "application/problem+json", description = "No program has declared it"),
-                    (status = 409, body = Problem, content_type = "application/problem+json", description = "It is in the operator's file, or others refer to it"),
-                ))]
-            pub(in crate::api) async fn delete(State(api): State<Api>, Path(name): Path<String>, RawQuery(raw): RawQuery) -> Result<StatusCode, Problem> {
+                    (status = 404, body = Problem, content_type = "application/problem+json",
+                        description = "No program has declared it"),
+                    (status = 409, body = Problem, content_type = "application/problem+json",
+                        description = "It is in the operator's file, or others refer to it"),
+                ),
+            )]
+            pub(in crate::api) async fn delete(
+                State(api): State<Api>,
+                Path(name): Path<String>,
+                RawQuery(raw): RawQuery,
+            ) -> Result<StatusCode, Problem> {
                 super::delete(&api, Key::named($kind, &name), raw).await
             }
         }

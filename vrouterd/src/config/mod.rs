@@ -43,7 +43,7 @@ pub use inventory::{Found, inventory};
 pub use model::{
     Api, Attach, Config, Engine, Gateways, Host, Http, HugePages, Node, Service, Vif, Wait, ZeroCopy,
 };
-pub use place::{At, Place};
+pub use place::{At, Place, Written};
 pub use problem::{Problem, Problems};
 pub use vif::MOST_VIF_MTU;
 
@@ -122,7 +122,7 @@ pub fn read_text(path: &Path) -> Result<String, ConfigError> {
 ///
 /// All mistakes, in the order of the text.
 pub fn parse(file: &str, text: &str) -> Result<Config, Problems> {
-    parse_all(Source { name: file, text }, None)
+    parse_all(Source::on_disk(file, text), None)
 }
 
 /// Reads every section, in the order in which they refer to each other.

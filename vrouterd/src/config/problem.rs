@@ -4,7 +4,8 @@ use core::cell::RefCell;
 use core::fmt;
 use std::sync::Arc;
 
-use super::place::{Lines, Place};
+use super::place::{Lines, Place, Written};
+use super::sources::Source;
 
 /// One mistake: where it is, what is wrong, and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,19 +73,20 @@ impl Findings {
 #[derive(Debug)]
 pub(super) struct Report<'s> {
     file: Arc<str>,
+    written: Written,
     lines: Lines<'s>,
     findings: &'s Findings,
 }
 
 impl<'s> Report<'s> {
-    pub(super) fn new(file: &str, text: &'s str, findings: &'s Findings) -> Self {
-        Self { file: file.into(), lines: Lines::new(text), findings }
+    pub(super) fn new(source: Source<'s>, findings: &'s Findings) -> Self {
+        Self { file: source.name.into(), written: source.written, lines: Lines::new(source.text), findings }
     }
 
     /// The place of a byte offset.
     pub(super) fn place(&self, offset: usize, key: String) -> Place {
         let (line, column) = self.lines.position(offset);
-        Place { file: self.file.clone(), line, column, key }
+        Place { file: self.file.clone(), written: self.written, line, column, key }
     }
 
     pub(super) fn add(&self, place: &Place, what: impl fmt::Display, remedy: impl fmt::Display) -> Reported {

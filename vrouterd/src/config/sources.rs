@@ -6,6 +6,7 @@
 use toml::de::DeTable;
 
 use super::model::Config;
+use super::place::Written;
 use super::problem::{Findings, Problems, Report, Reported};
 use super::section::Section;
 
@@ -19,6 +20,20 @@ pub struct Source<'t> {
     pub name: &'t str,
     /// TOML.
     pub text: &'t str,
+    /// Whether somebody can look at its lines.
+    pub written: Written,
+}
+
+impl<'t> Source<'t> {
+    /// The text of a file.
+    pub fn on_disk(name: &'t str, text: &'t str) -> Self {
+        Self { name, text, written: Written::OnDisk }
+    }
+
+    /// A text that is made from what programs have said.
+    pub fn in_memory(name: &'t str, text: &'t str) -> Self {
+        Self { name, text, written: Written::InMemory }
+    }
 }
 
 /// Judges a file together with a declared document.
@@ -28,9 +43,9 @@ pub struct Source<'t> {
 /// All mistakes: those of the file in the order of its text, then those of the document.
 pub fn parse_all(file: Source<'_>, declared: Option<Source<'_>>) -> Result<Config, Problems> {
     let findings = Findings::default();
-    let file_report = Report::new(file.name, file.text, &findings);
+    let file_report = Report::new(file, &findings);
     let file_document = document(&file_report, file.text);
-    let declared_report = declared.map(|source| Report::new(source.name, source.text, &findings));
+    let declared_report = declared.map(|source| Report::new(source, &findings));
     let declared_document =
         declared.zip(declared_report.as_ref()).map(|(source, report)| document(report, source.text));
     let roots = |file: &'_ DeTable<'_>| -> Result<Config, Reported> {

@@ -57,10 +57,7 @@ impl OperatorFile {
         let judged = tokio::task::spawn_blocking(move || {
             let (name, document) = (file.path.display().to_string(), document.display().to_string());
             let text = declared.to_toml();
-            config::parse_all(
-                Source { name: &name, text: &file.text },
-                Some(Source { name: &document, text: &text }),
-            )
+            config::parse_all(Source::on_disk(&name, &file.text), Some(Source::in_memory(&document, &text)))
         });
         judged.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
     }
@@ -91,10 +88,11 @@ impl Sources {
             return Ok(Restored { sources, config, set_aside: None });
         }
         let (name, stored) = (sources.file.path.display().to_string(), sources.store.path());
-        let source = Source { name: &name, text: &sources.file.text };
+        let source = Source::on_disk(&name, &sources.file.text);
+        let document = stored.display().to_string();
         let salvaged = match config::read_text(&stored) {
             Ok(text) => {
-                let document = Source { name: &stored.display().to_string(), text: &text };
+                let document = Source::on_disk(&document, &text);
                 salvage(source, document, judge).map_err(ConfigError::from)?
             }
             Err(error) => Salvaged { config, declared: Declared::default(), lost: vec![error.to_string()] },

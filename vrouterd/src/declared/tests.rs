@@ -43,8 +43,7 @@ fn a_document_survives_json_and_toml() {
     assert_eq!(Declared::from_toml(&declared.to_toml()), declared);
     assert_eq!(of(whole_json(&declared)), declared);
     let text = declared.to_toml();
-    let config =
-        parse_all(Source { name: "f", text: NODE }, Some(Source { name: "d", text: &text })).unwrap();
+    let config = parse_all(Source::on_disk("f", NODE), Some(Source::on_disk("d", &text))).unwrap();
     assert_eq!((config.vifs.len(), config.routes.len(), config.services.len()), (3, 4, 1));
 }
 
@@ -160,10 +159,10 @@ fn changes_are_idempotent_and_say_what_they_did() {
 
 #[test]
 fn what_of_a_stored_document_fits_is_kept() {
-    let file = Source { name: "f", text: NODE };
+    let file = Source::on_disk("f", NODE);
     let stored = two_vifs().to_toml();
     let names = |text: &str| {
-        let salvaged = salvage(file, Source { name: "d", text }, |_| Vec::new()).unwrap();
+        let salvaged = salvage(file, Source::on_disk("d", text), |_| Vec::new()).unwrap();
         let names: Vec<String> = salvaged.declared.iter().map(|(key, _)| key.to_string()).collect();
         (names, salvaged.config.vifs.len(), salvaged.lost)
     };
@@ -195,8 +194,7 @@ fn a_clash_with_the_file_costs_the_declared_resource() {
     );
     let stored = two_vifs().to_toml();
     let salvaged =
-        salvage(Source { name: "f", text: &file }, Source { name: "d", text: &stored }, |_| Vec::new())
-            .unwrap();
+        salvage(Source::on_disk("f", &file), Source::on_disk("d", &stored), |_| Vec::new()).unwrap();
     assert!(salvaged.declared.is_empty(), "{:?}", salvaged.declared);
     assert_eq!(salvaged.config.vifs.len(), 1);
     let lost = salvaged.lost.join("\n");
@@ -210,8 +208,7 @@ fn a_judge_of_the_machine_is_heard() {
         let labels = config.vifs.iter().filter(|vif| vif.name.as_str() == "p3").map(|vif| &vif.label);
         labels.map(|label| label.problem("no room", "make some")).collect()
     };
-    let salvaged =
-        salvage(Source { name: "f", text: NODE }, Source { name: "d", text: &stored }, judge).unwrap();
+    let salvaged = salvage(Source::on_disk("f", NODE), Source::on_disk("d", &stored), judge).unwrap();
     assert_eq!(salvaged.declared.of(Kind::Vif).count(), 1);
 }
 
@@ -306,9 +303,9 @@ proptest! {
         let (one, other) = (place(at), place(cut));
         let (from, to) = (one.min(other), one.max(other));
         let spoilt = format!("{}{text}{}", &good[..from], &good[to..]);
-        let file = Source { name: "f", text: NODE };
-        let salvaged = salvage(file, Source { name: "d", text: &spoilt }, |_| Vec::new()).unwrap();
+        let file = Source::on_disk("f", NODE);
+        let salvaged = salvage(file, Source::on_disk("d", &spoilt), |_| Vec::new()).unwrap();
         let kept = salvaged.declared.to_toml();
-        parse_all(file, Some(Source { name: "d", text: &kept })).unwrap();
+        parse_all(file, Some(Source::on_disk("d", &kept))).unwrap();
     }
 }

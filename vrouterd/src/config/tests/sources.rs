@@ -14,7 +14,7 @@ label = 18
 "#;
 
 fn both(file: &str, declared: &str) -> Result<Config, Problems> {
-    parse_all(Source { name: "f", text: file }, Some(Source { name: "d", text: declared }))
+    parse_all(Source::on_disk("f", file), Some(Source::on_disk("d", declared)))
 }
 
 fn refusal(file: &str, declared: &str) -> String {
@@ -54,6 +54,17 @@ fn claims_reach_across_and_name_the_other_file() {
     let route = "[[route]]\nvrf = \"green\"\nprefix = \"10.9.0.0/16\"\naction = \"discard\"\n";
     let found = refusal(&format!("{file}{route}"), &format!("version = 1\n{route}"));
     assert!(found.contains("VRF \"green\" already has a route for 10.9.0.0/16 (f:18)"), "{found}");
+}
+
+#[test]
+fn what_is_in_no_file_has_no_lines() {
+    let twice = format!("{DECLARED}{}", DECLARED.replace("version = 1\n", "").replace("veth2a", "veth3a"));
+    let file = Source::on_disk("f", NODE);
+    let file_text = format!("{NODE}{VIFS}");
+    let problems =
+        parse_all(Source { text: &file_text, ..file }, Some(Source::in_memory("d", &twice))).unwrap_err();
+    let shown = problems.to_string();
+    assert!(shown.contains("the name is already that of vif \"web\" (declared)"), "{shown}");
 }
 
 #[test]
