@@ -173,6 +173,7 @@ fn mistakes_are_named_with_field_and_remedy_and_change_nothing() {
     assert_eq!(raw("PUT /v1/vifs/right?x=1", "{}"), 400);
     assert_eq!(raw("PUT /v1/routes/blue/nonsense", "{}"), 400);
     assert_eq!(raw("GET /v1/nonsense", ""), 404);
+    assert_eq!(raw("GET /v1/vifs/%ff", ""), 400);
     assert_eq!(raw("PATCH /v1/config", ""), 405);
     assert_eq!(raw("POST /v1/vifs/right/attach?deadline_ms=60001", "{}"), 400);
     assert_eq!((api.ok("GET /v1/config", None), node.json("/")["generation"].clone()), before);

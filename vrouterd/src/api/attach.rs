@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::{Path, RawQuery, Request, State};
+use axum::extract::{RawQuery, Request, State};
 use axum::http::StatusCode;
 use dataplane::desired::Link;
 use dataplane::ids::VifName;
 use utoipa::ToSchema;
 
 use super::exchange::{Mode, Refusal};
+use super::path::Names;
 use super::problem::{Code, Problem};
 use super::{Api, body, query, resources, shape};
 use crate::declared::{self, Change, Effect, Key, Kind};
@@ -42,7 +43,7 @@ pub(super) struct Attached {
         (status = 504, body = Problem, content_type = "application/problem+json", description = "Not up within the deadline; the detail says what it waits for")))]
 pub(super) async fn attach(
     State(api): State<Api>,
-    Path(name): Path<String>,
+    Names(name): Names<String>,
     RawQuery(raw): RawQuery,
     request: Request,
 ) -> Result<(StatusCode, Json<Attached>), Problem> {
@@ -137,7 +138,7 @@ fn reason(api: &Api, name: &VifName) -> String {
         (status = 409, body = Problem, content_type = "application/problem+json", description = "It is in the operator's file, or others refer to it")))]
 pub(super) async fn detach(
     State(api): State<Api>,
-    Path(name): Path<String>,
+    Names(name): Names<String>,
     RawQuery(raw): RawQuery,
 ) -> Result<StatusCode, Problem> {
     query::none(raw.as_deref())?;

@@ -10,8 +10,8 @@ use super::problem::{Code, Problem};
 
 /// Largest body of one resource. The longest that anybody needs, a policy of ten thousand rules, is below it.
 pub(super) const RESOURCE: usize = 1 << 20;
-/// Largest whole document, as large as the largest file.
-pub(super) const DOCUMENT: usize = 64 << 20;
+/// Largest whole document: 300,000 routes. Judging one takes some eighty times its size in memory for a moment.
+pub(super) const DOCUMENT: usize = 32 << 20;
 /// Time in which a body must have arrived.
 const PATIENCE: Duration = Duration::from_secs(10);
 

@@ -37,6 +37,9 @@ pub(super) async fn put(
 ) -> Result<Response, Problem> {
     let mode = query::mode(raw.as_deref())?;
     let seen = seen(&headers)?;
+    // No wait is longer than those before it: each has its time for arriving and for being done.
+    let _turn =
+        api.documents.acquire().await.map_err(|_| Problem::new(Code::Busy, "The daemon is ending."))?;
     let body = body::json(request, body::DOCUMENT).await?;
     let read = tokio::task::spawn_blocking(move || declared::document(body)).await;
     let document = match read {

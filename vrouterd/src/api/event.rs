@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use dataplane::desired::Desired;
-use toml::Table;
 use utoipa::ToSchema;
 
 use crate::config::Config;
@@ -94,10 +93,10 @@ fn links(old: &Desired, new: &Desired) -> Vec<LinkChange> {
 
 /// What differs between two declared documents.
 pub fn of_documents(old: &Declared, new: &Declared) -> Vec<Changed> {
-    let list = |declared: &Declared, kind| -> Vec<(String, Table)> {
-        declared.of(kind).map(|(key, table)| (key.name.clone(), table.clone())).collect()
+    let of_kind = |kind| {
+        let (old, new): (Vec<_>, Vec<_>) = (old.of(kind).collect(), new.of(kind).collect());
+        compare(kind, &old, &new, |(key, _)| key.name.clone())
     };
-    let of_kind = |kind| compare(kind, &list(old, kind), &list(new, kind), |(name, _)| name.clone());
     Kind::ALL.into_iter().flat_map(of_kind).collect()
 }
 

@@ -15,6 +15,7 @@ mod event;
 mod exchange;
 mod flows;
 mod openapi;
+mod path;
 mod problem;
 mod query;
 mod resources;
@@ -49,6 +50,8 @@ const ATTACHES: usize = 512;
 const WATCHERS: usize = 32;
 /// Flushes at once.
 const FLUSHES: usize = 1;
+/// Whole documents in memory at once; the next one waits for its turn.
+const DOCUMENTS: usize = 1;
 
 /// What the handlers work with.
 #[derive(Clone)]
@@ -58,6 +61,7 @@ struct Api {
     turns: Arc<Semaphore>,
     watchers: Arc<Semaphore>,
     flushes: Arc<Semaphore>,
+    documents: Arc<Semaphore>,
 }
 
 /// Bounds of the API's server: as those of the pages, but for more programs, and for calls that last.
@@ -81,6 +85,7 @@ pub fn router(exchange: Arc<Exchange>, state: Arc<NodeState>) -> Router {
         turns: semaphore(ATTACHES),
         watchers: semaphore(WATCHERS),
         flushes: semaphore(FLUSHES),
+        documents: semaphore(DOCUMENTS),
     };
     let (v1, document) = v1().with_state(api).split_for_parts();
     openapi::serve(v1, document)

@@ -1,13 +1,14 @@
 //! Resources by name: read, create or replace, delete.
 
 use axum::Json;
-use axum::extract::{Path, RawQuery, Request, State};
+use axum::extract::{RawQuery, Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::exchange::{Done, Mode};
+use super::path::Names;
 use super::problem::{Code, Problem};
 use super::{Api, body, query, shape};
 use crate::declared::{self, Change, Effect, Key, Kind};
@@ -154,7 +155,7 @@ macro_rules! named {
             )]
             pub(in crate::api) async fn get(
                 State(api): State<Api>,
-                Path(name): Path<String>,
+                Names(name): Names<String>,
                 RawQuery(raw): RawQuery,
             ) -> Result<Json<Value>, Problem> {
                 query::none(raw.as_deref())?;
@@ -180,7 +181,7 @@ macro_rules! named {
             )]
             pub(in crate::api) async fn put(
                 State(api): State<Api>,
-                Path(name): Path<String>,
+                Names(name): Names<String>,
                 RawQuery(raw): RawQuery,
                 request: Request,
             ) -> Result<Response, Problem> {
@@ -201,7 +202,7 @@ macro_rules! named {
             )]
             pub(in crate::api) async fn delete(
                 State(api): State<Api>,
-                Path(name): Path<String>,
+                Names(name): Names<String>,
                 RawQuery(raw): RawQuery,
             ) -> Result<StatusCode, Problem> {
                 super::delete(&api, Key::named($kind, &name), raw).await

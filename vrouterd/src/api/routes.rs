@@ -1,12 +1,13 @@
 //! Routes: named by VRF and prefix.
 
 use axum::Json;
-use axum::extract::{Path, RawQuery, Request, State};
+use axum::extract::{RawQuery, Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use ipnet::IpNet;
 use serde_json::Value;
 
+use super::path::Names;
 use super::problem::{Code, Problem};
 use super::resources::{self, Item, Outcome};
 use super::{Api, query, shape};
@@ -38,7 +39,7 @@ pub(super) async fn list(
     responses((status = 200, body = shape::Route), (status = 404, body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn get(
     State(api): State<Api>,
-    Path((vrf, prefix)): Path<(String, String)>,
+    Names((vrf, prefix)): Names<(String, String)>,
     RawQuery(raw): RawQuery,
 ) -> Result<Json<Value>, Problem> {
     query::none(raw.as_deref())?;
@@ -55,7 +56,7 @@ pub(super) async fn get(
         (status = 422, body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn put(
     State(api): State<Api>,
-    Path((vrf, prefix)): Path<(String, String)>,
+    Names((vrf, prefix)): Names<(String, String)>,
     RawQuery(raw): RawQuery,
     request: Request,
 ) -> Result<Response, Problem> {
@@ -69,7 +70,7 @@ pub(super) async fn put(
         (status = 409, body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn delete(
     State(api): State<Api>,
-    Path((vrf, prefix)): Path<(String, String)>,
+    Names((vrf, prefix)): Names<(String, String)>,
     RawQuery(raw): RawQuery,
 ) -> Result<StatusCode, Problem> {
     resources::delete(&api, key(&vrf, &prefix)?, raw).await

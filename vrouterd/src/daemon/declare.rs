@@ -10,8 +10,11 @@ use super::control::Control;
 use super::error::DaemonError;
 use crate::api::{Command, Documents, Done, Mistake, Mode, Refusal, of_documents};
 use crate::config::{Config, HostFacts, Problem, Problems, check_against};
-use crate::declared::{Change, Declared, Effect, Key, field};
+use crate::declared::{Change, Declared, Effect, Fields, Key};
 use crate::state::ControlState;
+
+/// Mistakes in one answer.
+const MOST_MISTAKES: usize = 1000;
 
 impl Control {
     /// Does what a command asks for and answers it, whether or not somebody still waits for the answer.
@@ -109,10 +112,11 @@ fn refuse_file(documents: &Documents, change: &Change) -> Result<(), Refusal> {
 
 /// The reader's words in those of the API.
 fn mistakes(problems: Vec<Problem>, declared: &Declared, document: &Path) -> Refusal {
+    let (fields, total) = (Fields::of(declared), problems.len());
     let mistake = |problem: Problem| {
         let Problem { place, what, remedy } = problem;
         if Path::new(&*place.file) == document {
-            return Mistake { field: field(declared, &place.key), detail: what, remedy };
+            return Mistake { field: fields.shown(&place.key), detail: what, remedy };
         }
         // The file was sound before: it is the declared resource that gets in its way.
         Mistake {
@@ -121,5 +125,13 @@ fn mistakes(problems: Vec<Problem>, declared: &Declared, document: &Path) -> Ref
             remedy: "declare something else, or change the file first and reload it".to_owned(),
         }
     };
-    Refusal::Mistakes(problems.into_iter().map(mistake).collect())
+    let mut mistakes: Vec<_> = problems.into_iter().take(MOST_MISTAKES).map(mistake).collect();
+    if total > MOST_MISTAKES {
+        mistakes.push(Mistake {
+            field: String::new(),
+            detail: format!("there are {} more mistakes", total - MOST_MISTAKES),
+            remedy: "mend these first".to_owned(),
+        });
+    }
+    Refusal::Mistakes(mistakes)
 }

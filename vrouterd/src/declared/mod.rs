@@ -25,7 +25,7 @@ pub use json::{Refused, document, resource, resource_json, whole_json};
 pub use key::{Key, Kind};
 pub use salvage::{Salvaged, salvage};
 pub use store::{Store, StoreError};
-pub use text::field;
+pub use text::Fields;
 
 /// All declared resources. The keys of a table are those of the file's sections, its name among them.
 #[derive(Clone, Debug, Default, PartialEq)]

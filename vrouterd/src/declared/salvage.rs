@@ -1,6 +1,6 @@
 //! What of a stored document still fits the file.
 
-use super::{Declared, Key};
+use super::{Declared, Fields, Key};
 use crate::config::{Config, Problem, Problems, Source, parse_all};
 
 /// A stored document, or what is left of it.
@@ -42,10 +42,11 @@ pub fn salvage(
             Ok(config) => return Ok(Salvaged { config, declared, lost }),
             Err(problems) => problems,
         };
+        let fields = Fields::of(&declared);
         let mut unfit: Vec<Key> = problems
             .iter()
             .filter(|problem| *problem.place.file == *stored.name)
-            .filter_map(|problem| declared.resource_at(&problem.place.key))
+            .filter_map(|problem| fields.resource(&problem.place.key))
             .map(|(key, _)| key.clone())
             .collect();
         unfit.dedup();

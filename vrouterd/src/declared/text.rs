@@ -1,6 +1,8 @@
 //! A document as TOML, and back.
 
-use toml::{Table, Value};
+use std::fmt::Write as _;
+
+use toml::Table;
 
 use super::{Declared, Key, Kind};
 use crate::config::{self, DOCUMENT_VERSION};
@@ -11,15 +13,15 @@ const HEADER: &str =
 impl Declared {
     /// As TOML, which [`config::parse_all`] reads.
     pub fn to_toml(&self) -> String {
-        let mut root = Table::new();
-        root.insert("version".to_owned(), Value::Integer(DOCUMENT_VERSION.into()));
-        for kind in Kind::ALL {
-            let tables: Vec<Value> = self.of(kind).map(|(_, table)| Value::Table(table.clone())).collect();
-            if !tables.is_empty() {
-                root.insert(kind.section().to_owned(), Value::Array(tables));
+        let mut text = format!("{HEADER}version = {DOCUMENT_VERSION}\n");
+        for (key, table) in self.iter() {
+            // Key by key: the time that the writer of toml takes for a whole document grows with its square.
+            let _ = writeln!(text, "\n[[{}]]", key.kind.section());
+            for (name, value) in table {
+                let _ = writeln!(text, "{} = {value}", bare_or_quoted(name));
             }
         }
-        format!("{HEADER}{root}")
+        text
     }
 
     /// The resources of a TOML document of our version that have names; none of other texts. Of two with one name
@@ -39,22 +41,47 @@ impl Declared {
         }
         declared
     }
-
-    /// The resource in which a path of the reader, such as `vif[1].label`, lies, with the rest of the path.
-    pub fn resource_at<'p>(&self, path: &'p str) -> Option<(&Key, &'p str)> {
-        let (section, rest) = path.split_once('[')?;
-        let (index, rest) = rest.split_once(']')?;
-        let kind = Kind::ALL.into_iter().find(|kind| kind.section() == section)?;
-        let (key, _) = self.of(kind).nth(index.parse().ok()?)?;
-        Some((key, rest.strip_prefix('.').unwrap_or(rest)))
-    }
 }
 
-/// A path of the reader in the words of the API: `vif[1].label` as `vifs/client/label`.
-pub fn field(declared: &Declared, path: &str) -> String {
-    match declared.resource_at(path) {
-        Some((key, "")) => key.to_string(),
-        Some((key, rest)) => format!("{key}/{rest}"),
-        None => path.to_owned(),
+/// A key: bare, or as a basic string (toml.io/en/v1.0.0, "Keys").
+fn bare_or_quoted(key: &str) -> String {
+    let is_bare = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+    if !key.is_empty() && key.chars().all(is_bare) {
+        return key.to_owned();
+    }
+    let escape = |c: char| match c {
+        '"' | '\\' => format!("\\{c}"),
+        c if c.is_control() => format!("\\u{:04x}", u32::from(c)),
+        c => c.to_string(),
+    };
+    format!("\"{}\"", key.chars().map(escape).collect::<String>())
+}
+
+/// Where the paths of the reader, such as `vif[1].label`, lead in a document that [`Declared::to_toml`] has written.
+#[derive(Debug)]
+pub struct Fields<'d>([Vec<&'d Key>; Kind::ALL.len()]);
+
+impl<'d> Fields<'d> {
+    /// Those of a document.
+    pub fn of(declared: &'d Declared) -> Self {
+        Self(Kind::ALL.map(|kind| declared.of(kind).map(|(key, _)| key).collect()))
+    }
+
+    /// The resource in which a path lies, with the rest of the path.
+    pub fn resource<'p>(&self, path: &'p str) -> Option<(&'d Key, &'p str)> {
+        let (section, rest) = path.split_once('[')?;
+        let (index, rest) = rest.split_once(']')?;
+        let keys = Kind::ALL.iter().zip(&self.0).find(|(kind, _)| kind.section() == section)?.1;
+        let key = keys.get(index.parse::<usize>().ok()?)?;
+        Some((key, rest.strip_prefix('.').unwrap_or(rest)))
+    }
+
+    /// A path in the words of the API: `vif[1].label` as `vifs/client/label`.
+    pub fn shown(&self, path: &str) -> String {
+        match self.resource(path) {
+            Some((key, "")) => key.to_string(),
+            Some((key, rest)) => format!("{key}/{rest}"),
+            None => path.to_owned(),
+        }
     }
 }
