@@ -14,6 +14,7 @@ use xdp_prog::{Fabric, Trunk};
 
 use super::error::{DaemonError, ReloadError};
 use super::ports::Ports;
+use super::quarantine::Quarantine;
 use super::sources::{OperatorFile, Sources};
 use super::start::{fabric_config, plugs, underlay_query, uplink_mtu, vhost_plan};
 use crate::api::{Event, Exchange};
@@ -62,16 +63,28 @@ pub(super) struct Control {
     underlay: watch::Receiver<Underlay>,
     /// Why the newest configuration file is not in force, if it is not.
     reload_error: Option<String>,
+    /// Labels that change hands.
+    quarantine: Quarantine,
     // Kept for as long as the daemon runs.
     _watch: Watch,
     _lock: NamespaceLock,
+}
+
+/// A state of the node that can be put in force.
+#[derive(Debug)]
+pub(super) struct Compiled {
+    snapshot: Snapshot,
+    quarantine: Quarantine,
 }
 
 impl Control {
     pub(super) fn new(parts: Parts, devices: Devices, watch: Watch, lock: NamespaceLock) -> Self {
         let (mut facts, underlay) = (watch.facts(), parts.resolver.underlay());
         facts.mark_changed();
-        Self { parts, devices, facts, underlay, reload_error: None, _watch: watch, _lock: lock }
+        let mut quarantine = Quarantine::default();
+        quarantine.follow(&parts.desired, Instant::now());
+        let reload_error = None;
+        Self { parts, devices, facts, underlay, reload_error, quarantine, _watch: watch, _lock: lock }
     }
 
     pub(super) fn state(&self) -> Arc<NodeState> {
@@ -163,19 +176,25 @@ impl Control {
     /// Compiles and publishes what `config` and the kernel make of the node; on an error all
     /// stays as it was.
     fn publish(&mut self, config: Arc<Config>, desired: Desired) -> Result<(), CompileError> {
-        let snapshot = self.compile(&desired)?;
-        self.install(config, desired, snapshot);
+        let compiled = self.compile(&desired)?;
+        self.install(config, desired, compiled);
         Ok(())
     }
 
-    pub(super) fn compile(&mut self, desired: &Desired) -> Result<Snapshot, CompileError> {
-        self.parts.compiler.compile(desired)
+    /// Compiles a desired state, which may still be thrown away.
+    pub(super) fn compile(&mut self, desired: &Desired) -> Result<Compiled, CompileError> {
+        let mut quarantine = self.quarantine.clone();
+        let compiler = &mut self.parts.compiler;
+        compiler.quarantine(quarantine.follow(desired, Instant::now()));
+        Ok(Compiled { snapshot: compiler.compile(desired)?, quarantine })
     }
 
     /// Puts what was compiled last in force.
-    pub(super) fn install(&mut self, config: Arc<Config>, desired: Desired, snapshot: Snapshot) {
+    pub(super) fn install(&mut self, config: Arc<Config>, desired: Desired, compiled: Compiled) {
         let parts = &mut self.parts;
+        let Compiled { snapshot, quarantine } = compiled;
         let generation = snapshot.generation;
+        self.quarantine = quarantine;
         parts.publisher.publish(snapshot);
         parts.state.note_slots(&parts.publisher.current());
         let query = underlay_query(&config, &parts.publisher.current());
@@ -299,11 +318,21 @@ impl Control {
         if let (Ok(fabric), Ok(trunk)) = (fabric, trunk) {
             self.parts.state.programs.store(Arc::new(ProgramCounters { fabric, trunk }));
         }
+        self.end_quarantine();
         if self.parts.ports.forget_refusals() {
             self.follow().await?;
         }
         tracing::trace!(took = ?started.elapsed(), "housekeeping");
         if self.parts.engine.is_running() { Ok(()) } else { Err(DaemonError::WorkerGone) }
+    }
+
+    /// Gives labels that have rested to their new owners.
+    fn end_quarantine(&mut self) {
+        if self.quarantine.has_ended(Instant::now())
+            && let Err(error) = self.publish(Arc::clone(&self.parts.config), self.parts.desired.clone())
+        {
+            tracing::error!(%error, "labels in quarantine stay there");
+        }
     }
 
     /// Takes everything back: programs first, so that no frame comes in any more, then workers

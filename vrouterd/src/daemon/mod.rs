@@ -8,6 +8,7 @@ mod declare;
 mod error;
 mod facts;
 mod ports;
+mod quarantine;
 mod sources;
 mod start;
 
