@@ -3,12 +3,14 @@
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 use std::{fs, io::ErrorKind};
 
 use axum::serve::Listener;
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream, unix::SocketAddr};
+use tokio::sync::Semaphore;
 
 use super::problem::{Code, Problem};
 use crate::config;
@@ -17,6 +19,8 @@ use crate::config;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Time that a caller who is refused has for reading why.
 const FAREWELL: Duration = Duration::from_secs(1);
+/// Callers that are told at once; more find their connection closed.
+const FAREWELLS: usize = 16;
 
 /// The API's listener. Its file goes with the value.
 #[derive(Debug)]
@@ -24,6 +28,7 @@ pub struct Socket {
     listener: UnixListener,
     path: PathBuf,
     allowed: Vec<u32>,
+    farewells: Arc<Semaphore>,
 }
 
 /// Why there is no socket.
@@ -73,12 +78,25 @@ impl Socket {
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(failed)?;
         let own = rustix::process::geteuid().as_raw();
         let allowed = config.allow_uids.iter().copied().chain([0, own]).collect();
-        Ok(Self { listener, path: path.clone(), allowed })
+        Ok(Self { listener, path: path.clone(), allowed, farewells: Arc::new(Semaphore::new(FAREWELLS)) })
     }
 
     /// Whether the process at the other end may use the API (SO_PEERCRED of unix(7)).
     fn may(&self, stream: &UnixStream) -> bool {
         stream.peer_cred().is_ok_and(|peer| self.allowed.contains(&peer.uid()))
+    }
+}
+
+impl Socket {
+    /// Ends a connection, with a word if not too many others hear one: nobody may hold file descriptors of the
+    /// daemon who may not use it.
+    fn dismiss(&self, stream: UnixStream) {
+        let Ok(place) = Arc::clone(&self.farewells).try_acquire_owned() else { return };
+        tokio::spawn(async move {
+            let _place = place;
+            // Whether the caller has heard it or not.
+            let _ = tokio::time::timeout(FAREWELL, refuse(stream)).await;
+        });
     }
 }
 
@@ -107,7 +125,7 @@ impl Listener for Socket {
         loop {
             match UnixListener::accept(&self.listener).await {
                 Ok((stream, address)) if self.may(&stream) => return (stream, address),
-                Ok((stream, _)) => drop(tokio::spawn(tokio::time::timeout(FAREWELL, refuse(stream)))),
+                Ok((stream, _)) => self.dismiss(stream),
                 Err(error) => {
                     tracing::debug!(%error, "accept on the API's socket failed");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -121,14 +139,21 @@ impl Listener for Socket {
     }
 }
 
+/// Says why, once the caller has said something: clients take an end before that for a failed connection.
 async fn refuse(mut stream: UnixStream) -> io::Result<()> {
+    let mut unread = [0; 4096];
+    if stream.read(&mut unread).await? == 0 {
+        return Ok(());
+    }
     let head = "HTTP/1.1 403 Forbidden\r\nContent-Type: application/problem+json\r\nConnection: close\r\n";
     let detail =
         "This user may not use the API: root, the daemon's own user and those of api.allow_uids may.";
     let body = serde_json::to_string(&Problem::new(Code::Forbidden, detail))?;
     let answer = format!("{head}Content-Length: {}\r\n\r\n{body}", body.len());
     stream.write_all(answer.as_bytes()).await?;
-    stream.shutdown().await
+    stream.shutdown().await?;
+    while stream.read(&mut unread).await? > 0 {}
+    Ok(())
 }
 
 impl Drop for Socket {
