@@ -6,6 +6,7 @@ use crate::drop::DropReason;
 use crate::fragment::{Split, Waiting};
 use crate::ids::{TunnelId, VifId, VifSlot, VrfId};
 use crate::packet::ip::Ip;
+use crate::packet::l4::Discovery;
 use crate::snapshot::LabelTarget;
 
 /// Where a packet came in.
@@ -43,6 +44,15 @@ pub struct Flow {
     pub key: FlowKey,
 }
 
+/// A message that does not leave its link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkMessage {
+    /// Neighbour discovery (RFC 4861).
+    Discovery(Discovery),
+    /// IGMP or MLD to a group.
+    GroupMembership,
+}
+
 /// A packet between `prepare` and `finish`.
 #[derive(Clone, Copy, Debug)]
 pub enum Prepared {
@@ -55,11 +65,13 @@ pub enum Prepared {
         /// The vif.
         vif: VifSlot,
     },
-    /// A neighbour solicitation from a vif.
-    NeighbourSolicitation {
+    /// A message between a vif and its router alone.
+    Link {
         /// The vif.
         vif: VifSlot,
-        /// Its IPv6 header.
+        /// What it is.
+        message: LinkMessage,
+        /// Its IP header.
         ip: Ip,
     },
     /// Nothing more to do.
@@ -76,7 +88,7 @@ impl Prepared {
     pub(crate) fn vif(&self) -> Option<VifSlot> {
         match self {
             Prepared::Flow(flow) | Prepared::Wait(Waiting { flow, .. }) => flow.ingress.vif(),
-            Prepared::Arp { vif } | Prepared::NeighbourSolicitation { vif, .. } => Some(*vif),
+            Prepared::Arp { vif } | Prepared::Link { vif, .. } => Some(*vif),
             Prepared::Drop { vif, .. } => *vif,
         }
     }

@@ -10,6 +10,7 @@ use crate::packet::ethernet::Ethernet;
 use crate::packet::ip::Ip;
 use crate::packet::{Packet, write_at};
 use crate::snapshot::{LabelTarget, Snapshot};
+use crate::stage::link;
 use crate::verdict::{Flow, Ingress, Prepared, vrf_context};
 
 /// Looks at a frame from the uplink and leaves the inner packet, its ECN field combined with
@@ -56,6 +57,7 @@ fn decapsulate(
     let family = Ip::family_of(packet.bytes()).ok_or(DropReason::MalformedMpls)?;
     let mut ip = Ip::parse(family, packet.bytes())?;
     packet.truncate(ip.len);
+    link::refuse_from_fabric(family, &ip)?;
     combine_ecn(packet, &mut ip, outer_ecn)?;
     let key = FlowKey { context, tuple: ip.tuple };
     Ok(Flow { ingress: Ingress::Fabric { target, peer }, ip, key })

@@ -9,6 +9,7 @@ pub(crate) mod fabric_in;
 pub(crate) mod flow;
 pub(crate) mod fragment;
 pub(crate) mod icmp_error;
+pub(crate) mod link;
 pub(crate) mod mss;
 pub(crate) mod neighbour;
 pub(crate) mod plan;

@@ -7,14 +7,14 @@ use crate::ids::Mac;
 use crate::ids::VifSlot;
 use crate::packet::ethernet::{self, Ethernet};
 use crate::packet::ip::Ip;
-use crate::packet::l4::L4;
 use crate::packet::{Packet, ethernet::TAGGED_HEADER};
 use crate::snapshot::{Snapshot, Vif};
+use crate::stage::link;
 use crate::stage::plan::is_multicast;
 use crate::verdict::{Flow, Ingress, Prepared};
 
-/// Looks at a frame from the trunk. An IP packet is left at its IP header; ARP and neighbour
-/// solicitations keep their Ethernet header, because the answer reuses it.
+/// Looks at a frame from the trunk. An IP packet is left at its IP header; ARP and messages
+/// of the link keep their Ethernet header, because an answer reuses it.
 pub(crate) fn prepare(snapshot: &Snapshot, packet: &mut Packet<'_>) -> Prepared {
     let (vif, ethernet) = match vif_of(snapshot, packet.bytes()) {
         Ok(found) => found,
@@ -49,8 +49,8 @@ fn classify(vif: &Vif, ethernet: Ethernet, packet: &mut Packet<'_>) -> Result<Pr
         _ => return Err(DropReason::UnsupportedEthertype),
     };
     let ip = Ip::parse(family, packet.bytes().get(TAGGED_HEADER..).unwrap_or_default())?;
-    if ip.l4 == L4::NeighbourSolicitation {
-        return Ok(Prepared::NeighbourSolicitation { vif: vif.slot, ip });
+    if let Some(message) = link::message(family, &ip) {
+        return Ok(Prepared::Link { vif: vif.slot, message, ip });
     }
     // RFC 1812 section 5.3.4: a unicast packet in a group frame is not forwarded.
     if ethernet.dst.is_group() && !is_multicast(family, ip.tuple.dst) {

@@ -30,7 +30,7 @@ use dataplane::droplog::DropLog;
 use dataplane::fragment::FragmentTable;
 use dataplane::ids::{Mac, VifSlot};
 use dataplane::io::{PacketIo, Side};
-use dataplane::limiter::AnswerLimiter;
+use dataplane::limiter::VifLimiter;
 use dataplane::memory::{MemoryFrame, MemoryIo};
 use dataplane::publish::Publisher;
 use dataplane::worker::{Idle, Worker, WorkerParts};
@@ -219,7 +219,7 @@ impl Node {
             counters: Arc::clone(&counters),
             drops: Arc::new(DropLog::new(16)),
             affinity: Arc::new(AffinityTable::new(1024, RandomState::with_seeds(9, 10, 11, 12))),
-            limiter: Arc::new(AnswerLimiter::new()),
+            limiter: Arc::new(VifLimiter::new()),
             batch: 64,
             idle: Idle::Sleep,
         };

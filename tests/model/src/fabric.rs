@@ -66,6 +66,10 @@ fn judge(
         return Err(DropReason::TtlExceeded);
     }
     let packet = packet::parse(inner[0] >> 4, inner)?;
+    if packet.is_of_the_link() {
+        let is_advertisement = packet.kind == Kind::RouterAdvertisement;
+        return Err(if is_advertisement { DropReason::RaGuard } else { DropReason::OffLink });
+    }
     if packet.kind == Kind::Fragment { Ok(packet) } else { combine_ecn(packet, outer.ecn) }
 }
 

@@ -66,13 +66,24 @@ impl Ids {
     }
 }
 
+/// What a vif may cause only so much of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Limited {
+    /// Messages about its packets.
+    Errors,
+    /// Answers to ARP and neighbour solicitations.
+    Neighbours,
+    /// Broadcasts.
+    Broadcasts,
+}
+
 /// What packets leave behind.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct State {
     /// Flow pairs.
     pub pairs: Vec<Pair>,
-    /// Milliseconds of credit of each slot for answers, and when they were counted.
-    pub credits: BTreeMap<u16, (u64, u64)>,
+    /// Milliseconds of credit of each slot, and when they were counted.
+    pub credits: BTreeMap<(Limited, u16), (u64, u64)>,
     /// Every tunnel endpoint.
     pub endpoints: BTreeSet<IpAddr>,
 }
@@ -232,7 +243,7 @@ impl Router {
                 );
             }
             Ok((vif, Content::Arp(body))) => (vif, neighbour::arp(self, vif, body)),
-            Ok((vif, Content::Solicitation(packet))) => (vif, neighbour::solicitation(self, vif, &packet)),
+            Ok((vif, Content::Link(packet))) => (vif, neighbour::link(self, vif, &packet)),
             Err(reason) => return vec![draft.dropped(&port, reason)],
         };
         let slot = u16::from_be_bytes([frame[14], frame[15]]) & 0xfff;
@@ -240,7 +251,12 @@ impl Router {
             let tag = [[0x81, 0], slot.to_be_bytes(), ethertype];
             [&vif.mac.0[..], &[0, 0, 0x5e, 0, 1, 0], tag.as_flattened()].concat()
         };
+        let allowed = match reply {
+            Ok(Reply::Arp(_) | Reply::Ip(_)) => self.may_cause(Limited::Neighbours, slot, &mut draft.state),
+            Ok(Reply::Nothing) | Err(_) => true,
+        };
         let frame = match reply {
+            _ if !allowed => return vec![draft.dropped(&port, DropReason::NeighbourRatelimited)],
             Err(reason) => return vec![draft.dropped(&port, reason)],
             Ok(Reply::Nothing) => {
                 draft.count("consumed", 1);
@@ -344,7 +360,7 @@ impl Router {
         };
         let answer = |output: Output| {
             let mut draft = draft.clone();
-            if !self.may_answer(slot, &mut draft.state) {
+            if !self.may_cause(Limited::Errors, slot, &mut draft.state) {
                 draft.count("suppressed", 1);
                 return draft.dropped(&at.port, halt.reason());
             }
@@ -361,12 +377,13 @@ impl Router {
         ways.into_iter().map(answer).collect()
     }
 
-    /// 50 answers at once, 100 a second: a credit of 500 ms, of which each takes 10.
-    fn may_answer(&self, slot: u16, state: &mut State) -> bool {
-        let (credit, at) = state.credits.get(&slot).copied().unwrap_or((500, self.now));
-        let credit = (credit + (self.now - at)).min(500);
+    /// 50 at once (100 broadcasts), 100 a second: a credit of 500 ms (1000), of which each takes 10.
+    fn may_cause(&self, what: Limited, slot: u16, state: &mut State) -> bool {
+        let full = if what == Limited::Broadcasts { 1000 } else { 500 };
+        let (credit, at) = state.credits.get(&(what, slot)).copied().unwrap_or((full, self.now));
+        let credit = (credit + (self.now - at)).min(full);
         let allowed = credit >= 10;
-        state.credits.insert(slot, (if allowed { credit - 10 } else { credit }, self.now));
+        state.credits.insert((what, slot), (if allowed { credit - 10 } else { credit }, self.now));
         allowed
     }
 }

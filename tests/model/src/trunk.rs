@@ -14,8 +14,8 @@ use crate::router::Router;
 pub enum Content<'a> {
     /// ARP, from behind the Ethernet header.
     Arp(&'a [u8]),
-    /// A neighbour solicitation.
-    Solicitation(Packet),
+    /// A message that stays on the link.
+    Link(Packet),
     /// Any other IP packet.
     Ip(Packet),
 }
@@ -54,7 +54,7 @@ pub fn content<'a>(vif: &Vif, frame: &'a [u8]) -> Result<Content<'a>, DropReason
     };
     let packet = packet::parse(version, body)?;
     match packet.kind {
-        Kind::Solicitation => Ok(Content::Solicitation(packet)),
+        _ if packet.is_of_the_link() => Ok(Content::Link(packet)),
         Kind::Fragment => Ok(Content::Ip(packet)),
         // RFC 1812 section 5.3.4: a unicast packet in a group frame is not forwarded.
         _ if frame[0] & 1 == 1 && !is_multicast(packet.tuple.dst) => Err(DropReason::NotForUs),

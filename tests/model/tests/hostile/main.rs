@@ -9,12 +9,11 @@
 //! | row | what | where or why |
 //! |---|---|---|
 //! | 7 | multi-buffer chains | tests of `af-xdp` |
-//! | 10 | ARP flood | pending: answers to ARP and neighbour solicitations are not rate-limited |
+//! | 10 | ARP flood | `dataplane/tests/link.rs` |
 //! | 19, 21, 23 | fragments in any order, overlap, many ids | `dataplane/tests/fragments.rs` |
 //! | 25 | larger than the way out, DF clear | `dataplane/tests/fragments.rs`, `against_the_pipeline` |
 //! | 26 | fragmentation needed from the underlay | pending |
 //! | 28 | overlapping IPv6 fragments | `dataplane/tests/fragments.rs`; atomic and malformed ones are here |
-//! | 31 | router and neighbour advertisements | pending: forwarded as unicast; solicitations are here |
 //! | 35 to 38, 41, 43, 44, 45 | translation | `against_the_pipeline`, fuzz target `nat_there_and_back` |
 //! | 46 | wrong checksum inside a quote | pending: translated, and still wrong |
 //! | 49 | blind RST and SYN | tests of `flow-table` |
