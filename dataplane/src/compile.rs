@@ -5,6 +5,7 @@
 //! whole VRFs. Flows rest on epochs as narrow as one service, so those of other services and VRFs are
 //! never looked at again.
 
+mod broadcast;
 mod cells;
 mod ends;
 mod ids;
@@ -75,7 +76,14 @@ pub enum CompileError {
         /// The second user.
         vif: VifName,
     },
-    /// More than 4094 vifs, 65536 VRFs, 65536 tunnel endpoints or four million services.
+    /// The label for all pods of a VRF is that of something else.
+    #[error("label {} of a broadcast is in use already: give every vif, VRF and broadcast a label of its own", label.get())]
+    BroadcastLabelTaken {
+        /// The label.
+        label: Label,
+    },
+    /// More than 4094 vifs, 65536 VRFs, 65536 tunnel endpoints or four million services, or more
+    /// than a broadcast reaches.
     #[error("too many {what}: at most {most} fit")]
     TooMany {
         /// Of what.
@@ -99,6 +107,8 @@ impl Compiler {
         let vifs = self.vifs(desired)?;
         let labels = self.labels(desired, &vifs)?;
         let tunnels = self.tunnels(desired)?;
+        let broadcasts = broadcast::compile(desired, &vifs, &self.ids)?;
+        let broadcast_labels = broadcast::labels(&broadcasts, &labels)?;
         let explicit_null = match &desired.node.explicit_null_vrf {
             Some(name) => Some(self.ids.vrf("node.explicit_null_vrf", name)?),
             None => None,
@@ -119,6 +129,8 @@ impl Compiler {
             vifs: by_slot,
             slot_of,
             labels,
+            broadcasts: broadcast::table(broadcasts),
+            broadcast_labels,
             vrfs: self.tables.vrfs(),
             epochs: self.tables.epochs(),
             tunnel_of: (0..=u16::MAX)

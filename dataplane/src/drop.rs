@@ -56,10 +56,10 @@ reasons! {
     MalformedMpls = "malformed_mpls": "The label stack is cut short, has no bottom, or carries neither IPv4 nor IPv6.",
     MalformedTunnel = "malformed_tunnel": "Outer IP or UDP header cut short or with lengths that lie.",
     TunnelFragment = "tunnel_fragment": "The outer packet is a fragment: the underlay's MTU is too small for the peer.",
-    TunnelSourceMismatch = "tunnel_source_mismatch": "The outer source is not the node that the route to the inner source names.",
+    TunnelSourceMismatch = "tunnel_source_mismatch": "The outer source is not the node that the route to the inner source names, or not one of the broadcast's.",
     TunnelChecksum = "tunnel_checksum": "The outer IPv4 or UDP checksum is wrong, or zero over IPv6 where that is not enabled.",
     TunnelLoop = "tunnel_loop": "A packet from the fabric would go back into the fabric.",
-    LabelDestinationMismatch = "label_destination_mismatch": "The inner destination is neither an address nor a service of the pod that the label names.",
+    LabelDestinationMismatch = "label_destination_mismatch": "The inner destination is neither an address nor a service of the pod that the label names, or no broadcast behind the label of one.",
     TunnelRecursion = "tunnel_recursion": "A pod sends tunnel packets to a node; it would speak with this node's own voice.",
     EcnViolation = "ecn_violation": "Congestion experienced outside, not ECN-capable inside (RFC 6040).",
     NoNeighbour = "no_neighbour": "The way to the tunnel endpoint is not resolved; look at the kernel's route and neighbour tables.",
@@ -84,7 +84,9 @@ reasons! {
     TxRingFull = "tx_ring_full": "The transmit ring was full.",
     NoFreeFrame = "no_free_frame": "No UMEM frame was free.",
     BadDescriptor = "bad_descriptor": "The kernel named a descriptor outside the UMEM.",
-    MulticastUnsupported = "multicast_unsupported": "Broadcast or multicast in a network is not forwarded.",
+    MulticastUnsupported = "multicast_unsupported": "Broadcast or multicast that the VRF does not carry: it has no `[[broadcast]]`, the scope is wider than the link, or the host's vif sends it.",
+    NoMember = "no_member": "Broadcast or multicast that nobody else hears: no other pod of the VRF is up here, and no other node is listed in its `[[broadcast]]`.",
+    BroadcastRatelimited = "broadcast_ratelimited": "The vif sends more broadcast and multicast than is carried for one vif in a second.",
 }
 
 /// How many reasons there are; the length of a row of drop counters.

@@ -5,7 +5,9 @@
 //!           uplink: outer headers off -> label -> tunnel known -> inner IP, transport parsed
 //!           fragments: the ports of the first one, or wait for it
 //! finish    ARP, ND:  answer from the FIB
+//!           broadcast: source, rate, policies -> a copy for each that hears it
 //!           flow:     lookup -> [miss or stale: plan -> insert] -> TTL -> exit -> rewrite -> headers on
+//! copy      way out for each that hears a broadcast -> headers on
 //! piece     headers on, for each piece of a packet that is too big
 //! ```
 //!
@@ -75,7 +77,7 @@ impl Pipeline<'_> {
 
     fn hash(&self, prepared: &Prepared) -> FlowHash {
         match prepared {
-            Prepared::Flow(flow) => self.flows.hash(&flow.key),
+            Prepared::Flow(flow) | Prepared::Broadcast(flow) => self.flows.hash(&flow.key),
             Prepared::Wait(_) | Prepared::Arp { .. } | Prepared::Link { .. } | Prepared::Drop { .. } => {
                 FlowHash(0)
             }
@@ -97,6 +99,7 @@ impl Pipeline<'_> {
     ) -> Verdict {
         let answered = match prepared {
             Prepared::Flow(flow) => return self.finish_flow(flow, hash, packet, outer_id),
+            Prepared::Broadcast(flow) => self.replicate(flow, hash),
             Prepared::Arp { vif } => arp::answer(self, *vif, packet),
             Prepared::Link { vif, message, ip } => link::take(self, (*vif, *message), ip, packet),
             Prepared::Wait(waiting) => Err(self.fragment_stage().give_up(waiting)),

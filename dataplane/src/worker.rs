@@ -1,6 +1,7 @@
 //! One thread of the engine: receive, forward, send, and sleep when there is nothing to do.
 
 mod outlet;
+mod replicate;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -34,7 +34,12 @@ impl Fragments<'_> {
             Prepared::Link { vif, ip, .. } if ip.fragment != Fragment::Whole => {
                 (Some(*vif), Err(DropReason::FragmentUnsupported))
             }
-            Prepared::Link { .. } | Prepared::Wait(_) | Prepared::Arp { .. } | Prepared::Drop { .. } => {
+            // All pieces go to all; nothing depends on the ports.
+            Prepared::Broadcast(_)
+            | Prepared::Link { .. }
+            | Prepared::Wait(_)
+            | Prepared::Arp { .. }
+            | Prepared::Drop { .. } => {
                 return;
             }
         };

@@ -3,6 +3,7 @@
 pub(crate) mod answer;
 pub(crate) mod arp;
 pub(crate) mod backend;
+pub(crate) mod broadcast;
 pub(crate) mod echo;
 pub(crate) mod egress;
 pub(crate) mod fabric_in;
