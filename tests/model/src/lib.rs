@@ -15,6 +15,7 @@
 //! [`node`] is the real pipeline in memory, and [`lockstep`] drives both and compares.
 
 pub mod answer;
+pub mod broadcast;
 pub mod bytes;
 pub mod fabric;
 pub mod fib;

@@ -70,7 +70,7 @@ pub fn link(router: &Router, vif: &Vif, packet: &Packet) -> Result<Reply, DropRe
 }
 
 /// Whether an address is the pod's, or a link-local one that is not the gateway's.
-fn may_be(vif: &Vif, address: IpAddr) -> bool {
+pub fn may_be(vif: &Vif, address: IpAddr) -> bool {
     let link_local = matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local());
     link_local && address != IpAddr::V6(vif.gateway_v6) || vif.addresses.contains(&address)
 }

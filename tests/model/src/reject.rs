@@ -20,7 +20,7 @@ pub fn ways(router: &Router, ingress: &Ingress, packet: &Packet) -> Vec<Output> 
         Ingress::Vif(_) if vif.addresses.contains(&packet.tuple.src) => {
             router.ids.vif(name).map(|ids| Output::Vif(ids.id)).into_iter().collect()
         }
-        Ingress::Vif(_) | Ingress::VrfLabel(..) => Vec::new(),
+        Ingress::Vif(_) | Ingress::VrfLabel(..) | Ingress::AllLabel(..) => Vec::new(),
         Ingress::VifLabel(_, node) => back(&vif.vrf, *node),
     }
 }

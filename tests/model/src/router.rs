@@ -8,12 +8,13 @@ use dataplane::drop::DropReason;
 use dataplane::ids::{VifName, VrfName};
 
 use crate::answer;
+use crate::broadcast;
 use crate::fabric;
 use crate::fib::{self, Exit};
 use crate::neighbour::{self, Reply};
 use crate::packet::{Kind, Packet, Tuple};
 use crate::pairs::{Context, Origin, Output, Pair, Step};
-use crate::plan::Ingress;
+use crate::plan::{self, Ingress};
 use crate::reject;
 use crate::rewrite;
 use crate::split;
@@ -156,12 +157,12 @@ impl Draft {
         }
     }
 
-    fn dropped(mut self, port: &str, reason: DropReason) -> Outcome {
+    pub(crate) fn dropped(mut self, port: &str, reason: DropReason) -> Outcome {
         self.count(&format!("{port}.{}", reason.name()), 1);
         self.sent(Vec::new())
     }
 
-    fn sent(mut self, emitted: Vec<Emitted>) -> Outcome {
+    pub(crate) fn sent(mut self, emitted: Vec<Emitted>) -> Outcome {
         for Emitted { side, port, frame } in &emitted {
             let tag = if *side == Side::Trunk { 4 } else { 0 };
             self.count(&format!("{port}.tx"), 1);
@@ -185,7 +186,7 @@ impl Router {
     /// Whether a frame is beyond the model: it holds a fragment. Those have tests of their own beside the pipeline.
     pub fn leaves_out(&self, side: Side, frame: &[u8]) -> bool {
         let packet = match side {
-            Side::Trunk => match trunk::vif(self, frame).and_then(|vif| trunk::content(vif, frame)) {
+            Side::Trunk => match trunk::vif(self, frame).and_then(|vif| trunk::content(self, vif, frame)) {
                 Ok(Content::Ip(packet)) => Some(packet),
                 _ => None,
             },
@@ -221,7 +222,7 @@ impl Router {
             Ingress::Vif(name) | Ingress::VifLabel(name, _) => {
                 self.ids.vif(name).map(|vif| Context::Vif(vif.id))
             }
-            Ingress::VrfLabel(vrf, _) => {
+            Ingress::VrfLabel(vrf, _) | Ingress::AllLabel(vrf, _) => {
                 self.ids.vrfs.iter().find(|(name, _)| name == vrf).map(|(_, id)| Context::Vrf(*id))
             }
         }
@@ -232,7 +233,7 @@ impl Router {
         let port = found.as_ref().map_or("trunk".to_owned(), |vif| vif.name.to_string());
         draft.count(&format!("{port}.rx"), 1);
         draft.count(&format!("{port}.rx_bytes"), frame.len().saturating_sub(4) as u64);
-        let content = found.and_then(|vif| Ok((vif, trunk::content(vif, frame)?)));
+        let content = found.and_then(|vif| Ok((vif, trunk::content(self, vif, frame)?)));
         let (vif, reply) = match content {
             Ok((vif, Content::Ip(packet))) => {
                 return self.finish(
@@ -241,6 +242,10 @@ impl Router {
                     draft,
                     seen,
                 );
+            }
+            Ok((vif, Content::All(packet))) => {
+                let at = Arrival { ingress: Ingress::Vif(vif.name.clone()), port };
+                return self.replicate(&at, &packet, draft);
             }
             Ok((vif, Content::Arp(body))) => (vif, neighbour::arp(self, vif, body)),
             Ok((vif, Content::Link(packet))) => (vif, neighbour::link(self, vif, &packet)),
@@ -277,12 +282,26 @@ impl Router {
         match fabric::take(self, frame) {
             Ok((ingress, packet)) => {
                 let port = port(&ingress);
+                if let Ingress::AllLabel(vrf, _) = &ingress {
+                    let at = Arrival { ingress: ingress.clone(), port };
+                    return self.take_for_all(&at, vrf, &packet, draft);
+                }
                 self.finish(&Arrival { ingress, port }, &packet, draft, seen)
             }
             Err((named, reason)) => {
                 let port = named.as_ref().map_or("uplink".to_owned(), port);
                 vec![draft.dropped(&port, reason)]
             }
+        }
+    }
+
+    fn take_for_all(&self, at: &Arrival, vrf: &VrfName, packet: &Packet, draft: Draft) -> Vec<Outcome> {
+        if broadcast::carries(self, vrf, packet) {
+            self.replicate(at, packet, draft)
+        } else if plan::is_multicast(packet.tuple.dst) {
+            vec![draft.dropped(&at.port, DropReason::MulticastUnsupported)]
+        } else {
+            vec![draft.dropped(&at.port, DropReason::LabelDestinationMismatch)]
         }
     }
 
@@ -378,7 +397,7 @@ impl Router {
     }
 
     /// 50 at once (100 broadcasts), 100 a second: a credit of 500 ms (1000), of which each takes 10.
-    fn may_cause(&self, what: Limited, slot: u16, state: &mut State) -> bool {
+    pub(crate) fn may_cause(&self, what: Limited, slot: u16, state: &mut State) -> bool {
         let full = if what == Limited::Broadcasts { 1000 } else { 500 };
         let (credit, at) = state.credits.get(&(what, slot)).copied().unwrap_or((full, self.now));
         let credit = (credit + (self.now - at)).min(full);

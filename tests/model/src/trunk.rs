@@ -4,6 +4,7 @@ use dataplane::desired::Vif;
 use dataplane::drop::DropReason;
 use dataplane::ids::Mac;
 
+use crate::broadcast;
 use crate::bytes::u16_at;
 use crate::fib;
 use crate::packet::{self, Kind, Packet};
@@ -16,6 +17,8 @@ pub enum Content<'a> {
     Arp(&'a [u8]),
     /// A message that stays on the link.
     Link(Packet),
+    /// An IP packet for all.
+    All(Packet),
     /// Any other IP packet.
     Ip(Packet),
 }
@@ -37,7 +40,7 @@ pub fn vif<'r>(router: &'r Router, frame: &[u8]) -> Result<&'r Vif, DropReason> 
 ///
 /// # Errors
 /// The reason to drop it for.
-pub fn content<'a>(vif: &Vif, frame: &'a [u8]) -> Result<Content<'a>, DropReason> {
+pub fn content<'a>(router: &Router, vif: &Vif, frame: &'a [u8]) -> Result<Content<'a>, DropReason> {
     if frame[6..12] != vif.mac.0 {
         return Err(DropReason::SpoofedMac);
     }
@@ -56,6 +59,7 @@ pub fn content<'a>(vif: &Vif, frame: &'a [u8]) -> Result<Content<'a>, DropReason
     match packet.kind {
         _ if packet.is_of_the_link() => Ok(Content::Link(packet)),
         Kind::Fragment => Ok(Content::Ip(packet)),
+        _ if broadcast::is_for_all(router, vif, &packet) => Ok(Content::All(packet)),
         // RFC 1812 section 5.3.4: a unicast packet in a group frame is not forwarded.
         _ if frame[0] & 1 == 1 && !is_multicast(packet.tuple.dst) => Err(DropReason::NotForUs),
         _ => Ok(Content::Ip(packet)),

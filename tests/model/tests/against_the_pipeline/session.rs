@@ -13,7 +13,7 @@ use model_router::router::{Side, VifIds};
 
 use crate::dice::Dice;
 use crate::traffic;
-use crate::world::{self, PEER_MAC, REMOTE, SERVICES, UPLINK_MAC, ip, peers};
+use crate::world::{self, ALL, GROUPS, PEER_MAC, REMOTE, SERVICES, UPLINK_MAC, ip, peers};
 
 /// What may happen. The bytes choose the details.
 #[derive(Clone, Debug)]
@@ -22,7 +22,8 @@ pub(crate) enum Op {
     FromFabric([u8; 20]),
     Reply([u8; 12]),
     IcmpError([u8; 12]),
-    Neighbour([u8; 8]),
+    Neighbour([u8; 16]),
+    ToAll([u8; 12]),
     Mutate([u8; 8]),
     Repeat(u8),
     Burst(u8),
@@ -52,6 +53,7 @@ impl Session {
             Op::Reply(bytes) => self.reply(&mut Dice(bytes)),
             Op::IcmpError(bytes) => self.icmp_error(&mut Dice(bytes)),
             Op::Neighbour(bytes) => self.neighbour(&mut Dice(bytes)),
+            Op::ToAll(bytes) => self.to_all(&mut Dice(bytes)),
             Op::Mutate(bytes) => self.mutate(&mut Dice(bytes)),
             Op::Repeat(which) => self.injected.get(usize::from(*which) % self.injected.len().max(1)).cloned(),
             Op::Burst(which) => return self.burst(usize::from(*which)),
@@ -80,7 +82,7 @@ impl Session {
             Side::Trunk => 18 + 20,
             Side::Uplink => 14 + 20 + 8 + 4 + 20,
         };
-        for n in 0..52u16 {
+        for n in 0..102u16 {
             let mut frame = frame.clone();
             if which % 2 == 1 {
                 put(&mut frame, ports, &(40_000 + n).to_be_bytes());
@@ -122,13 +124,14 @@ impl Session {
     fn destination(&self, vrf: &VrfName, like: IpAddr, dice: &mut Dice<'_>) -> IpAddr {
         let vifs = self.desired().vifs.iter();
         let services = self.desired().services.iter();
-        let pool: Vec<IpAddr> = match dice.roll(16) {
+        let pool: Vec<IpAddr> = match dice.roll(18) {
             0..=5 => services.filter(|service| service.vrf == *vrf).map(|service| service.address).collect(),
             6..=8 => REMOTE.map(ip).to_vec(),
             9..=11 => vifs.filter(|vif| vif.vrf == *vrf).flat_map(|vif| vif.addresses.clone()).collect(),
             12 => SERVICES.map(ip).to_vec(),
             13 => self.desired().vifs.iter().flat_map(|vif| vif.addresses.clone()).collect(),
             14 => ["169.254.1.1", "fe80::1", "10.0.0.9"].map(ip).to_vec(),
+            15 | 16 => GROUPS.map(ip).to_vec(),
             _ => ["127.0.0.1", "255.255.255.255", "224.0.0.1", "ff02::2", "::1", "8.8.8.8", "fd99::1"]
                 .map(ip)
                 .to_vec(),
@@ -151,17 +154,22 @@ impl Session {
 
     fn frame_of_node(&self, dice: &mut Dice<'_>) -> Option<(Side, Vec<u8>)> {
         let vif = dice.pick(&self.desired().vifs);
-        let label = match dice.roll(12) {
+        let label = match dice.roll(14) {
             0..=7 => vif.label.get(),
             8 => 500,
             9 => 501,
             10 => dice.pick(&[0, 2, 1, 3, 7]),
+            11 | 12 => ALL + dice.roll(3) as u32,
             _ => 0xff_fff,
         };
         let src = ip(dice.pick(&REMOTE));
         let own: Vec<_> =
             vif.addresses.iter().copied().filter(|address| address.is_ipv4() == src.is_ipv4()).collect();
-        let dst = if dice.roll(2) == 0 && !own.is_empty() {
+        let groups: Vec<_> =
+            GROUPS.map(ip).into_iter().filter(|address| address.is_ipv4() == src.is_ipv4()).collect();
+        let dst = if (ALL..ALL + 3).contains(&label) && dice.roll(4) < 3 {
+            dice.pick(&groups)
+        } else if dice.roll(2) == 0 && !own.is_empty() {
             dice.pick(&own)
         } else {
             self.destination(&vif.vrf, src, dice)
@@ -299,7 +307,8 @@ impl Session {
         let sender = dice.pick(&[own(false)?, own(false)?, ip("::"), ip("fe80::7"), ip("fd00::99")]);
         let elsewhere = self.destination(&vrf, sender, dice);
         let target = dice.pick(&[elsewhere, own(false)?, ip("fe80::1")]);
-        let mut message = [&[135, 0, 0, 0, 0, 0, 0, 0], &octets(target)[..]].concat();
+        let kind = dice.pick(&[135, 135, 135, 136, 136, 133, 134, 143]);
+        let mut message = [&[kind, 0, 0, 0, 0, 0, 0, 0], &octets(target)[..]].concat();
         if dice.roll(4) != 3 {
             message.extend([1, 1]);
             message.extend(mac);
@@ -307,7 +316,39 @@ impl Session {
         traffic::seal(sender, target, 58, &mut message, false);
         let mut packet = traffic::ip(sender, target, 58, &message, &mut Dice(&[]));
         put(&mut packet, 7, &[dice.pick(&[255, 255, 255, 64])]);
+        if dice.roll(6) == 5 {
+            let label = dice.pick(&self.desired().vifs).label.get();
+            return Some((Side::Uplink, self.encapsulate(label, &packet, dice.roll(3), dice)));
+        }
         Some((Side::Trunk, traffic::tagged(ids.slot, mac, 0x86dd, &packet)))
+    }
+
+    /// A packet for all of a VRF that has a broadcast domain, from one of its pods or from another node.
+    fn to_all(&self, dice: &mut Dice<'_>) -> Option<(Side, Vec<u8>)> {
+        let broadcasts = &self.desired().broadcasts;
+        let broadcast = broadcasts.get(dice.roll(broadcasts.len()))?;
+        let fits = |address: IpAddr, like: IpAddr| address.is_ipv4() == like.is_ipv4();
+        let group = |like, dice: &mut Dice<'_>| {
+            let groups: Vec<_> = GROUPS.map(ip).into_iter().filter(|group| fits(*group, like)).collect();
+            dice.pick(&groups)
+        };
+        if dice.roll(3) == 2 {
+            let src = ip(dice.pick(&["fe80::9", REMOTE[0], REMOTE[0], REMOTE[4]]));
+            let packet = traffic::packet(src, group(src, dice), dice);
+            let listed = broadcast.nodes.get(dice.roll(broadcast.nodes.len()))?;
+            let peer = peers(self.desired()).iter().position(|peer| *peer == listed.node)?;
+            return Some((Side::Uplink, self.encapsulate(broadcast.label?.get(), &packet, peer, dice)));
+        }
+        let vifs: Vec<_> = self.desired().vifs.iter().filter(|vif| vif.vrf == broadcast.vrf).collect();
+        let vif = vifs.get(dice.roll(vifs.len()))?;
+        let src = if dice.roll(6) == 5 { ip("fe80::9") } else { dice.pick(&vif.addresses) };
+        let packet = traffic::packet(src, group(src, dice), dice);
+        let slot = self.both.model.ids.vif(&vif.name)?.slot;
+        let mut frame = traffic::tagged(slot, vif.mac.0, traffic::ethertype(&packet), &packet);
+        if dice.roll(2) == 0 {
+            frame[..6].fill(0xff);
+        }
+        Some((Side::Trunk, frame))
     }
 
     /// A frame from before, damaged; half of the time with the IPv4 checksums made right again.
