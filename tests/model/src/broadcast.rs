@@ -8,11 +8,12 @@ use dataplane::ids::{Mac, VrfName};
 
 use crate::bytes::octets;
 use crate::fib;
+use crate::limit::Limited;
 use crate::neighbour;
 use crate::packet::{Kind, Packet};
 use crate::pairs::Output;
 use crate::plan::{self, Ingress};
-use crate::router::{Arrival, Draft, Limited, Outcome, Router};
+use crate::router::{Arrival, Draft, Outcome, Router};
 use crate::split;
 use crate::way::{self, Halt};
 
@@ -40,6 +41,23 @@ pub fn is_for_all(router: &Router, vif: &Vif, packet: &Packet) -> bool {
 }
 
 impl Router {
+    /// A packet that a node has sent to the label for all.
+    pub(crate) fn take_for_all(
+        &self,
+        at: &Arrival,
+        vrf: &VrfName,
+        packet: &Packet,
+        draft: Draft,
+    ) -> Vec<Outcome> {
+        if carries(self, vrf, packet) {
+            self.replicate(at, packet, draft)
+        } else if plan::is_multicast(packet.tuple.dst) {
+            vec![draft.dropped(&at.port, DropReason::MulticastUnsupported)]
+        } else {
+            vec![draft.dropped(&at.port, DropReason::LabelDestinationMismatch)]
+        }
+    }
+
     /// The copies of a packet for all.
     pub(crate) fn replicate(&self, at: &Arrival, packet: &Packet, mut draft: Draft) -> Vec<Outcome> {
         let vrf = match self.judge(at, packet, &mut draft) {

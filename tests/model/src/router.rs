@@ -8,13 +8,13 @@ use dataplane::drop::DropReason;
 use dataplane::ids::{VifName, VrfName};
 
 use crate::answer;
-use crate::broadcast;
 use crate::fabric;
 use crate::fib::{self, Exit};
+use crate::limit::Limited;
 use crate::neighbour::{self, Reply};
 use crate::packet::{Kind, Packet, Tuple};
 use crate::pairs::{Context, Origin, Output, Pair, Step};
-use crate::plan::{self, Ingress};
+use crate::plan::Ingress;
 use crate::reject;
 use crate::rewrite;
 use crate::split;
@@ -65,17 +65,6 @@ impl Ids {
     pub fn at_slot(&self, slot: u16) -> Option<&VifName> {
         self.vifs.iter().find(|vif| vif.slot == slot).map(|vif| &vif.name)
     }
-}
-
-/// What a vif may cause only so much of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Limited {
-    /// Messages about its packets.
-    Errors,
-    /// Answers to ARP and neighbour solicitations.
-    Neighbours,
-    /// Broadcasts.
-    Broadcasts,
 }
 
 /// What packets leave behind.
@@ -295,16 +284,6 @@ impl Router {
         }
     }
 
-    fn take_for_all(&self, at: &Arrival, vrf: &VrfName, packet: &Packet, draft: Draft) -> Vec<Outcome> {
-        if broadcast::carries(self, vrf, packet) {
-            self.replicate(at, packet, draft)
-        } else if plan::is_multicast(packet.tuple.dst) {
-            vec![draft.dropped(&at.port, DropReason::MulticastUnsupported)]
-        } else {
-            vec![draft.dropped(&at.port, DropReason::LabelDestinationMismatch)]
-        }
-    }
-
     fn finish(&self, at: &Arrival, packet: &Packet, draft: Draft, seen: Option<&[u8]>) -> Vec<Outcome> {
         let ends = match packet.kind {
             Kind::EchoRequest if self.is_for_gateway(at, packet) => vec![(draft, self.echo(at, packet))],
@@ -394,16 +373,6 @@ impl Router {
             }
         };
         ways.into_iter().map(answer).collect()
-    }
-
-    /// 50 at once (100 broadcasts), 100 a second: a credit of 500 ms (1000), of which each takes 10.
-    pub(crate) fn may_cause(&self, what: Limited, slot: u16, state: &mut State) -> bool {
-        let full = if what == Limited::Broadcasts { 1000 } else { 500 };
-        let (credit, at) = state.credits.get(&(what, slot)).copied().unwrap_or((full, self.now));
-        let credit = (credit + (self.now - at)).min(full);
-        let allowed = credit >= 10;
-        state.credits.insert((what, slot), (if allowed { credit - 10 } else { credit }, self.now));
-        allowed
     }
 }
 

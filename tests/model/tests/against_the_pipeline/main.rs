@@ -10,6 +10,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops where it goes wrong")]
 
 mod dice;
+mod link;
 mod session;
 mod traffic;
 mod world;

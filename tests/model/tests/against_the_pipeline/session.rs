@@ -36,7 +36,7 @@ pub(crate) enum Op {
 const REMEMBERED: usize = 24;
 
 pub(crate) struct Session {
-    both: Lockstep,
+    pub(crate) both: Lockstep,
     injected: Vec<(Side, Vec<u8>)>,
     sent: Vec<(Side, Vec<u8>)>,
 }
@@ -104,7 +104,7 @@ impl Session {
         self.both.reached()
     }
 
-    fn desired(&self) -> &Desired {
+    pub(crate) fn desired(&self) -> &Desired {
         &self.both.model.desired
     }
 
@@ -114,14 +114,14 @@ impl Session {
         self.both.configure(&desired)
     }
 
-    fn pick_vif(&self, dice: &mut Dice<'_>) -> (VifIds, Vif) {
+    pub(crate) fn pick_vif(&self, dice: &mut Dice<'_>) -> (VifIds, Vif) {
         let vif = dice.pick(&self.desired().vifs);
         let ids = self.both.model.ids.vif(&vif.name).cloned().unwrap();
         (ids, vif)
     }
 
     /// An address that a packet may be sent to from a VRF, mostly one that is there.
-    fn destination(&self, vrf: &VrfName, like: IpAddr, dice: &mut Dice<'_>) -> IpAddr {
+    pub(crate) fn destination(&self, vrf: &VrfName, like: IpAddr, dice: &mut Dice<'_>) -> IpAddr {
         let vifs = self.desired().vifs.iter();
         let services = self.desired().services.iter();
         let pool: Vec<IpAddr> = match dice.roll(18) {
@@ -186,7 +186,7 @@ impl Session {
     }
 
     /// An MPLS-over-UDP frame from a node; the fourth is a stranger.
-    fn encapsulate(&self, label: u32, packet: &[u8], peer: usize, dice: &mut Dice<'_>) -> Vec<u8> {
+    pub(crate) fn encapsulate(&self, label: u32, packet: &[u8], peer: usize, dice: &mut Dice<'_>) -> Vec<u8> {
         let own = self.desired().node.tunnel_address;
         let stranger = ip(if own.is_ipv4() { "172.30.0.9" } else { "fd0f::9" });
         let src = peers(self.desired()).get(peer).copied().unwrap_or(stranger);
@@ -291,64 +291,6 @@ impl Session {
         }
         let error = traffic::ip(from, to, protocol, &message, dice);
         self.send_from(side, &got, &error, dice)
-    }
-
-    fn neighbour(&self, dice: &mut Dice<'_>) -> Option<(Side, Vec<u8>)> {
-        let (ids, Vif { mac: Mac(mac), addresses, vrf, .. }) = self.pick_vif(dice);
-        let own = |v4: bool| addresses.iter().copied().find(|address| address.is_ipv4() == v4);
-        if dice.roll(2) == 0 {
-            let sender = dice.pick(&[own(true)?, own(true)?, ip("0.0.0.0"), ip("10.0.0.99")]);
-            let target = self.destination(&vrf, sender, dice);
-            let target = if dice.roll(4) == 3 { sender } else { target };
-            let head = [0, 1, 8, 0, 6, dice.pick(&[4, 4, 4, 0]), 0, dice.pick(&[1, 1, 1, 2, 3])];
-            let body = [&head, &mac[..], &octets(sender), &[0; 6], &octets(target)].concat();
-            return Some((Side::Trunk, traffic::tagged(ids.slot, mac, 0x0806, &body)));
-        }
-        let sender = dice.pick(&[own(false)?, own(false)?, ip("::"), ip("fe80::7"), ip("fd00::99")]);
-        let elsewhere = self.destination(&vrf, sender, dice);
-        let target = dice.pick(&[elsewhere, own(false)?, ip("fe80::1")]);
-        let kind = dice.pick(&[135, 135, 135, 136, 136, 133, 134, 143]);
-        let mut message = [&[kind, 0, 0, 0, 0, 0, 0, 0], &octets(target)[..]].concat();
-        if dice.roll(4) != 3 {
-            message.extend([1, 1]);
-            message.extend(mac);
-        }
-        traffic::seal(sender, target, 58, &mut message, false);
-        let mut packet = traffic::ip(sender, target, 58, &message, &mut Dice(&[]));
-        put(&mut packet, 7, &[dice.pick(&[255, 255, 255, 64])]);
-        if dice.roll(6) == 5 {
-            let label = dice.pick(&self.desired().vifs).label.get();
-            return Some((Side::Uplink, self.encapsulate(label, &packet, dice.roll(3), dice)));
-        }
-        Some((Side::Trunk, traffic::tagged(ids.slot, mac, 0x86dd, &packet)))
-    }
-
-    /// A packet for all of a VRF that has a broadcast domain, from one of its pods or from another node.
-    fn to_all(&self, dice: &mut Dice<'_>) -> Option<(Side, Vec<u8>)> {
-        let broadcasts = &self.desired().broadcasts;
-        let broadcast = broadcasts.get(dice.roll(broadcasts.len()))?;
-        let fits = |address: IpAddr, like: IpAddr| address.is_ipv4() == like.is_ipv4();
-        let group = |like, dice: &mut Dice<'_>| {
-            let groups: Vec<_> = GROUPS.map(ip).into_iter().filter(|group| fits(*group, like)).collect();
-            dice.pick(&groups)
-        };
-        if dice.roll(3) == 2 {
-            let src = ip(dice.pick(&["fe80::9", REMOTE[0], REMOTE[0], REMOTE[4]]));
-            let packet = traffic::packet(src, group(src, dice), dice);
-            let listed = broadcast.nodes.get(dice.roll(broadcast.nodes.len()))?;
-            let peer = peers(self.desired()).iter().position(|peer| *peer == listed.node)?;
-            return Some((Side::Uplink, self.encapsulate(broadcast.label?.get(), &packet, peer, dice)));
-        }
-        let vifs: Vec<_> = self.desired().vifs.iter().filter(|vif| vif.vrf == broadcast.vrf).collect();
-        let vif = vifs.get(dice.roll(vifs.len()))?;
-        let src = if dice.roll(6) == 5 { ip("fe80::9") } else { dice.pick(&vif.addresses) };
-        let packet = traffic::packet(src, group(src, dice), dice);
-        let slot = self.both.model.ids.vif(&vif.name)?.slot;
-        let mut frame = traffic::tagged(slot, vif.mac.0, traffic::ethertype(&packet), &packet);
-        if dice.roll(2) == 0 {
-            frame[..6].fill(0xff);
-        }
-        Some((Side::Trunk, frame))
     }
 
     /// A frame from before, damaged; half of the time with the IPv4 checksums made right again.
