@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use dataplane::desired::{Desired, Vif};
-use dataplane::ids::{Mac, VrfName};
+use dataplane::ids::VrfName;
 use model_router::bytes::{octets, put, u16_at};
 use model_router::fib::{self, Exit, Scope};
 use model_router::lockstep::Lockstep;
