@@ -10,6 +10,7 @@
     reason = "a test stops where it goes wrong"
 )]
 
+pub(crate) mod crowd;
 pub(crate) mod frames;
 
 use std::collections::BTreeMap;
