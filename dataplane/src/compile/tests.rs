@@ -41,6 +41,7 @@ fn desired(vifs: Vec<DesiredVif>) -> Desired {
         routes: Vec::new(),
         services: Vec::new(),
         policies: Vec::new(),
+        broadcasts: Vec::new(),
         underlay: Underlay::default(),
     }
 }

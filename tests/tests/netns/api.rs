@@ -69,7 +69,8 @@ fn a_network_made_by_the_api_alone_carries_packets() {
     let discard = json!({ "action": "discard" });
     api.ok("PUT /v1/routes/blue/10.0.1.0%2F24", Some(&discard));
     api.ok("PUT /v1/vrfs/green", Some(&json!({ "label": 100 })));
-    let listed: Vec<Value> = ["vrfs", "vifs", "services", "policies", "routes"]
+    api.ok("PUT /v1/broadcasts/blue", Some(&json!({ "subnets": ["10.0.1.0/24"] })));
+    let listed: Vec<Value> = ["vrfs", "vifs", "services", "policies", "routes", "broadcasts"]
         .iter()
         .map(|collection| {
             let items = api.ok(&format!("GET /v1/{collection}"), None);
@@ -84,6 +85,7 @@ fn a_network_made_by_the_api_alone_carries_packets() {
             json!([["web", "declared"]]),
             json!([["none", "declared"]]),
             json!([["blue/10.0.1.0/24", "declared"]]),
+            json!([["blue", "declared"]]),
         ]
     );
     assert_eq!(lab.pod("left").ping("10.0.1.3").ttl(), 63, "the pod's own route is the longer one");

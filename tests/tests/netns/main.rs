@@ -7,6 +7,7 @@ mod api;
 mod api_attach;
 mod api_restart;
 mod backends;
+mod broadcast;
 mod command_line;
 mod diagnostics;
 mod engine;

@@ -30,7 +30,7 @@ pub struct Event {
 pub struct Changed {
     /// What it is.
     pub kind: Kind,
-    /// Its name; of a route VRF and prefix, of a nameless service VRF and address.
+    /// Its name; of a route VRF and prefix, of a broadcast its VRF, of a nameless service VRF and address.
     pub name: String,
     /// What happened to it.
     pub change: How,
@@ -81,6 +81,9 @@ fn of_configs(old: &Config, new: &Config) -> Vec<Changed> {
     }));
     changed.extend(compare(Kind::Route, &old.routes, &new.routes, |route| {
         Key::route(route.vrf.as_str(), route.prefix).name
+    }));
+    changed.extend(compare(Kind::Broadcast, &old.broadcasts, &new.broadcasts, |broadcast| {
+        broadcast.vrf.to_string()
     }));
     changed
 }

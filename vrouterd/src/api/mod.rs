@@ -108,6 +108,12 @@ fn v1() -> OpenApiRouter<Api> {
         .routes(routes!(attach::detach))
         .routes(routes!(resources::services::list))
         .routes(routes!(resources::services::get, resources::services::put, resources::services::delete))
+        .routes(routes!(resources::broadcasts::list))
+        .routes(routes!(
+            resources::broadcasts::get,
+            resources::broadcasts::put,
+            resources::broadcasts::delete
+        ))
         .routes(routes!(routes::list))
         .routes(routes!(routes::get, routes::put, routes::delete))
         .routes(routes!(flows::flush))

@@ -26,7 +26,7 @@ pub(super) enum Origin {
 /// A resource of a collection.
 #[derive(Debug, serde::Serialize, ToSchema)]
 pub(super) struct Item {
-    /// Its name; of a route VRF and prefix.
+    /// Its name; of a route VRF and prefix, of a broadcast its VRF.
     pub(super) name: String,
     /// Who has asked for it.
     pub(super) origin: Origin,
@@ -214,4 +214,5 @@ macro_rules! named {
 named!(vrfs, Kind::Vrf, "/v1/vrfs", "/v1/vrfs/{name}", "vrf", shape::Vrf);
 named!(policies, Kind::Policy, "/v1/policies", "/v1/policies/{name}", "policy", shape::Policy);
 named!(vifs, Kind::Vif, "/v1/vifs", "/v1/vifs/{name}", "vif", shape::Vif);
+named!(broadcasts, Kind::Broadcast, "/v1/broadcasts", "/v1/broadcasts/{name}", "broadcast", shape::Broadcast);
 named!(services, Kind::Service, "/v1/services", "/v1/services/{name}", "service", shape::Service);

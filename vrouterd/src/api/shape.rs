@@ -12,6 +12,27 @@ pub(super) struct Document {
     vif: Option<Vec<Vif>>,
     service: Option<Vec<Service>>,
     route: Option<Vec<Route>>,
+    broadcast: Option<Vec<Broadcast>>,
+}
+
+/// Who hears the broadcast and link-local multicast of a VRF, by which it is named.
+#[derive(ToSchema)]
+pub(super) struct Broadcast {
+    vrf: String,
+    /// "All pods of this VRF here" for the other nodes.
+    label: Option<u32>,
+    /// IPv4 prefixes of the pods.
+    subnets: Option<Vec<String>>,
+    nodes: Option<Vec<BroadcastNode>>,
+}
+
+/// Another node with pods of the VRF.
+#[derive(ToSchema)]
+pub(super) struct BroadcastNode {
+    /// Its tunnel address.
+    tunnel: String,
+    /// The label of its own broadcast for this VRF.
+    label: u32,
 }
 
 /// A private routing table.

@@ -30,12 +30,15 @@ fn every_path_is_described_once() {
     let document = document();
     let operations = operations(&document);
     let expected = [
+        "DELETE /v1/broadcasts/{name}",
         "DELETE /v1/flows",
         "DELETE /v1/policies/{name}",
         "DELETE /v1/routes/{vrf}/{prefix}",
         "DELETE /v1/services/{name}",
         "DELETE /v1/vifs/{name}",
         "DELETE /v1/vrfs/{name}",
+        "GET /v1/broadcasts",
+        "GET /v1/broadcasts/{name}",
         "GET /v1/config",
         "GET /v1/policies",
         "GET /v1/policies/{name}",
@@ -50,6 +53,7 @@ fn every_path_is_described_once() {
         "GET /v1/watch",
         "POST /v1/vifs/{name}/attach",
         "POST /v1/vifs/{name}/detach",
+        "PUT /v1/broadcasts/{name}",
         "PUT /v1/config",
         "PUT /v1/policies/{name}",
         "PUT /v1/routes/{vrf}/{prefix}",
@@ -113,6 +117,8 @@ fn the_shapes_have_the_keys_of_the_reader() {
         ("Affinity", "[[service]]\naffinity = { nonsense = 1 }"),
         ("Policy", "[[policy]]\nnonsense = 1"),
         ("IngressRule", "[[policy]]\ningress = [{ nonsense = 1 }]"),
+        ("Broadcast", "[[broadcast]]\nnonsense = 1"),
+        ("BroadcastNode", "[[broadcast]]\nnodes = [{ nonsense = 1 }]"),
         ("EgressRule", "[[policy]]\negress = [{ nonsense = 1 }]"),
     ];
     for (shape, lines) in table {

@@ -8,6 +8,7 @@
 //! beside what the kernel says. Neither changes anything. `docs/configuration.md` lists the keys.
 
 mod api;
+mod broadcast;
 mod desired;
 mod facts;
 mod gateway;
@@ -148,6 +149,8 @@ fn read(mut roots: Roots<'_>, findings: &Findings) -> Result<Config, Reported> {
     let vifs = roots.tables("vif", |section| vif::vif(section, ledger));
     let services = roots.tables("service", |section| service::service(section, ledger));
     let routes = roots.tables("route", |section| route::route(section, ledger));
+    let known = vifs.as_deref().unwrap_or_default();
+    let broadcasts = roots.tables("broadcast", |section| broadcast::broadcast(section, ledger, known));
     roots.finish();
 
     let most_vifs = usize::from(VifSlot::LAST) - usize::from(matches!(host, Ok(Some(_))));
@@ -167,6 +170,7 @@ fn read(mut roots: Roots<'_>, findings: &Findings) -> Result<Config, Reported> {
         routes: routes?,
         services: services?,
         policies: policies?,
+        broadcasts: broadcasts?,
     };
     Ok(config)
 }

@@ -63,7 +63,7 @@ fn with_names(table: &Table, expected: &Table) -> Table {
 /// # Errors
 /// Everything that is no resource with a name of its own.
 pub fn document(body: Json) -> Result<Declared, Vec<Refused>> {
-    const SECTIONS: &str = "use vrf, policy, vif, service, route, each a list of objects";
+    const SECTIONS: &str = "use vrf, policy, vif, service, route, broadcast, each a list of objects";
     let Json::Object(mut sections) = body else {
         return Err(vec![Refused::new("", "the body is no object", SECTIONS)]);
     };
@@ -99,7 +99,7 @@ fn add(declared: &mut Declared, kind: Kind, field: &str, value: Json, refused: &
             declared.insert(key, table);
         }
         Err(missing) => {
-            let remedy = "name the resource: `name`, or `vrf` and `prefix` of a route";
+            let remedy = "name the resource: `name`; `vrf` and `prefix` of a route; `vrf` of a broadcast";
             let detail = format!("the key `{missing}` is missing or no {missing}");
             refused.push(Refused::new(&format!("{field}.{missing}"), detail, remedy));
         }

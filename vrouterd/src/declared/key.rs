@@ -19,11 +19,14 @@ pub enum Kind {
     Service,
     /// Route.
     Route,
+    /// Who hears the broadcasts of a VRF.
+    Broadcast,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 5] = [Kind::Vrf, Kind::Policy, Kind::Vif, Kind::Service, Kind::Route];
+    pub const ALL: [Kind; 6] =
+        [Kind::Vrf, Kind::Policy, Kind::Vif, Kind::Service, Kind::Route, Kind::Broadcast];
 
     /// Its section in a document: `[[vif]]` is `vif`.
     pub const fn section(self) -> &'static str {
@@ -33,6 +36,7 @@ impl Kind {
             Kind::Vif => "vif",
             Kind::Service => "service",
             Kind::Route => "route",
+            Kind::Broadcast => "broadcast",
         }
     }
 
@@ -44,6 +48,7 @@ impl Kind {
             Kind::Vif => "vifs",
             Kind::Service => "services",
             Kind::Route => "routes",
+            Kind::Broadcast => "broadcasts",
         }
     }
 
@@ -58,7 +63,7 @@ impl Kind {
 pub struct Key {
     /// What it is.
     pub kind: Kind,
-    /// Its name; of a route its VRF and prefix, as `blue/10.0.2.0/24`.
+    /// Its name; of a route its VRF and prefix, as `blue/10.0.2.0/24`; of a broadcast its VRF.
     pub name: String,
 }
 
@@ -84,6 +89,7 @@ impl Key {
                 let prefix = text("prefix")?.parse().map_err(|_| "prefix")?;
                 Ok(Self::route(text("vrf")?, prefix))
             }
+            Kind::Broadcast => Ok(Self::named(kind, text("vrf")?)),
             Kind::Vrf | Kind::Policy | Kind::Vif | Kind::Service => Ok(Self::named(kind, text("name")?)),
         }
     }
@@ -98,6 +104,7 @@ impl Key {
                 put("vrf", vrf);
                 put("prefix", prefix);
             }
+            (Kind::Broadcast, _) => put("vrf", &self.name),
             (Kind::Vrf | Kind::Policy | Kind::Vif | Kind::Service | Kind::Route, _) => {
                 put("name", &self.name)
             }
