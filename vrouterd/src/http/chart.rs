@@ -54,7 +54,7 @@ fn chart(
 ) -> Chart {
     let values = |pick: Pick| rates.samples.iter().map(pick);
     let peak = lines.iter().flat_map(|(_, pick)| values(*pick)).fold(0.0, f64::max);
-    let shown = |value: f64| format!("{} {unit}", scaled(value));
+    let shown = |value: f64| scaled(value, unit);
     let lines: Vec<Line> = lines
         .iter()
         .map(|((name, class), pick)| Line {
@@ -77,8 +77,8 @@ fn points(values: impl ExactSizeIterator<Item = f64>, peak: f64) -> String {
     values.enumerate().map(point).collect::<Vec<_>>().join(" ")
 }
 
-/// A rate with a decimal prefix and up to three digits.
-fn scaled(value: f64) -> String {
+/// A rate with a decimal prefix of its unit and up to three digits.
+fn scaled(value: f64, unit: &str) -> String {
     let (mut value, mut prefix) = (value, "");
     for next in ["k", "M", "G", "T"] {
         if value < 999.5 {
@@ -91,10 +91,7 @@ fn scaled(value: f64) -> String {
         v if v >= 9.995 => 1,
         _ => 2,
     };
-    match prefix {
-        "" => format!("{value:.decimals$}"),
-        _ => format!("{value:.decimals$} {prefix}"),
-    }
+    format!("{value:.decimals$} {prefix}{unit}")
 }
 
 #[cfg(test)]
@@ -124,15 +121,15 @@ mod tests {
     #[test]
     fn rates_are_written_with_a_prefix() {
         let table = [
-            (0.0, "0"),
-            (0.25, "0.25"),
-            (12.34, "12.3"),
-            (999.4, "999"),
+            (0.0, "0 "),
+            (0.25, "0.25 "),
+            (12.34, "12.3 "),
+            (999.4, "999 "),
             (1500.0, "1.50 k"),
             (2.5e9, "2.50 G"),
         ];
         for (value, text) in table {
-            assert_eq!(scaled(value), text);
+            assert_eq!(scaled(value, "bit/s"), format!("{text}bit/s"));
         }
     }
 }
