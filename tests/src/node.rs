@@ -10,6 +10,8 @@ use serde_json::Value;
 use crate::plan::NodePlan;
 use crate::{Answer, Api, Daemon, Metrics, Namespace, Pings, Server, within};
 
+/// User and group of a daemon without root.
+const NOBODY: u32 = 65534;
 /// Seconds that a daemon may take to carry packets.
 const START: u64 = 20;
 
@@ -63,6 +65,18 @@ impl Node {
     /// When it cannot be started.
     pub fn spawn(&mut self) {
         self.daemon = Some(Daemon::start(&self.namespace, &self.config, &self.log));
+    }
+
+    /// Starts the daemon as the systemd unit does: as a user without rights but the capabilities it needs, with
+    /// directories for its sockets and state.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn spawn_as_nobody(&mut self) {
+        std::fs::create_dir_all(&self.state_dir).expect("/run can be written");
+        std::os::unix::fs::chown(&self.state_dir, Some(NOBODY), Some(NOBODY)).expect("root may give it away");
+        let copy = self.config.with_extension("program");
+        self.daemon = Some(Daemon::start_as_nobody(&self.namespace, &copy, &self.config, &self.log));
     }
 
     /// Waits until the daemon is ready and nothing is down by accident.

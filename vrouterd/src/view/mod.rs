@@ -16,6 +16,7 @@ mod flow;
 mod node;
 mod program;
 mod protocol;
+mod rates;
 mod route;
 mod service;
 mod source;
@@ -35,6 +36,7 @@ pub use flow::{
 pub use node::{Attach, CopyMode, Counts, NodeView, QueueView, UplinkView};
 pub use program::ProgramView;
 pub use protocol::{BadProtocol, Protocol};
+pub use rates::{RateSample, RatesView, VifStatus};
 pub use route::{HopView, LabelTarget, LabelView, NextHopView, RouteHop, RouteOrigin, RouteView, VrfView};
 pub use service::{BackendView, ServicePortView, ServiceView};
 pub use source::ViewSource;
