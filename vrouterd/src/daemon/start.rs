@@ -95,6 +95,7 @@ async fn after_trunk(
     let publisher = Publisher::new(compiler.compile(&desired)?);
     let epoch = Instant::now();
     let flows = Arc::new(FlowTable::new(table_config(&config), seeds()));
+    move_to_huge_pages(&flows);
     let shared = Shared {
         flows: Arc::clone(&flows),
         fragments: Arc::new(FragmentTable::new(FRAGMENTED_DATAGRAMS, RandomState::new())),
@@ -269,6 +270,15 @@ fn table_config(config: &Config) -> TableConfig {
         max_per_owner: config.engine.flows_per_vif,
         max_owners: VifSlot::FLOW_OWNERS,
         timeouts: config.timeouts.clone(),
+    }
+}
+
+/// Packets read the flow table at random, so the fewer pages it has the fewer translations are missing.
+fn move_to_huge_pages(flows: &FlowTable) {
+    for memory in flows.memory() {
+        if let Err(reason) = af_xdp::move_to_huge_pages(memory) {
+            tracing::info!(%reason, "the flow table stays in small pages, which is slower with many flows");
+        }
     }
 }
 
