@@ -20,6 +20,7 @@
 mod action;
 mod activity;
 mod bucket;
+mod evict;
 mod index;
 mod insert;
 mod key;

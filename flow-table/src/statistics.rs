@@ -11,7 +11,7 @@ pub struct TableStatistics {
     pub created: u64,
     /// Pairs that a sweep removed because they were idle.
     pub expired: u64,
-    /// Idle pairs that gave way to a new one in a full table.
+    /// Idle pairs that gave way to a new one in a full table, or to one of an owner that had its share.
     pub evicted: u64,
     /// Pairs removed by request, or by a sweep because the caller wanted them no more.
     pub purged: u64,

@@ -223,15 +223,17 @@ fn sorted(state: &State) -> Vec<SeenPair> {
 /// model of its own beside the flow table; here it is enough that only FIN and RST shorten a life.
 fn idle_bounds(pair: &Pair) -> (u64, u64) {
     const SECOND: u64 = 1000;
-    if let Output::Drop(_) = pair.plan.forward.output {
-        return (10 * SECOND, 10 * SECOND);
-    }
-    match pair.plan.forward.key.tuple.protocol {
-        6 if pair.flags & 0b101 != 0 => (10 * SECOND, 124 * 60 * SECOND),
-        6 => (240 * SECOND, 124 * 60 * SECOND),
+    /// The time of the last packet is stored that coarsely.
+    const GRAIN: u64 = 512;
+    let drops = matches!(pair.plan.forward.output, Output::Drop(_));
+    let (least, most) = match pair.plan.forward.key.tuple.protocol {
+        _ if drops => (10 * SECOND, 10 * SECOND),
+        6 if pair.flags & 0b101 != 0 => (10 * SECOND, 126 * 60 * SECOND),
+        6 => (240 * SECOND, 126 * 60 * SECOND),
         1 | 58 => (60 * SECOND, 60 * SECOND),
         _ => (300 * SECOND, 300 * SECOND),
-    }
+    };
+    (least, most + GRAIN)
 }
 
 fn report(
