@@ -55,8 +55,8 @@ impl Bucket {
     /// The entries that may be those of a key with this tag.
     pub(crate) fn matching(&self, tag: u32) -> impl Iterator<Item = Entry> {
         self.entries.iter().filter_map(move |word| {
-            let entry = Entry::from_word(word.load(Ordering::Acquire))?;
-            (entry.tag == tag).then_some(entry)
+            let word = word.load(Ordering::Acquire);
+            if (word >> 32) as u32 == tag { Entry::from_word(word) } else { None }
         })
     }
 

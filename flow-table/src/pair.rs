@@ -173,6 +173,7 @@ impl Pair {
 
     /// Reads the slot so that everything `look` loads belongs together. `look` runs on words that may be torn
     /// while a writer is at work, and again until none was; so it must be total and without effect.
+    #[inline(always)]
     pub(crate) fn read<T>(&self, look: impl Fn(&Pair) -> T) -> Read<T> {
         for _ in 0..ATTEMPTS {
             let before = Sequence(self.sequence.load(Ordering::Acquire));
@@ -248,6 +249,12 @@ impl Pair {
         self.reverse.store_action(reverse);
     }
 
+    /// Loads a word of each line, for the sake of having them in the cache.
+    pub(crate) fn load_any(&self, direction: Direction) -> u64 {
+        let (activity, _) = self.activity(direction);
+        self.sequence.load(Ordering::Relaxed) ^ self.shape.load(Ordering::Relaxed) ^ activity.last().0
+    }
+
     fn side(&self, direction: Direction) -> &Side {
         match direction {
             Direction::Forward => &self.forward,
@@ -260,19 +267,25 @@ impl Pair {
     }
 
     /// Whether the key of this direction is `key`.
+    #[inline]
     pub(crate) fn holds(&self, direction: Direction, key: &PackedKey) -> bool {
-        self.side(direction).key_words() == key.words && self.shape().kind(direction) == key.kind
+        // Not as arrays: that is a call of memcmp on copies.
+        let words = self.side(direction).key.iter().zip(key.words);
+        let differing = words.fold(0, |bits, (word, wanted)| bits | (word.load(Ordering::Relaxed) ^ wanted));
+        differing == 0 && self.shape().kind(direction) == key.kind
     }
 
     pub(crate) fn key(&self, direction: Direction) -> PackedKey {
         PackedKey { words: self.side(direction).key_words(), kind: self.shape().kind(direction) }
     }
 
+    #[inline]
     pub(crate) fn action(&self, direction: Direction) -> Action {
         self.side(direction).action()
     }
 
     /// What translation does to a packet of this direction, whose key is `key`.
+    #[inline]
     pub(crate) fn rewrite(&self, direction: Direction, key: &FlowKey) -> Rewrite {
         let shape = self.shape();
         if !shape.translates() {
