@@ -67,7 +67,7 @@ pub(crate) struct Activity {
 }
 
 impl Activity {
-    pub(crate) const fn new() -> Activity {
+    pub(crate) fn new() -> Activity {
         Activity {
             seen: AtomicU64::new(0),
             packets: AtomicU64::new(0),

@@ -43,8 +43,8 @@ pub(crate) struct Bucket {
 }
 
 impl Bucket {
-    pub(crate) const fn new() -> Bucket {
-        Bucket { lock: AtomicU64::new(UNLOCKED), entries: [const { AtomicU64::new(EMPTY) }; ENTRIES] }
+    pub(crate) fn new() -> Bucket {
+        Bucket { lock: AtomicU64::new(UNLOCKED), entries: std::array::from_fn(|_| AtomicU64::new(EMPTY)) }
     }
 
     /// Loads a word, for the sake of having the line in the cache.

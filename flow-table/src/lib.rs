@@ -39,6 +39,8 @@ mod view;
 
 #[cfg(test)]
 mod fixtures;
+#[cfg(all(test, feature = "loom"))]
+mod loom_tests;
 #[cfg(test)]
 mod model_tests;
 #[cfg(test)]

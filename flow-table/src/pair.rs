@@ -4,11 +4,8 @@ use crate::action::Action;
 use crate::activity::Activity;
 use crate::key::{Direction, FlowKey, Kind, PackedKey};
 use crate::rewrite::{Deltas, Rewrite, RewriteKind};
-use crate::sync::{AtomicU64, Ordering, fence, pause, spin};
+use crate::sync::{AtomicU64, Ordering, READ_ATTEMPTS, fence, pause, spin};
 use crate::timeout::Millis;
-
-/// Attempts of a reader while the slot is being written; a writer needs one at most unless it was preempted.
-const ATTEMPTS: u32 = 32;
 
 /// One direction as the caller gives it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -86,9 +83,13 @@ struct Side {
     action: [AtomicU64; 2],
 }
 
+fn words<const N: usize>() -> [AtomicU64; N] {
+    std::array::from_fn(|_| AtomicU64::new(0))
+}
+
 impl Side {
-    const fn new() -> Side {
-        Side { key: [const { AtomicU64::new(0) }; 5], action: [const { AtomicU64::new(0) }; 2] }
+    fn new() -> Side {
+        Side { key: words(), action: words() }
     }
 
     fn store_key(&self, words: [u64; 5]) {
@@ -156,7 +157,7 @@ pub(crate) struct Pair {
 }
 
 impl Pair {
-    pub(crate) const fn new() -> Pair {
+    pub(crate) fn new() -> Pair {
         Pair {
             sequence: AtomicU64::new(0),
             forward: Side::new(),
@@ -175,7 +176,7 @@ impl Pair {
     /// while a writer is at work, and again until none was; so it must be total and without effect.
     #[inline(always)]
     pub(crate) fn read<T>(&self, look: impl Fn(&Pair) -> T) -> Read<T> {
-        for _ in 0..ATTEMPTS {
+        for _ in 0..READ_ATTEMPTS {
             let before = Sequence(self.sequence.load(Ordering::Acquire));
             if !before.is_being_written() {
                 if !before.incarnation().is_live() {

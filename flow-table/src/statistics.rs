@@ -1,6 +1,6 @@
 //! What became of the pairs.
 
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{Ordering, Tally};
 use crate::table::FlowTable;
 
 /// Counts since the table was made. Once no insert or removal is going on,
@@ -35,14 +35,14 @@ pub(crate) enum Cause {
 
 #[derive(Default)]
 pub(crate) struct Counters {
-    pub(crate) created: AtomicU64,
-    expired: AtomicU64,
-    evicted: AtomicU64,
-    purged: AtomicU64,
-    pub(crate) live: AtomicU64,
-    pub(crate) refused_full: AtomicU64,
-    pub(crate) refused_owner: AtomicU64,
-    pub(crate) refused_bucket: AtomicU64,
+    pub(crate) created: Tally,
+    expired: Tally,
+    evicted: Tally,
+    purged: Tally,
+    pub(crate) live: Tally,
+    pub(crate) refused_full: Tally,
+    pub(crate) refused_owner: Tally,
+    pub(crate) refused_bucket: Tally,
 }
 
 impl Counters {
@@ -61,7 +61,7 @@ impl FlowTable {
     /// The counts, each read on its own.
     #[must_use]
     pub fn statistics(&self) -> TableStatistics {
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let read = |counter: &Tally| counter.load(Ordering::Relaxed);
         let counters = &self.counters;
         TableStatistics {
             created: read(&counters.created),
