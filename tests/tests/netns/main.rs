@@ -8,6 +8,7 @@ mod command_line;
 mod diagnostics;
 mod engine;
 mod faults;
+mod floods;
 mod fragments;
 mod host;
 mod icmp;
@@ -18,6 +19,7 @@ mod reload;
 mod services;
 mod transfers;
 mod wire;
+mod workers;
 
 use tests::{Plan, tcp, udp};
 
