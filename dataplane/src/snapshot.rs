@@ -1,6 +1,6 @@
 //! What the workers forward by: one immutable value, replaced as a whole.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -8,6 +8,7 @@ use ahash::RandomState;
 use encap::{Label, Ports, Template, ZeroChecksum6};
 use flow_table::{Addr, Context, Dependency, Family};
 
+use crate::broadcast::Broadcast;
 use crate::desired::{Link, MssClamp, Reach, VifKind};
 use crate::fib::Vrf;
 use crate::ids::{CellId, Mac, TunnelId, VifId, VifName, VifSlot, VrfId};
@@ -24,6 +25,9 @@ pub struct Snapshot {
     pub(crate) vifs: Box<[Option<Vif>]>,
     pub(crate) slot_of: HashMap<VifId, VifSlot, RandomState>,
     pub(crate) labels: HashMap<Label, LabelTarget, RandomState>,
+    pub(crate) quarantined: BTreeSet<Label>,
+    pub(crate) broadcasts: Box<[Option<Broadcast>]>,
+    pub(crate) broadcast_labels: HashMap<Label, VrfId, RandomState>,
     pub(crate) vrfs: Box<[Option<Arc<Vrf>>]>,
     pub(crate) epochs: Box<[u32]>,
     pub(crate) tunnels: Box<[Option<Tunnel>]>,
@@ -187,6 +191,31 @@ impl Snapshot {
     /// All labels in no particular order.
     pub fn labels(&self) -> impl Iterator<Item = (Label, LabelTarget)> + '_ {
         self.labels.iter().map(|(label, target)| (*label, *target))
+    }
+
+    /// Whether a label has an owner that gets nothing yet, because the label was another's.
+    pub fn is_quarantined(&self, label: Label) -> bool {
+        self.quarantined.contains(&label)
+    }
+
+    /// All such labels.
+    pub fn quarantined(&self) -> impl Iterator<Item = Label> + '_ {
+        self.quarantined.iter().copied()
+    }
+
+    /// The broadcast domain of a VRF, if it has one.
+    pub fn broadcast(&self, vrf: VrfId) -> Option<&Broadcast> {
+        self.broadcasts.get(usize::from(vrf.0))?.as_ref()
+    }
+
+    /// The broadcast domain that a label stands for.
+    pub fn broadcast_by_label(&self, label: Label) -> Option<&Broadcast> {
+        self.broadcast(*self.broadcast_labels.get(&label)?)
+    }
+
+    /// All broadcast domains in the order of their VRFs.
+    pub fn broadcasts(&self) -> impl Iterator<Item = &Broadcast> + '_ {
+        self.broadcasts.iter().flatten()
     }
 
     /// A tunnel endpoint.

@@ -9,7 +9,7 @@ use crate::timeout::{Millis, Pressure};
 pub(crate) const REACH: usize = 32;
 
 /// Slots of which an insert asks who owns them, when its owner has its share: eight in a cache line.
-pub(crate) const OWNER_REACH: usize = 256;
+pub(crate) const OWNER_REACH: u32 = 256;
 
 impl FlowTable {
     /// A slot from a pair that may give way in a full table.
@@ -22,11 +22,12 @@ impl FlowTable {
     /// A slot from a pair that may give way, of an owner that has its share. Who opens connections without end
     /// loses those that came to nothing, and nobody else loses any.
     pub(crate) fn evict_own(&self, owner: u16, now: Millis) -> Option<u32> {
-        let capacity = self.capacity();
+        // At most 2^30.
+        let capacity = self.capacity() as u32;
         let start = self.owners.advance(owner, OWNER_REACH);
         let is_own = |index: u32| self.origin(index).owner == owner;
         (0..OWNER_REACH.min(capacity))
-            .map(|step| (start.wrapping_add(step) % capacity) as u32)
+            .map(|step| start.wrapping_add(step) % capacity)
             .find(|index| is_own(*index) && self.evict_slot(*index, now, is_own))
     }
 

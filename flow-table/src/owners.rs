@@ -1,11 +1,11 @@
 //! How many pairs each owner has, so that none takes the table from the others.
 
-use crate::sync::{AtomicU32, AtomicUsize, Ordering};
+use crate::sync::{AtomicU32, Ordering};
 
 struct Owner {
     count: AtomicU32,
     /// Where the search for a pair of this owner that may give way goes on.
-    cursor: AtomicUsize,
+    cursor: AtomicU32,
 }
 
 pub(crate) struct Owners {
@@ -15,7 +15,7 @@ pub(crate) struct Owners {
 
 impl Owners {
     pub(crate) fn new(owners: u16, most: u32) -> Owners {
-        let owner = |_| Owner { count: AtomicU32::new(0), cursor: AtomicUsize::new(0) };
+        let owner = |_| Owner { count: AtomicU32::new(0), cursor: AtomicU32::new(0) };
         Owners { owners: (0..owners).map(owner).collect(), most }
     }
 
@@ -34,7 +34,7 @@ impl Owners {
     }
 
     /// Moves an owner's cursor on by `step` and gives where it was.
-    pub(crate) fn advance(&self, owner: u16, step: usize) -> usize {
+    pub(crate) fn advance(&self, owner: u16, step: u32) -> u32 {
         self.owners.get(usize::from(owner)).map_or(0, |owner| owner.cursor.fetch_add(step, Ordering::Relaxed))
     }
 

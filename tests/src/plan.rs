@@ -1,5 +1,6 @@
 //! What a network shall look like: names and numbers only, nothing is made here.
 
+mod broadcast;
 mod services;
 
 pub(crate) use services::PolicyPlan;
@@ -17,6 +18,8 @@ pub struct Plan {
     /// More lines of the section `[node]`, on every node.
     pub(crate) node_lines: String,
     pub(crate) policies: Vec<PolicyPlan>,
+    /// Subnet of the pods of the VRF `blue`, if they hear each other's broadcasts.
+    pub(crate) broadcast_subnet: Option<String>,
 }
 
 /// Room for 1500 bytes inside and the outer headers of IPv6.
@@ -106,6 +109,7 @@ impl Plan {
             uplink_mtu: UPLINK_MTU,
             node_lines: String::new(),
             policies: Vec::new(),
+            broadcast_subnet: None,
         }
     }
 
@@ -215,6 +219,15 @@ impl Plan {
     pub fn pod_mtu(mut self, pod: &str, mtu: u16) -> Self {
         self.pod_mut(pod).mtu = Some(mtu);
         self
+    }
+
+    /// Two pods of one node change labels; [`crate::Lab::reload`] makes the change known.
+    ///
+    /// # Panics
+    /// When there is no such pod.
+    pub fn swap_labels(&mut self, one: &str, other: &str) {
+        let labels = (self.pod_mut(one).label, self.pod_mut(other).label);
+        (self.pod_mut(other).label, self.pod_mut(one).label) = labels;
     }
 
     fn pod_mut(&mut self, name: &str) -> &mut PodPlan {

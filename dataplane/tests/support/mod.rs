@@ -10,6 +10,7 @@
     reason = "a test stops where it goes wrong"
 )]
 
+pub(crate) mod crowd;
 pub(crate) mod frames;
 
 use std::collections::BTreeMap;
@@ -30,7 +31,7 @@ use dataplane::droplog::DropLog;
 use dataplane::fragment::FragmentTable;
 use dataplane::ids::{Mac, VifSlot};
 use dataplane::io::{PacketIo, Side};
-use dataplane::limiter::AnswerLimiter;
+use dataplane::limiter::VifLimiter;
 use dataplane::memory::{MemoryFrame, MemoryIo};
 use dataplane::publish::Publisher;
 use dataplane::worker::{Idle, Worker, WorkerParts};
@@ -84,6 +85,7 @@ pub(crate) fn desired(tunnel_address: &str, peers: &[&str]) -> Desired {
         routes: Vec::new(),
         services: Vec::new(),
         policies: Vec::new(),
+        broadcasts: Vec::new(),
         underlay: Underlay {
             uplink: Some(Uplink { mac: UPLINK_MAC, mtu: 1600, vlan: None, link: Link::Up }),
             tunnels: peers.iter().map(|peer| (peer.parse().unwrap(), Reach::Via(PEER_MAC))).collect(),
@@ -219,7 +221,7 @@ impl Node {
             counters: Arc::clone(&counters),
             drops: Arc::new(DropLog::new(16)),
             affinity: Arc::new(AffinityTable::new(1024, RandomState::with_seeds(9, 10, 11, 12))),
-            limiter: Arc::new(AnswerLimiter::new()),
+            limiter: Arc::new(VifLimiter::new()),
             batch: 64,
             idle: Idle::Sleep,
         };

@@ -118,10 +118,10 @@ fn an_owner_that_has_its_share_keeps_what_is_established_or_fresh() {
 
 #[test]
 fn the_search_for_an_owners_pair_is_bounded_and_goes_on_where_it_stopped() {
-    let slots = 3 * OWNER_REACH as u32;
+    let slots = 3 * OWNER_REACH;
     let table = FlowTable::new(TableConfig { max_per_owner: 1, ..config(slots) }, [1, 2, 3, 4]);
     // Slots are given out in order, so the only pair of owner 1 lies behind the first two stretches.
-    for n in 0..2 * OWNER_REACH as u32 {
+    for n in 0..2 * OWNER_REACH {
         let made = table.insert(&owned(plain(TCP, n), 0), START).unwrap();
         table.remove(made.pair);
     }

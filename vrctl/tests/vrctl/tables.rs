@@ -144,6 +144,7 @@ LABEL  TO                             VRF
    20  vif <script>alert(1)</script>  red
    21  vif a/b?c#d e&f=\"g\"'h'%41+\\é   red
   100  vrf red                        red
+  101  vrf blue, broadcast            blue
 ";
 
 const TUNNELS: &str = "\
@@ -161,7 +162,14 @@ fn routing() {
     assert_shown(&["label"], LABELS);
     assert_shown(&["tunnel"], TUNNELS);
     let vrfs = shown(&["vrf"]);
-    assert!(vrfs.starts_with("NAME  ROUTES  SERVICES  VIFS\nblue       4         2  client,web-1,web-2\n"));
+    let lines: Vec<&str> = vrfs.lines().collect();
+    assert!(
+        lines[0].starts_with("NAME  ROUTES  SERVICES  VIFS ") && lines[0].ends_with("  BROADCAST TO"),
+        "{vrfs}"
+    );
+    assert!(lines[1].starts_with("blue       4         2  client,web-1,web-2 "), "{vrfs}");
+    assert!(lines[1].ends_with("  client, web-1, 172.30.0.2 label 102, 172.30.0.3 label 103"), "{vrfs}");
+    assert!(lines[2].ends_with("  off"), "{vrfs}");
 }
 
 const SERVICES: &str = "\

@@ -7,6 +7,7 @@
 //! [`load`] reads and judges a file without looking at the machine; [`check_against`] judges it
 //! beside what the kernel says. Neither changes anything. `docs/configuration.md` lists the keys.
 
+mod broadcast;
 mod desired;
 mod facts;
 mod gateway;
@@ -139,6 +140,8 @@ fn read<'a>(mut root: Section<'a>, report: &'a Report<'a>) -> Result<Config, Rep
     let vifs = root.tables("vif", |section| vif::vif(section, ledger));
     let services = root.tables("service", |section| service::service(section, ledger));
     let routes = root.tables("route", |section| route::route(section, ledger));
+    let known = vifs.as_deref().unwrap_or_default();
+    let broadcasts = root.tables("broadcast", |section| broadcast::broadcast(section, ledger, known));
     root.finish();
 
     let most_vifs = usize::from(VifSlot::LAST) - usize::from(matches!(host, Ok(Some(_))));
@@ -157,6 +160,7 @@ fn read<'a>(mut root: Section<'a>, report: &'a Report<'a>) -> Result<Config, Rep
         routes: routes?,
         services: services?,
         policies: policies?,
+        broadcasts: broadcasts?,
     };
     Ok(config)
 }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use dataplane::ids::{VifName, VrfName};
 use ipnet::IpNet;
 
-use super::State;
+use super::{BroadcastView, State};
 
 /// A private routing table.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -18,6 +18,8 @@ pub struct VrfView {
     pub routes: u64,
     /// Services in it.
     pub services: u64,
+    /// Who hears its broadcast and link-local multicast; absent when nobody does.
+    pub broadcast: Option<BroadcastView>,
 }
 
 /// One route of one VRF.
@@ -131,6 +133,13 @@ pub enum LabelTarget {
     },
     /// "Look the inner destination up in this VRF."
     Vrf {
+        /// Its name.
+        vrf: VrfName,
+    },
+    /// Nothing for a few seconds: it changed hands, and packets for its former owner may be under way.
+    Quarantined,
+    /// "All pods of this VRF on this node."
+    Broadcast {
         /// Its name.
         vrf: VrfName,
     },
