@@ -321,7 +321,7 @@ fn the_least_file_gets_the_documented_defaults() {
     assert_eq!((engine.wait, engine.huge_pages), (Wait::Adaptive, HugePages::Off));
     let t = &config.timeouts;
     let millis = [t.tcp_opening, t.tcp_established, t.tcp_closing, t.udp, t.icmp, t.other, t.dropped];
-    let documented = [240, 7440, 240, 300, 60, 300, 10];
+    let documented = [240, 7560, 240, 300, 60, 300, 10];
     assert_eq!(millis, documented.map(|seconds| Millis(seconds * 1000)));
     assert_eq!(config.http.listen, "127.0.0.1:8085".parse::<SocketAddr>().unwrap());
     assert_eq!((config.host.is_none(), config.vifs.len()), (true, 0));
