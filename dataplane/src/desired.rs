@@ -3,6 +3,7 @@
 //! Plain data, gathered by the daemon from the configuration and from what the kernel tells
 //! (links, routes, neighbours). Names refer to names; nothing here is an index.
 
+mod nat;
 mod policy;
 mod service;
 
@@ -15,6 +16,7 @@ use ipnet::IpNet;
 
 use crate::ids::{Mac, PolicyName, VifName, VrfName};
 
+pub use nat::{FloatingIp, Mapping, Nat, SourcePool};
 pub use policy::{IcmpVersion, Peers, Policy, Rule, RuleTraffic};
 pub use service::{
     Affinity, Backend, BackendState, OnBackendGone, PortRange, Service, ServicePort, TargetPort, Transport,
@@ -36,6 +38,8 @@ pub struct Desired {
     pub services: Vec<Arc<Service>>,
     /// Security policies that vifs refer to.
     pub policies: Vec<Policy>,
+    /// Translation where routes lead from VRF to VRF.
+    pub nat: Nat,
     /// What the kernel says about the way to the other nodes.
     pub underlay: Underlay,
 }

@@ -23,6 +23,14 @@ pub enum Ingress {
 }
 
 impl Ingress {
+    /// The vif of this node that sent the packet.
+    pub(crate) fn own_vif(self) -> Option<VifSlot> {
+        match self {
+            Ingress::Vif(slot) => Some(slot),
+            Ingress::Fabric { .. } => None,
+        }
+    }
+
     /// The vif that sent the packet, or that its label names.
     pub(crate) fn vif(self) -> Option<VifSlot> {
         match self {

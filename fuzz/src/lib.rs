@@ -77,6 +77,7 @@ pub fn desired(backends: &[u8]) -> Desired {
         ],
         services: vec![service([10, 96, 0, 1].into()), service([0xfd96, 0, 0, 0, 0, 0, 0, 1].into())],
         policies: Vec::new(),
+        nat: Default::default(),
         underlay: Underlay {
             uplink: Some(Uplink { mac: Mac([2, 0, 0, 0, 1, 1]), mtu: 1400, vlan: None, link: Link::Up }),
             tunnels: [([172, 30, 0, 2].into(), Reach::Via(Mac([2, 0, 0, 0, 1, 2])))].into(),

@@ -84,6 +84,7 @@ pub(crate) fn desired(tunnel_address: &str, peers: &[&str]) -> Desired {
         routes: Vec::new(),
         services: Vec::new(),
         policies: Vec::new(),
+        nat: Default::default(),
         underlay: Underlay {
             uplink: Some(Uplink { mac: UPLINK_MAC, mtu: 1600, vlan: None, link: Link::Up }),
             tunnels: peers.iter().map(|peer| (peer.parse().unwrap(), Reach::Via(PEER_MAC))).collect(),

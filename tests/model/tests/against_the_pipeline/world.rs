@@ -57,6 +57,7 @@ pub(crate) fn build(bytes: &[u8]) -> Desired {
         routes: Vec::new(),
         services: Vec::new(),
         policies: Vec::new(),
+        nat: Default::default(),
         underlay: Underlay {
             uplink: Some(Uplink {
                 mac: UPLINK_MAC,

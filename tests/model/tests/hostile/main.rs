@@ -115,6 +115,7 @@ fn desired() -> Desired {
             service("10.96.0.2", Vec::new()),
         ],
         policies: Vec::new(),
+        nat: Default::default(),
         underlay: Underlay {
             uplink: Some(Uplink { mac: Mac([2, 0, 0, 0, 1, 1]), mtu: 1400, vlan: None, link: Link::Up }),
             tunnels: peers.into(),

@@ -1,0 +1,226 @@
+//! The source that a flow gets on its way: address and port, and what is remembered of it.
+
+use flow_table::{Action, Addr, Context, FlowKey, Half, Hit, InsertError, NewPair, Source, Ttl, Tuple};
+
+use super::plan::First;
+use super::resolve::Decision;
+use crate::desired::{Mapping, PortRange};
+use crate::drop::DropReason;
+use crate::ecmp::{Target, mix};
+use crate::ids::VrfId;
+use crate::nat::NewSource;
+use crate::packet::l4::{self, protocol};
+use crate::pipeline::Pipeline;
+use crate::verdict::{unanswered, vrf_context};
+
+/// Source ports tried before a translation is given up.
+pub(crate) const PORT_ATTEMPTS: u16 = 32;
+
+/// A pair as routes, services and pools have it, and how far its translated source may vary.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Plan {
+    pub(crate) pair: NewPair,
+    pub(crate) port: SourcePort,
+    /// Hash by which ports are tried.
+    pub(crate) start: u64,
+}
+
+/// Which source ports will do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SourcePort {
+    /// The sender's own.
+    Fixed,
+    /// Any of these that gives answers of their own.
+    OneOf(PortRange),
+    /// One of these for all destinations, remembered for this VRF.
+    Mapped(VrfId, PortRange),
+}
+
+impl Plan {
+    /// Takes the next source port to try, if there may be another.
+    pub(crate) fn vary(&mut self, attempt: u16) -> bool {
+        let SourcePort::OneOf(ports) = self.port else { return false };
+        set_answer_port(&mut self.pair.reverse.key.tuple, nth_port(ports, self.start, attempt));
+        true
+    }
+}
+
+/// The port that is tried after `attempt` others: in a row where all can be tried, else scattered.
+fn nth_port(ports: PortRange, start: u64, attempt: u16) -> u16 {
+    let (count, attempt) = (u64::from(ports.count()), u64::from(attempt));
+    let offset = if count < u64::from(PORT_ATTEMPTS) {
+        start % count + attempt
+    } else {
+        mix(start.wrapping_add(attempt))
+    };
+    ports.first() + (offset % count) as u16
+}
+
+/// An echo has its identifier in both ports.
+fn set_source_port(tuple: &mut Tuple, port: u16) {
+    tuple.sport = port;
+    if !l4::has_ports(tuple.protocol) {
+        tuple.dport = port;
+    }
+}
+
+fn set_answer_port(answer: &mut Tuple, port: u16) {
+    let mut seen = answer.reversed();
+    set_source_port(&mut seen, port);
+    *answer = seen.reversed();
+}
+
+impl First<'_> {
+    /// The tuple as the receiver sees it, and which source ports would do.
+    pub(super) fn translate(&self, decision: &Decision) -> Result<(Tuple, SourcePort), DropReason> {
+        let sent = self.key.tuple;
+        let seen = match decision.translate_to {
+            Some((dst, dport)) => Tuple { dst, dport, ..sent },
+            None => sent,
+        };
+        let is_own = self.ingress.own_vif().is_some_and(|own| decision.target == Target::Vif(own));
+        match decision.source {
+            Some((_, NewSource::Refused)) => Err(DropReason::NatNoAddress),
+            Some((vrf, NewSource::Pool)) => self.from_pool(vrf, seen),
+            Some((_, NewSource::Floating(src))) if is_own => Ok(self.to_itself(Tuple { src, ..seen })),
+            Some((_, NewSource::Floating(src))) => Ok((Tuple { src, ..seen }, SourcePort::Fixed)),
+            // A pod that reaches itself must not see its own address as the client, or it would
+            // answer past us: it sees the address that it has called instead.
+            None if is_own && decision.translate_to.is_some() => {
+                Ok(self.to_itself(Tuple { src: sent.dst, ..seen }))
+            }
+            None => Ok((seen, SourcePort::Fixed)),
+        }
+    }
+
+    fn to_itself(&self, mut seen: Tuple) -> (Tuple, SourcePort) {
+        if let Some(keep) = self.keep.filter(|keep| keep.reverse.tuple.dst == seen.src) {
+            seen.sport = keep.reverse.tuple.dport;
+        }
+        let port = if l4::has_ports(seen.protocol) {
+            SourcePort::OneOf(PortRange::DYNAMIC)
+        } else {
+            SourcePort::Fixed
+        };
+        (seen, port)
+    }
+
+    fn from_pool(&self, vrf: VrfId, mut seen: Tuple) -> Result<(Tuple, SourcePort), DropReason> {
+        let edge = self.snapshot.vrf(vrf).map(|vrf| vrf.edge());
+        let pool = edge.and_then(|edge| edge.pool.as_ref()).ok_or(DropReason::NatNoAddress)?;
+        if !can_share(&seen) {
+            return Err(DropReason::NatUnsupported);
+        }
+        let kept = self.keep.map(|keep| keep.reverse.tuple);
+        if let Some(kept) = kept.filter(|kept| pool.has(kept.family, kept.dst, kept.dport)) {
+            seen.src = kept.dst;
+            set_source_port(&mut seen, kept.dport);
+            return Ok((seen, SourcePort::OneOf(pool.ports)));
+        }
+        seen.src = pool.address(seen.family, self.sender).ok_or(DropReason::NatNoAddress)?;
+        let keeps_port = pool.ports.contains(seen.sport);
+        if seen.protocol == protocol::SCTP {
+            // An association may have several addresses, which all speak of one port (RFC 9260 section 1.3).
+            return if keeps_port {
+                Ok((seen, SourcePort::Fixed))
+            } else {
+                Err(DropReason::NatPortExhausted)
+            };
+        }
+        if !keeps_port {
+            set_source_port(&mut seen, nth_port(pool.ports, self.port_start(vrf), 0));
+        }
+        let port = match pool.mapping {
+            Mapping::AddressAndPortDependent => SourcePort::OneOf(pool.ports),
+            Mapping::EndpointIndependent => SourcePort::Mapped(vrf, pool.ports),
+        };
+        Ok((seen, port))
+    }
+
+    /// Where the search for a port starts: of a mapping for all destinations always at the same one.
+    fn port_start(&self, vrf: VrfId) -> u64 {
+        let tuple = &self.key.tuple;
+        let edge = self.snapshot.vrf(vrf).map(|vrf| vrf.edge());
+        match edge.and_then(|edge| edge.pool.as_ref()).map(|pool| pool.mapping) {
+            Some(Mapping::EndpointIndependent) => {
+                mix(self.sender ^ u64::from(tuple.sport) << 8 ^ u64::from(tuple.protocol))
+            }
+            Some(Mapping::AddressAndPortDependent) | None => self.spread.0,
+        }
+    }
+
+    /// A plan of this pair.
+    pub(super) fn planned(&self, pair: NewPair, port: SourcePort) -> Plan {
+        let start = match port {
+            SourcePort::Mapped(vrf, _) => self.port_start(vrf),
+            SourcePort::Fixed | SourcePort::OneOf(_) => self.spread.0,
+        };
+        Plan { pair, port, start }
+    }
+}
+
+/// Whether flows of this kind can be told apart at one address: by port, or by echo identifier.
+fn can_share(tuple: &Tuple) -> bool {
+    match tuple.protocol {
+        number if l4::is_foreign(tuple.family, number) => false,
+        protocol::ICMP | protocol::ICMPV6 => l4::is_echo(tuple),
+        number => l4::has_ports(number),
+    }
+}
+
+impl Pipeline<'_> {
+    /// Gives the pair the source that its sender has for all destinations, where that is asked for.
+    pub(crate) fn map_endpoint(&self, plan: &mut Plan) -> Result<(), DropReason> {
+        let SourcePort::Mapped(vrf, ports) = plan.port else { return Ok(()) };
+        let mut mapping = mapping(plan, vrf);
+        let seen = plan.pair.reverse.key.tuple;
+        for attempt in 1..=PORT_ATTEMPTS {
+            let known = match self.flows.insert(&mapping, self.now) {
+                Ok(hit) | Err(InsertError::Exists(hit)) => self.mapped(&hit, vrf),
+                Err(InsertError::ReverseTaken) => {
+                    mapping.reverse.key.tuple.dport = nth_port(ports, plan.start, attempt);
+                    continue;
+                }
+                Err(InsertError::OwnerLimit) => return Err(DropReason::VifFlowLimit),
+                Err(InsertError::TableFull | InsertError::BucketFull) => {
+                    return Err(DropReason::FlowTableFull);
+                }
+            };
+            if let Some((address, port)) = known {
+                let answer = &mut plan.pair.reverse.key.tuple;
+                *answer = Tuple { dst: address, ..seen };
+                set_answer_port(answer, port);
+                return Ok(());
+            }
+        }
+        Err(DropReason::NatPortExhausted)
+    }
+
+    /// What a mapping gives, if the pool still has it; else the mapping goes.
+    fn mapped(&self, hit: &Hit, vrf: VrfId) -> Option<(Addr, u16)> {
+        let (_, outside) = self.flows.keys(hit.pair)?;
+        let Tuple { family, dst, dport, .. } = outside.tuple;
+        let pool = self.snapshot.vrf(vrf)?.edge().pool.as_ref()?;
+        if pool.has(family, dst, dport) {
+            self.flows.touch(hit, self.now, 0, None);
+            return Some((dst, dport));
+        }
+        self.flows.remove(hit.pair);
+        None
+    }
+}
+
+/// The pair that remembers a sender's source in a VRF. No packet has its keys: their contexts are
+/// those of answers that never come, and the far end is nobody.
+fn mapping(plan: &Plan, vrf: VrfId) -> NewPair {
+    let (forward, seen) = (&plan.pair.forward, plan.pair.reverse.key.tuple);
+    let inside = Tuple { dst: Addr(u128::from(vrf.0)), dport: 0, ..forward.key.tuple };
+    let outside = Tuple { src: Addr(0), sport: 0, ..seen };
+    let key = |Context(context), tuple| FlowKey { context: unanswered(Context(context)), tuple };
+    let action = Action { ttl: Ttl::Keep, source: Source::Any, ..forward.action };
+    NewPair {
+        forward: Half { key: key(forward.key.context, inside), action },
+        reverse: Half { key: key(vrf_context(vrf), outside), action },
+        owner: plan.pair.owner,
+    }
+}
