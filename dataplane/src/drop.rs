@@ -45,7 +45,7 @@ reasons! {
     SpoofedSource = "spoofed_source": "The source address is not one of the vif's; look at `addresses` of the vif.",
     NoRoute = "no_route": "The VRF has no route to the destination.",
     DiscardRoute = "discard_route": "The route says discard.",
-    RouteLoop = "route_loop": "Routes from VRF to VRF form a loop.",
+    RouteLoop = "route_loop": "Routes from VRF to VRF form a loop, or lead a packet back to the host that has forwarded it.",
     TtlExceeded = "ttl_exceeded": "TTL or hop limit used up (traceroute does this on purpose).",
     InvalidLabel = "invalid_label": "The MPLS label is assigned to nothing here; the sender's routes are old.",
     ReservedLabel = "reserved_label": "An MPLS label of 0..15 that is not an explicit null.",

@@ -1,12 +1,12 @@
 //! What the vrouter itself has to say about a flow's packet: echo replies, refusals, and ICMP
 //! errors of others passed back along the flow.
 
-use flow_table::{Context, FlowHash, FlowKey, Hit, Output};
+use flow_table::{Context, FlowHash, FlowKey, Output};
 
 use super::backend::Clients;
 use super::flow::{NO_REWRITE, came_from};
 use super::icmp_error::Quote;
-use super::resolve::{Decision, Prefer, Query, Scope, resolve};
+use super::resolve::{Prefer, Query, Scope, resolve};
 use super::{echo, egress, plan, reject, rewrite};
 use crate::drop::DropReason;
 use crate::ecmp::Target;
@@ -49,12 +49,8 @@ impl Pipeline<'_> {
             return Err(DropReason::IcmpErrorUnmatched.into());
         }
         plan::refuse_martians(&flow.ip.tuple)?;
-        let key = FlowKey { context: flow.key.context, tuple: quote.tuple.reversed() };
-        let found = self.flow_of(key).or_else(|| {
-            let context = self.context_behind(flow)?;
-            self.flow_of(FlowKey { context, ..key })
-        });
-        let (hash, hit) = found.ok_or(DropReason::IcmpErrorUnmatched)?;
+        let (hash, key) = self.answer_key(flow, &quote);
+        let hit = self.current(hash, &key).ok_or(DropReason::IcmpErrorUnmatched)?;
         let source = hit.action.source;
         if !came_from(flow.ingress, source) && !self.comes_from_next_door(flow.ingress, key, &hit) {
             return Err(DropReason::TunnelSourceMismatch.into());
@@ -73,24 +69,28 @@ impl Pipeline<'_> {
         Ok(exit.leave(packet, &ip, hash, outer_id)?)
     }
 
-    fn flow_of(&self, key: FlowKey) -> Option<(FlowHash, Hit)> {
-        let hash = self.flows.hash(&key);
-        Some((hash, self.current(hash, &key)?))
+    /// The key of the answers to the packet that an error quotes. Another node may send it to the
+    /// label of the VRF, while the flow expects its answers at the label of its pod.
+    fn answer_key(&self, flow: &Flow, quote: &Quote) -> (FlowHash, FlowKey) {
+        let keyed = |context| {
+            let key = FlowKey { context, tuple: quote.tuple.reversed() };
+            (self.flows.hash(&key), key)
+        };
+        let (hash, key) = keyed(flow.key.context);
+        match self.flows.lookup(hash, &key) {
+            Some(_) => (hash, key),
+            None => self.context_behind(flow).map_or((hash, key), keyed),
+        }
     }
 
-    /// Another node may send to the label of the VRF, while the flow expects its answers at the
-    /// label of its pod.
     fn context_behind(&self, flow: &Flow) -> Option<Context> {
         let Ingress::Fabric { target: LabelTarget::Vrf(vrf), .. } = flow.ingress else { return None };
-        let (tuple, first) = (&flow.ip.tuple, self.first(flow.ingress, flow.key));
+        let (tuple, spread) = (&flow.ip.tuple, self.first(flow.ingress, flow.key).spread);
         let (prefer, scope, clients) = (Prefer::Hash, Scope::Local, Clients::Ignore);
-        let query = Query { tuple, sender: None, spread: first.spread, prefer, scope, clients };
-        match resolve(self.snapshot, vrf, &query).ok()? {
-            Decision { target: Target::Vif(slot), translate_to: None, source: None, .. } => {
-                self.snapshot.vif(slot).map(|vif| Context(vif.id.0))
-            }
-            Decision { .. } => None,
-        }
+        let query = Query { tuple, sender: None, spread, prefer, scope, clients };
+        let Target::Vif(slot) = resolve(self.snapshot, vrf, &query).ok()?.target else { return None };
+        let vif = self.snapshot.vif(slot).filter(|vif| vif.has_address(tuple.family, tuple.dst))?;
+        Some(Context(vif.id.0))
     }
 
     /// Turns a packet that goes no further into a message to its sender, where there is one to

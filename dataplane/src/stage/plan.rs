@@ -95,12 +95,16 @@ impl First<'_> {
             return Err(DropReason::SpoofedSource);
         }
         let prefer = self.keep.map_or(Prefer::Hash, |keep| Prefer::Current(keep.target));
+        let scope = match vif.kind {
+            VifKind::Pod => Scope::Any,
+            VifKind::Host => Scope::NotBack(vif.slot),
+        };
         let query = Query {
             tuple: &tuple,
             sender: Some(vif.slot),
             spread: self.spread,
             prefer,
-            scope: Scope::Any,
+            scope,
             clients: self.clients,
         };
         let decision = resolve(self.snapshot, vif.vrf, &query)?;

@@ -29,6 +29,8 @@ pub(crate) enum Prefer {
 pub(crate) enum Scope {
     /// All.
     Any,
+    /// All, but no route leads back to this vif: the host would forward the packet to us again.
+    NotBack(VifSlot),
     /// Vifs of this node: the packet has crossed the fabric already.
     Local,
 }
@@ -48,9 +50,13 @@ pub(crate) struct Query<'a> {
 impl Query<'_> {
     pub(super) fn may_take(&self, member: &Member) -> bool {
         match (self.scope, member.target) {
-            (Scope::Any, _) | (Scope::Local, Target::Vif(_)) => true,
+            (Scope::Any | Scope::NotBack(_), _) | (Scope::Local, Target::Vif(_)) => true,
             (Scope::Local, Target::Tunnel { .. }) => false,
         }
+    }
+
+    fn leads_back(&self, member: &Member) -> bool {
+        matches!(self.scope, Scope::NotBack(own) if member.target == Target::Vif(own))
     }
 
     pub(super) fn prefers(&self, target: Target) -> bool {
@@ -104,7 +110,7 @@ pub(crate) fn resolve(snapshot: &Snapshot, vrf: VrfId, query: &Query<'_>) -> Res
         let rests = Rests::Routes;
         match vrf.lookup(tuple.family, tuple.dst).ok_or(DropReason::NoRoute)? {
             NextHop::Group(group) => {
-                let target = pick(group, query).ok_or(no_member(group))?;
+                let target = pick(group, query).ok_or(no_member(group, query.scope))?;
                 return Ok(Decision { target, translate_to: None, source, rests });
             }
             NextHop::Service => {
@@ -146,7 +152,7 @@ fn serve(snapshot: &Snapshot, vrf: &Vrf, query: &Query<'_>) -> Result<Decision, 
 }
 
 fn pick(group: &Group, query: &Query<'_>) -> Option<Target> {
-    let may_take = |member: &Member| query.may_take(member);
+    let may_take = |member: &Member| query.may_take(member) && !query.leads_back(member);
     let first_choice = match query.prefer {
         Prefer::Hash => None,
         Prefer::Current(_) | Prefer::Peer(_) => {
@@ -156,7 +162,11 @@ fn pick(group: &Group, query: &Query<'_>) -> Option<Target> {
     first_choice.or_else(|| group.pick(query.spread, may_take)).map(|member| member.target)
 }
 
-/// A group without members has no route; one with members of other nodes only would loop.
-fn no_member(group: &Group) -> DropReason {
-    if group.members().is_empty() { DropReason::NoRoute } else { DropReason::TunnelLoop }
+/// A group without members has no route; one with members that may not be taken would loop.
+fn no_member(group: &Group, scope: Scope) -> DropReason {
+    match scope {
+        _ if group.members().is_empty() => DropReason::NoRoute,
+        Scope::Any | Scope::NotBack(_) => DropReason::RouteLoop,
+        Scope::Local => DropReason::TunnelLoop,
+    }
 }

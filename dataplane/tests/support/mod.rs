@@ -11,6 +11,7 @@
 )]
 
 pub(crate) mod frames;
+pub(crate) mod realm;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
