@@ -177,6 +177,12 @@ pub fn context_owner(Context(context): Context) -> ContextOwner {
     }
 }
 
+/// The VRF of which a pair remembers a translated source, told from the context of its answers.
+pub fn mapping_vrf(Context(context): Context) -> Option<VrfId> {
+    let both = VRF_CONTEXT | UNANSWERED;
+    (context & both == both).then_some(VrfId(context as u16))
+}
+
 /// The context of a key that no packet has: the answers to a flow that gets none.
 pub(crate) fn unanswered(Context(context): Context) -> Context {
     Context(context | UNANSWERED)

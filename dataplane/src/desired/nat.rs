@@ -38,6 +38,16 @@ pub enum Mapping {
     EndpointIndependent,
 }
 
+impl Mapping {
+    /// The word of the configuration and of the JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Mapping::AddressAndPortDependent => "address-and-port-dependent",
+            Mapping::EndpointIndependent => "endpoint-independent",
+        }
+    }
+}
+
 /// A public address of a pod: it stands for the pod's first address of its family, in both directions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FloatingIp {

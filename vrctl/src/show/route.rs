@@ -4,12 +4,18 @@ use serde_json::Value;
 
 use crate::table::Column::{Left, Right};
 use crate::table::Table;
-use crate::value::{Mismatch, cell, list, state, target};
+use crate::value::{Mismatch, at, cell, list, state, target};
 
 pub(super) fn vrfs(document: &Value) -> Result<String, Mismatch> {
-    let mut table = Table::new([Left("NAME"), Right("ROUTES"), Right("SERVICES"), Left("VIFS")]);
+    let columns = [Left("NAME"), Right("ROUTES"), Right("SERVICES"), Left("SOURCE NAT"), Left("VIFS")];
+    let mut table = Table::new(columns);
     for vrf in list(document, "")? {
-        table.row([cell(vrf, "/name")?, cell(vrf, "/routes")?, cell(vrf, "/services")?, cell(vrf, "/vifs")?]);
+        let source_nat = match at(vrf, "/source_nat")? {
+            Value::Null => "-".to_owned(),
+            nat => format!("{}:{}", cell(nat, "/addresses")?, cell(nat, "/ports")?),
+        };
+        let counts = (cell(vrf, "/routes")?, cell(vrf, "/services")?);
+        table.row([cell(vrf, "/name")?, counts.0, counts.1, source_nat, cell(vrf, "/vifs")?]);
     }
     Ok(table.to_string())
 }

@@ -80,7 +80,7 @@ fn vifs() {
     assert_shown(&["vif", "list"], VIFS);
     assert_shown(&["vif", "show", "client"], CLIENT);
     let web = shown(&["vif", "show", "web-1"]);
-    assert!(web.ends_with("service    10.96.0.10 tcp/80->8080,udp/53\n"), "{web}");
+    assert!(web.ends_with("service      10.96.0.10 tcp/80->8080,udp/53\n"), "{web}");
     let waiting = shown(&["vif", "show", "web-2"]);
     assert!(waiting.contains("\nstate      down: The interface veth3a"), "{waiting}");
     assert!(waiting.contains("\nslot       -\n"), "{waiting}");
@@ -161,7 +161,11 @@ fn routing() {
     assert_shown(&["label"], LABELS);
     assert_shown(&["tunnel"], TUNNELS);
     let vrfs = shown(&["vrf"]);
-    assert!(vrfs.starts_with("NAME  ROUTES  SERVICES  VIFS\nblue       4         2  client,web-1,web-2\n"));
+    let head = "NAME  ROUTES  SERVICES  SOURCE NAT            VIFS\n\
+                blue       4         2  -                     client,web-1,web-2\n\
+                red        1         0  192.0.2.1:1024-65535  ";
+    assert!(vrfs.starts_with(head), "{vrfs}");
+    assert!(shown(&["vif", "show", "web-1"]).contains("\nfloating ip  192.0.2.10 in red\n"));
 }
 
 const SERVICES: &str = "\

@@ -5,6 +5,7 @@
 
 mod drops;
 mod flow;
+mod mapping;
 mod node;
 mod route;
 mod service;

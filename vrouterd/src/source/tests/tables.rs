@@ -107,8 +107,9 @@ fn vrfs_name_their_vifs() {
             vifs: ["client", "web-1", "web-2"].map(VifName::from).into(),
             routes: 8,
             services: 2,
+            source_nat: None,
         },
-        VrfView { name: "red".into(), vifs: vec!["other".into()], routes: 2, services: 0 },
+        VrfView { name: "red".into(), vifs: vec!["other".into()], routes: 2, services: 0, source_nat: None },
     ];
     assert_eq!(Node::new().state.vrfs(), expected);
 }
