@@ -351,7 +351,7 @@ fn fragments_follow_their_first_one_both_ways() {
         [piece(0, 16, 1), piece(16, 20, 0)]
     };
     let together = |[first, later]: [&[u8]; 2]| {
-        let mut whole = [&first[..], &later[20..]].concat();
+        let mut whole = [first, &later[20..]].concat();
         whole[2..4].copy_from_slice(&40u16.to_be_bytes());
         whole[6..8].fill(0);
         whole[10..12].fill(0);

@@ -1,7 +1,9 @@
 //! What a network shall look like: names and numbers only, nothing is made here.
 
+mod public;
 mod services;
 
+pub(crate) use public::PublicPlan;
 pub(crate) use services::PolicyPlan;
 pub use services::{ServicePlan, ServicePort, tcp, udp};
 
@@ -17,6 +19,7 @@ pub struct Plan {
     /// More lines of the section `[node]`, on every node.
     pub(crate) node_lines: String,
     pub(crate) policies: Vec<PolicyPlan>,
+    pub(crate) public: Option<PublicPlan>,
 }
 
 /// Room for 1500 bytes inside and the outer headers of IPv6.
@@ -106,6 +109,7 @@ impl Plan {
             uplink_mtu: UPLINK_MTU,
             node_lines: String::new(),
             policies: Vec::new(),
+            public: None,
         }
     }
 

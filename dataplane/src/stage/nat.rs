@@ -8,7 +8,7 @@ use crate::desired::{Mapping, PortRange};
 use crate::drop::DropReason;
 use crate::ecmp::{Target, mix};
 use crate::ids::VrfId;
-use crate::nat::NewSource;
+use crate::nat::{NewSource, Pool};
 use crate::packet::l4::{self, protocol};
 use crate::pipeline::Pipeline;
 use crate::verdict::{unanswered, vrf_context};
@@ -21,8 +21,6 @@ pub(crate) const PORT_ATTEMPTS: u16 = 32;
 pub(crate) struct Plan {
     pub(crate) pair: NewPair,
     pub(crate) port: SourcePort,
-    /// Hash by which ports are tried.
-    pub(crate) start: u64,
 }
 
 /// Which source ports will do.
@@ -31,29 +29,38 @@ pub(crate) enum SourcePort {
     /// The sender's own.
     Fixed,
     /// Any of these that gives answers of their own.
-    OneOf(PortRange),
+    OneOf(Candidates),
     /// One of these for all destinations, remembered for this VRF.
-    Mapped(VrfId, PortRange),
+    Mapped(VrfId, Candidates),
+}
+
+/// Ports in the order in which a hash has them tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Candidates {
+    ports: PortRange,
+    start: u64,
+}
+
+impl Candidates {
+    /// The port that is tried after `attempt` others: in a row where all can be tried, else scattered.
+    fn nth(self, attempt: u16) -> u16 {
+        let (count, attempt) = (u64::from(self.ports.count()), u64::from(attempt));
+        let offset = if count < u64::from(PORT_ATTEMPTS) {
+            self.start % count + attempt
+        } else {
+            mix(self.start.wrapping_add(attempt))
+        };
+        self.ports.first() + (offset % count) as u16
+    }
 }
 
 impl Plan {
     /// Takes the next source port to try, if there may be another.
     pub(crate) fn vary(&mut self, attempt: u16) -> bool {
-        let SourcePort::OneOf(ports) = self.port else { return false };
-        set_answer_port(&mut self.pair.reverse.key.tuple, nth_port(ports, self.start, attempt));
+        let SourcePort::OneOf(candidates) = self.port else { return false };
+        set_answer_port(&mut self.pair.reverse.key.tuple, candidates.nth(attempt));
         true
     }
-}
-
-/// The port that is tried after `attempt` others: in a row where all can be tried, else scattered.
-fn nth_port(ports: PortRange, start: u64, attempt: u16) -> u16 {
-    let (count, attempt) = (u64::from(ports.count()), u64::from(attempt));
-    let offset = if count < u64::from(PORT_ATTEMPTS) {
-        start % count + attempt
-    } else {
-        mix(start.wrapping_add(attempt))
-    };
-    ports.first() + (offset % count) as u16
 }
 
 /// An echo has its identifier in both ports.
@@ -81,81 +88,65 @@ impl First<'_> {
         let is_own = self.ingress.own_vif().is_some_and(|own| decision.target == Target::Vif(own));
         match decision.source {
             Some((_, NewSource::Refused)) => Err(DropReason::NatNoAddress),
-            Some((vrf, NewSource::Pool)) => self.from_pool(vrf, seen),
-            Some((_, NewSource::Floating(src))) if is_own => Ok(self.to_itself(Tuple { src, ..seen })),
+            Some((vrf, NewSource::Pool)) => self.behind_pool(vrf, seen),
+            Some((_, NewSource::Floating(src))) if is_own => Ok(self.hairpin(Tuple { src, ..seen })),
             Some((_, NewSource::Floating(src))) => Ok((Tuple { src, ..seen }, SourcePort::Fixed)),
             // A pod that reaches itself must not see its own address as the client, or it would
             // answer past us: it sees the address that it has called instead.
             None if is_own && decision.translate_to.is_some() => {
-                Ok(self.to_itself(Tuple { src: sent.dst, ..seen }))
+                Ok(self.hairpin(Tuple { src: sent.dst, ..seen }))
             }
             None => Ok((seen, SourcePort::Fixed)),
         }
     }
 
-    fn to_itself(&self, mut seen: Tuple) -> (Tuple, SourcePort) {
+    fn hairpin(&self, mut seen: Tuple) -> (Tuple, SourcePort) {
+        if !l4::has_ports(seen.protocol) {
+            return (seen, SourcePort::Fixed);
+        }
         if let Some(keep) = self.keep.filter(|keep| keep.reverse.tuple.dst == seen.src) {
             seen.sport = keep.reverse.tuple.dport;
         }
-        let port = if l4::has_ports(seen.protocol) {
-            SourcePort::OneOf(PortRange::DYNAMIC)
-        } else {
-            SourcePort::Fixed
-        };
-        (seen, port)
+        let candidates = Candidates { ports: PortRange::DYNAMIC, start: self.spread.0 };
+        (seen, SourcePort::OneOf(candidates))
     }
 
-    fn from_pool(&self, vrf: VrfId, mut seen: Tuple) -> Result<(Tuple, SourcePort), DropReason> {
+    fn behind_pool(&self, vrf: VrfId, mut seen: Tuple) -> Result<(Tuple, SourcePort), DropReason> {
         let edge = self.snapshot.vrf(vrf).map(|vrf| vrf.edge());
         let pool = edge.and_then(|edge| edge.pool.as_ref()).ok_or(DropReason::NatNoAddress)?;
         if !can_share(&seen) {
             return Err(DropReason::NatUnsupported);
         }
+        let port = self.port_of(vrf, pool);
         let kept = self.keep.map(|keep| keep.reverse.tuple);
         if let Some(kept) = kept.filter(|kept| pool.has(kept.family, kept.dst, kept.dport)) {
             seen.src = kept.dst;
             set_source_port(&mut seen, kept.dport);
-            return Ok((seen, SourcePort::OneOf(pool.ports)));
+            return Ok((seen, port));
         }
         seen.src = pool.address(seen.family, self.sender).ok_or(DropReason::NatNoAddress)?;
-        let keeps_port = pool.ports.contains(seen.sport);
-        if seen.protocol == protocol::SCTP {
-            // An association may have several addresses, which all speak of one port (RFC 9260 section 1.3).
-            return if keeps_port {
-                Ok((seen, SourcePort::Fixed))
-            } else {
-                Err(DropReason::NatPortExhausted)
-            };
+        match port {
+            _ if pool.ports.contains(seen.sport) => {}
+            SourcePort::Fixed => return Err(DropReason::NatPortExhausted),
+            SourcePort::OneOf(candidates) | SourcePort::Mapped(_, candidates) => {
+                set_source_port(&mut seen, candidates.nth(0));
+            }
         }
-        if !keeps_port {
-            set_source_port(&mut seen, nth_port(pool.ports, self.port_start(vrf), 0));
-        }
-        let port = match pool.mapping {
-            Mapping::AddressAndPortDependent => SourcePort::OneOf(pool.ports),
-            Mapping::EndpointIndependent => SourcePort::Mapped(vrf, pool.ports),
-        };
         Ok((seen, port))
     }
 
-    /// Where the search for a port starts: of a mapping for all destinations always at the same one.
-    fn port_start(&self, vrf: VrfId) -> u64 {
-        let tuple = &self.key.tuple;
-        let edge = self.snapshot.vrf(vrf).map(|vrf| vrf.edge());
-        match edge.and_then(|edge| edge.pool.as_ref()).map(|pool| pool.mapping) {
-            Some(Mapping::EndpointIndependent) => {
-                mix(self.sender ^ u64::from(tuple.sport) << 8 ^ u64::from(tuple.protocol))
+    fn port_of(&self, vrf: VrfId, pool: &Pool) -> SourcePort {
+        let (tuple, ports) = (&self.key.tuple, pool.ports);
+        match pool.mapping {
+            // An association may have several addresses, which all speak of one port (RFC 9260 section 1.3).
+            _ if tuple.protocol == protocol::SCTP => SourcePort::Fixed,
+            Mapping::AddressAndPortDependent => SourcePort::OneOf(Candidates { ports, start: self.spread.0 }),
+            // The same after the mapping has been forgotten.
+            Mapping::EndpointIndependent => {
+                let start = mix(self.sender ^ u64::from(tuple.sport) << 8 ^ u64::from(tuple.protocol));
+                SourcePort::Mapped(vrf, Candidates { ports, start })
             }
-            Some(Mapping::AddressAndPortDependent) | None => self.spread.0,
         }
-    }
-
-    /// A plan of this pair.
-    pub(super) fn planned(&self, pair: NewPair, port: SourcePort) -> Plan {
-        let start = match port {
-            SourcePort::Mapped(vrf, _) => self.port_start(vrf),
-            SourcePort::Fixed | SourcePort::OneOf(_) => self.spread.0,
-        };
-        Plan { pair, port, start }
     }
 }
 
@@ -171,14 +162,14 @@ fn can_share(tuple: &Tuple) -> bool {
 impl Pipeline<'_> {
     /// Gives the pair the source that its sender has for all destinations, where that is asked for.
     pub(crate) fn map_endpoint(&self, plan: &mut Plan) -> Result<(), DropReason> {
-        let SourcePort::Mapped(vrf, ports) = plan.port else { return Ok(()) };
+        let SourcePort::Mapped(vrf, candidates) = plan.port else { return Ok(()) };
         let mut mapping = mapping(plan, vrf);
         let seen = plan.pair.reverse.key.tuple;
         for attempt in 1..=PORT_ATTEMPTS {
             let known = match self.flows.insert(&mapping, self.now) {
                 Ok(hit) | Err(InsertError::Exists(hit)) => self.mapped(&hit, vrf),
                 Err(InsertError::ReverseTaken) => {
-                    mapping.reverse.key.tuple.dport = nth_port(ports, plan.start, attempt);
+                    mapping.reverse.key.tuple.dport = candidates.nth(attempt);
                     continue;
                 }
                 Err(InsertError::OwnerLimit) => return Err(DropReason::VifFlowLimit),

@@ -143,7 +143,7 @@ impl First<'_> {
             },
             owner: vif.slot.flow_owner(),
         };
-        Ok(self.planned(pair, port))
+        Ok(Plan { pair, port })
     }
 
     /// A pod must not send tunnel packets that reach another node from this node's address, by way
@@ -210,7 +210,7 @@ impl First<'_> {
             },
             owner: slot.fabric_flow_owner(),
         };
-        Ok(self.planned(pair, port))
+        Ok(Plan { pair, port })
     }
 
     /// An interface label has named the pod; the destination must be it, or a service it serves.
