@@ -73,6 +73,30 @@ fn pods_reach_the_outside_with_the_address_of_the_pool() {
 }
 
 #[test]
+fn the_host_can_masquerade_the_pool() {
+    let lab = Lab::start("nat-host", plan());
+    let outside = lab.outside("node-a");
+    let _servers = serve(&outside);
+    outside.namespace.ip("route del 192.0.2.16/28\nroute del 2001:db8:1::/64\n");
+    let node = lab.node("node-a");
+    for command in [
+        "add table inet nat",
+        "add chain inet nat postrouting { type nat hook postrouting priority 100 ; }",
+        "add rule inet nat postrouting iifname vhost0 oifname out0 masquerade",
+    ] {
+        node.namespace.run(&format!("nft {command}"));
+    }
+    for (server, own) in [("198.51.100.9", "198.51.100.1"), ("[2001:db8:99::9]", "2001:db8:99::1")] {
+        for pod in ["one", "two"].map(|pod| lab.pod(pod)) {
+            let (client, _) = seen_by_tcp(pod, &format!("{server}:{TARGET}"));
+            assert_eq!(client.ip().to_string(), own);
+            assert_eq!(seen_by_udp(pod, 40_000, &format!("{server}:{TARGET}")).ip().to_string(), own);
+            assert_eq!(pod.ping(bare(server)).answers(), 3);
+        }
+    }
+}
+
+#[test]
 fn errors_come_back_through_the_pool() {
     let lab = Lab::start("nat-errors", plan());
     let outside = lab.outside("node-a");

@@ -15,7 +15,8 @@
 //! | 26 | fragmentation needed from the underlay | pending |
 //! | 28 | overlapping IPv6 fragments | `dataplane/tests/fragments.rs`; atomic and malformed ones are here |
 //! | 31 | router and neighbour advertisements | pending: forwarded as unicast; solicitations are here |
-//! | 35 to 38, 41, 43, 44, 45 | translation | `against_the_pipeline`, fuzz target `nat_there_and_back` |
+//! | 35 to 38, 41, 43, 45 | translation | `against_the_pipeline`, fuzz target `nat_there_and_back` |
+//! | 44 | a pool that is used up | `dataplane/tests/source_nat.rs` |
 //! | 46 | wrong checksum inside a quote | pending: translated, and still wrong |
 //! | 49 | blind RST and SYN | tests of `flow-table` |
 //! | 62 | label used again too soon | pending: labels come from the configuration |
