@@ -215,3 +215,25 @@ fn mapping(plan: &Plan, vrf: VrfId) -> NewPair {
         owner: plan.pair.owner,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn of_few_ports_all_are_tried_and_of_many_as_many_as_there_are_attempts() {
+        for start in (0..200).map(mix) {
+            for (first, last, tried) in [(7, 7, 1), (5000, 5030, 31), (1024, 65535, 32)] {
+                let ports = PortRange::new(first, last).unwrap();
+                let candidates = Candidates { ports, start };
+                let seen: BTreeSet<u16> = (0..PORT_ATTEMPTS).map(|attempt| candidates.nth(attempt)).collect();
+                assert!(seen.iter().all(|port| ports.contains(*port)));
+                // Of many, two may fall together by chance.
+                let by_chance = if tried < 32 { 0 } else { 2 };
+                assert!((tried - by_chance..=tried).contains(&seen.len()), "{} of {ports}", seen.len());
+            }
+        }
+    }
+}
