@@ -14,7 +14,7 @@ mod routes;
 mod services;
 mod tables;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 
 use encap::{Label, OuterHeader, Ports, Template, Udp6Checksum, ZeroChecksum6};
@@ -38,6 +38,7 @@ pub struct Compiler {
     policies: Policies,
     generation: u64,
     tables: Tables,
+    quarantined: BTreeSet<Label>,
 }
 
 /// The desired state contradicts itself. The configuration check refuses it earlier and with
@@ -98,6 +99,12 @@ pub enum CompileError {
 }
 
 impl Compiler {
+    /// From the next compilation on these labels lead nowhere, whoever has them: packets that
+    /// other nodes have sent to a label's former owner must not reach the new one.
+    pub fn quarantine(&mut self, labels: BTreeSet<Label>) {
+        self.quarantined = labels;
+    }
+
     /// Compiles `desired`. On an error nothing has changed but ids that were given already.
     ///
     /// # Errors
@@ -128,6 +135,7 @@ impl Compiler {
             vifs: by_slot,
             slot_of,
             labels,
+            quarantined: self.quarantined.clone(),
             vrfs: self.tables.vrfs(),
             epochs: self.tables.epochs(),
             tunnel_of: (0..=u16::MAX)
@@ -177,6 +185,7 @@ impl Compiler {
                 return Err(CompileError::LabelTaken { label: vif.label, vif: vif.name.clone() });
             }
         }
+        labels.retain(|label, _| !self.quarantined.contains(label));
         Ok(labels)
     }
 

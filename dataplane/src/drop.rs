@@ -48,6 +48,7 @@ reasons! {
     RouteLoop = "route_loop": "Routes from VRF to VRF form a loop, or lead a packet back to the host that has forwarded it.",
     TtlExceeded = "ttl_exceeded": "TTL or hop limit used up (traceroute does this on purpose).",
     InvalidLabel = "invalid_label": "The MPLS label is assigned to nothing here; the sender's routes are old.",
+    LabelQuarantined = "label_quarantined": "The MPLS label changed hands a moment ago; the packet may be meant for its former owner.",
     ReservedLabel = "reserved_label": "An MPLS label of 0..15 that is not an explicit null.",
     MalformedMpls = "malformed_mpls": "The label stack is cut short, has no bottom, or carries neither IPv4 nor IPv6.",
     MalformedTunnel = "malformed_tunnel": "Outer IP or UDP header cut short or with lengths that lie.",

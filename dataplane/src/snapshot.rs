@@ -1,6 +1,6 @@
 //! What the workers forward by: one immutable value, replaced as a whole.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -25,6 +25,7 @@ pub struct Snapshot {
     pub(crate) vifs: Box<[Option<Vif>]>,
     pub(crate) slot_of: HashMap<VifId, VifSlot, RandomState>,
     pub(crate) labels: HashMap<Label, LabelTarget, RandomState>,
+    pub(crate) quarantined: BTreeSet<Label>,
     pub(crate) vrfs: Box<[Option<Arc<Vrf>>]>,
     pub(crate) epochs: Box<[u32]>,
     pub(crate) tunnels: Box<[Option<Tunnel>]>,
@@ -199,6 +200,16 @@ impl Snapshot {
     /// All labels in no particular order.
     pub fn labels(&self) -> impl Iterator<Item = (Label, LabelTarget)> + '_ {
         self.labels.iter().map(|(label, target)| (*label, *target))
+    }
+
+    /// Whether a label has an owner that gets nothing yet, because the label was another's.
+    pub fn is_quarantined(&self, label: Label) -> bool {
+        self.quarantined.contains(&label)
+    }
+
+    /// All such labels.
+    pub fn quarantined(&self) -> impl Iterator<Item = Label> + '_ {
+        self.quarantined.iter().copied()
     }
 
     /// A tunnel endpoint.

@@ -221,6 +221,15 @@ impl Plan {
         self
     }
 
+    /// Two pods of one node change labels; [`crate::Lab::reload`] makes the change known.
+    ///
+    /// # Panics
+    /// When there is no such pod.
+    pub fn swap_labels(&mut self, one: &str, other: &str) {
+        let labels = (self.pod_mut(one).label, self.pod_mut(other).label);
+        (self.pod_mut(other).label, self.pod_mut(one).label) = labels;
+    }
+
     fn pod_mut(&mut self, name: &str) -> &mut PodPlan {
         self.pods.iter_mut().find(|pod| pod.name == name).expect("the plan has the pod")
     }

@@ -66,7 +66,10 @@ fn label_target(snapshot: &Snapshot, label: Label) -> Result<LabelTarget, DropRe
         // RFC 3032 section 2.1: the stack ends here and the inner header decides.
         return snapshot.fabric.explicit_null.map(LabelTarget::Vrf).ok_or(DropReason::ReservedLabel);
     }
-    snapshot.label(label).ok_or(DropReason::InvalidLabel)
+    snapshot.label(label).ok_or_else(|| match snapshot.is_quarantined(label) {
+        true => DropReason::LabelQuarantined,
+        false => DropReason::InvalidLabel,
+    })
 }
 
 /// RFC 3443 section 3.1: an entry that arrives with TTL 0 is not forwarded; where a lookup is

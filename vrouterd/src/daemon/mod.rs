@@ -7,6 +7,7 @@ mod control;
 mod error;
 mod facts;
 mod ports;
+mod quarantine;
 mod start;
 
 use std::path::Path;

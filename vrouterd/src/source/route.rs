@@ -9,6 +9,7 @@ use dataplane::fib::{NextHop, Vrf, family_and_addr, ip_addr};
 use dataplane::ids::{VifName, VrfId, VrfName};
 use dataplane::nat::Pool;
 use dataplane::snapshot::{self, Snapshot};
+use encap::Label;
 use ipnet::IpNet;
 
 use super::Reading;
@@ -171,6 +172,8 @@ impl Reading<'_> {
             Some(LabelView { label: label.get(), target })
         };
         let mut labels: Vec<_> = self.snapshot.labels().filter_map(view).collect();
+        let quarantined = |label: Label| LabelView { label: label.get(), target: LabelTarget::Quarantined };
+        labels.extend(self.snapshot.quarantined().map(quarantined));
         labels.sort_by_key(|label| label.label);
         labels
     }

@@ -156,4 +156,6 @@ pub enum LabelTarget {
         /// Its name.
         vrf: VrfName,
     },
+    /// Nothing for a few seconds: it changed hands, and packets for its former owner may be under way.
+    Quarantined,
 }

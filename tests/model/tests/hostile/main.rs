@@ -19,7 +19,7 @@
 //! | 44 | a pool that is used up | `dataplane/tests/source_nat.rs` |
 //! | 46 | wrong checksum inside a quote | pending: translated, and still wrong |
 //! | 49 | blind RST and SYN | tests of `flow-table` |
-//! | 62 | label used again too soon | pending: labels come from the configuration |
+//! | 62 | label used again too soon | `reload::a_label_that_changes_hands_leads_nowhere_for_a_while` in `tests` |
 //! | 64 to 74 | flow table and hashing | tests of `flow-table`; the limit of a vif is in `against_the_pipeline` |
 //! | 75 to 89 | devices, process, operator | tests of `af-xdp`, `xdp-prog`, `vrouterd` |
 
