@@ -5,6 +5,7 @@
 //! whole VRFs. Flows rest on epochs as narrow as one service, so those of other services and VRFs are
 //! never looked at again.
 
+mod broadcast;
 mod cells;
 mod ends;
 mod ids;
@@ -77,7 +78,14 @@ pub enum CompileError {
         /// The second user.
         vif: VifName,
     },
-    /// More than 4094 vifs, 65536 VRFs, 65536 tunnel endpoints or four million services.
+    /// The label for all pods of a VRF is that of something else.
+    #[error("label {} of a broadcast is in use already: give every vif, VRF and broadcast a label of its own", label.get())]
+    BroadcastLabelTaken {
+        /// The label.
+        label: Label,
+    },
+    /// More than 4094 vifs, 65536 VRFs, 65536 tunnel endpoints or four million services, or more
+    /// than a broadcast reaches.
     #[error("too many {what}: at most {most} fit")]
     TooMany {
         /// Of what.
@@ -113,8 +121,12 @@ impl Compiler {
         self.ids.assign(desired)?;
         self.policies.compile(&desired.policies);
         let vifs = self.vifs(desired)?;
-        let labels = self.labels(desired, &vifs)?;
+        let mut labels = self.labels(desired, &vifs)?;
         let tunnels = self.tunnels(desired)?;
+        let broadcasts = broadcast::compile(desired, &vifs, &self.ids)?;
+        let mut broadcast_labels = broadcast::labels(&broadcasts, &labels)?;
+        labels.retain(|label, _| !self.quarantined.contains(label));
+        broadcast_labels.retain(|label, _| !self.quarantined.contains(label));
         let explicit_null = match &desired.node.explicit_null_vrf {
             Some(name) => Some(self.ids.vrf("node.explicit_null_vrf", name)?),
             None => None,
@@ -136,6 +148,8 @@ impl Compiler {
             slot_of,
             labels,
             quarantined: self.quarantined.clone(),
+            broadcasts: broadcast::table(broadcasts),
+            broadcast_labels,
             vrfs: self.tables.vrfs(),
             epochs: self.tables.epochs(),
             tunnel_of: (0..=u16::MAX)
@@ -185,7 +199,6 @@ impl Compiler {
                 return Err(CompileError::LabelTaken { label: vif.label, vif: vif.name.clone() });
             }
         }
-        labels.retain(|label, _| !self.quarantined.contains(label));
         Ok(labels)
     }
 

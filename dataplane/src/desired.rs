@@ -3,6 +3,7 @@
 //! Plain data, gathered by the daemon from the configuration and from what the kernel tells
 //! (links, routes, neighbours). Names refer to names; nothing here is an index.
 
+mod broadcast;
 mod nat;
 mod policy;
 mod service;
@@ -16,6 +17,7 @@ use ipnet::IpNet;
 
 use crate::ids::{Mac, PolicyName, VifName, VrfName};
 
+pub use broadcast::{Broadcast, BroadcastNode};
 pub use nat::{FloatingIp, Mapping, Nat, SourcePool};
 pub use policy::{IcmpVersion, Peers, Policy, Rule, RuleTraffic};
 pub use service::{
@@ -40,6 +42,8 @@ pub struct Desired {
     pub policies: Vec<Policy>,
     /// Translation where routes lead from VRF to VRF.
     pub nat: Nat,
+    /// VRFs in which broadcast and link-local multicast are delivered, each at most once.
+    pub broadcasts: Vec<Broadcast>,
     /// What the kernel says about the way to the other nodes.
     pub underlay: Underlay,
 }

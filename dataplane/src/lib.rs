@@ -5,6 +5,7 @@
 //! [`worker`] drives frames of a [`io::PacketIo`] through the [`pipeline`].
 
 pub mod affinity;
+pub mod broadcast;
 pub mod compile;
 pub mod counters;
 pub mod desired;

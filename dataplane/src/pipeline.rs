@@ -1,11 +1,13 @@
 //! The order of the stages, in one place.
 //!
 //! ```text
-//! prepare   trunk:  vif by VLAN -> MAC checks -> ARP / ND aside -> IP, transport parsed
+//! prepare   trunk:  vif by VLAN -> MAC checks -> ARP / ND / IGMP aside -> IP, transport parsed
 //!           uplink: outer headers off -> label -> tunnel known -> inner IP, transport parsed
 //!           fragments: the ports of the first one, or wait for it
 //! finish    ARP, ND:  answer from the FIB
+//!           broadcast: source, rate, policies -> a copy for each that hears it
 //!           flow:     lookup -> [miss or stale: plan -> insert] -> TTL -> exit -> rewrite -> headers on
+//! copy      way out for each that hears a broadcast -> headers on
 //! piece     headers on, for each piece of a packet that is too big
 //! ```
 //!
@@ -23,14 +25,14 @@ use crate::droplog::DropLog;
 use crate::fragment::{FragmentTable, Split, Waiting, split};
 use crate::ids::VifSlot;
 use crate::io::Side;
-use crate::limiter::AnswerLimiter;
+use crate::limiter::VifLimiter;
 use crate::packet::Packet;
 use crate::packet::ip::Ip;
 use crate::packet::l4::{EchoKind, L4};
 use crate::snapshot::Snapshot;
 use crate::stage::egress::{self, Exit};
 use crate::stage::fragment::{self, Fragments};
-use crate::stage::{arp, fabric_in, mss, neighbour, rewrite, trunk_in};
+use crate::stage::{arp, fabric_in, link, mss, rewrite, trunk_in};
 use crate::verdict::{Flow, Halt, Ingress, Prepared, Verdict};
 
 /// What the stages of one batch work with.
@@ -48,8 +50,8 @@ pub struct Pipeline<'a> {
     pub counters: &'a WorkerCounters,
     /// Which backend served a client last.
     pub affinity: &'a AffinityTable,
-    /// How many answers each vif may cause.
-    pub limiter: &'a AnswerLimiter,
+    /// How much each vif may cause in a second.
+    pub limiter: &'a VifLimiter,
     /// Where dropped packets are left, as they were.
     pub drops: &'a DropLog,
     /// The time of the batch.
@@ -75,11 +77,10 @@ impl Pipeline<'_> {
 
     fn hash(&self, prepared: &Prepared) -> FlowHash {
         match prepared {
-            Prepared::Flow(flow) => self.flows.hash(&flow.key),
-            Prepared::Wait(_)
-            | Prepared::Arp { .. }
-            | Prepared::NeighbourSolicitation { .. }
-            | Prepared::Drop { .. } => FlowHash(0),
+            Prepared::Flow(flow) | Prepared::Broadcast(flow) => self.flows.hash(&flow.key),
+            Prepared::Wait(_) | Prepared::Arp { .. } | Prepared::Link { .. } | Prepared::Drop { .. } => {
+                FlowHash(0)
+            }
         }
     }
 
@@ -98,8 +99,9 @@ impl Pipeline<'_> {
     ) -> Verdict {
         let answered = match prepared {
             Prepared::Flow(flow) => return self.finish_flow(flow, hash, packet, outer_id),
-            Prepared::Arp { vif } => arp::answer(self.snapshot, *vif, packet),
-            Prepared::NeighbourSolicitation { vif, ip } => neighbour::answer(self.snapshot, *vif, ip, packet),
+            Prepared::Broadcast(flow) => self.replicate(flow, hash),
+            Prepared::Arp { vif } => arp::answer(self, *vif, packet),
+            Prepared::Link { vif, message, ip } => link::take(self, (*vif, *message), ip, packet),
             Prepared::Wait(waiting) => Err(self.fragment_stage().give_up(waiting)),
             Prepared::Drop { reason, .. } => Err(*reason),
         };

@@ -8,6 +8,7 @@ use ahash::RandomState;
 use encap::{Label, Ports, Template, ZeroChecksum6};
 use flow_table::{Addr, Context, Dependency, Family};
 
+use crate::broadcast::Broadcast;
 use crate::desired::{Link, MssClamp, Reach, VifKind};
 use crate::ecmp::{Member, Target};
 use crate::fib::{NextHop, Vrf};
@@ -26,6 +27,8 @@ pub struct Snapshot {
     pub(crate) slot_of: HashMap<VifId, VifSlot, RandomState>,
     pub(crate) labels: HashMap<Label, LabelTarget, RandomState>,
     pub(crate) quarantined: BTreeSet<Label>,
+    pub(crate) broadcasts: Box<[Option<Broadcast>]>,
+    pub(crate) broadcast_labels: HashMap<Label, VrfId, RandomState>,
     pub(crate) vrfs: Box<[Option<Arc<Vrf>>]>,
     pub(crate) epochs: Box<[u32]>,
     pub(crate) tunnels: Box<[Option<Tunnel>]>,
@@ -210,6 +213,21 @@ impl Snapshot {
     /// All such labels.
     pub fn quarantined(&self) -> impl Iterator<Item = Label> + '_ {
         self.quarantined.iter().copied()
+    }
+
+    /// The broadcast domain of a VRF, if it has one.
+    pub fn broadcast(&self, vrf: VrfId) -> Option<&Broadcast> {
+        self.broadcasts.get(usize::from(vrf.0))?.as_ref()
+    }
+
+    /// The broadcast domain that a label stands for.
+    pub fn broadcast_by_label(&self, label: Label) -> Option<&Broadcast> {
+        self.broadcast(*self.broadcast_labels.get(&label)?)
+    }
+
+    /// All broadcast domains in the order of their VRFs.
+    pub fn broadcasts(&self) -> impl Iterator<Item = &Broadcast> + '_ {
+        self.broadcasts.iter().flatten()
     }
 
     /// A tunnel endpoint.

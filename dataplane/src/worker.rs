@@ -1,6 +1,7 @@
 //! One thread of the engine: receive, forward, send, and sleep when there is nothing to do.
 
 mod outlet;
+mod replicate;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +15,7 @@ use crate::droplog::DropLog;
 use crate::fragment::{FragmentTable, Held, Hold};
 use crate::ids::VifSlot;
 use crate::io::{PacketIo, Side};
-use crate::limiter::AnswerLimiter;
+use crate::limiter::VifLimiter;
 use crate::packet::Packet;
 use crate::packet::ethernet::Ethernet;
 use crate::pipeline::Pipeline;
@@ -39,8 +40,8 @@ pub struct WorkerParts {
     pub drops: Arc<DropLog>,
     /// Which backend served a client last; one for all workers of the node.
     pub affinity: Arc<AffinityTable>,
-    /// How many answers each vif may cause.
-    pub limiter: Arc<AnswerLimiter>,
+    /// How much each vif may cause in a second.
+    pub limiter: Arc<VifLimiter>,
     /// Most frames taken from one side at once.
     pub batch: usize,
     /// What to do when there is nothing to do.

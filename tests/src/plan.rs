@@ -1,5 +1,6 @@
 //! What a network shall look like: names and numbers only, nothing is made here.
 
+mod broadcast;
 mod public;
 mod services;
 
@@ -20,6 +21,8 @@ pub struct Plan {
     pub(crate) node_lines: String,
     pub(crate) policies: Vec<PolicyPlan>,
     pub(crate) public: Option<PublicPlan>,
+    /// Subnet of the pods of the VRF `blue`, if they hear each other's broadcasts.
+    pub(crate) broadcast_subnet: Option<String>,
 }
 
 /// Room for 1500 bytes inside and the outer headers of IPv6.
@@ -110,6 +113,7 @@ impl Plan {
             node_lines: String::new(),
             policies: Vec::new(),
             public: None,
+            broadcast_subnet: None,
         }
     }
 

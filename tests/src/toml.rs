@@ -21,6 +21,7 @@ impl Plan {
         for other in self.nodes.iter().filter(|other| other.name != name) {
             text.push_str(&self.routes_to(other));
         }
+        text.push_str(&self.broadcast_toml(node));
         for service in &self.services {
             text.push_str(&self.service_toml(service, node));
         }

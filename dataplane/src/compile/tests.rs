@@ -42,6 +42,7 @@ fn desired(vifs: Vec<DesiredVif>) -> Desired {
         services: Vec::new(),
         policies: Vec::new(),
         nat: Default::default(),
+        broadcasts: Vec::new(),
         underlay: Underlay::default(),
     }
 }

@@ -34,6 +34,12 @@ impl<'s> Passage<'s> {
         Self { sender, receiver, sent: forward.tuple, seen: answers.tuple.reversed() }
     }
 
+    /// What a packet to all is, for its sender and for one of those that hear it, as far as they
+    /// are vifs of this node. A fragment behind the first has port 0.
+    pub fn to_all(sender: Option<&'s Vif>, receiver: Option<&'s Vif>, tuple: Tuple) -> Self {
+        Self { sender, receiver, sent: tuple, seen: tuple }
+    }
+
     /// Whether both ends allow it.
     pub fn is_allowed(&self) -> bool {
         self.egress() != Opinion::Denied && self.ingress() != Opinion::Denied

@@ -10,6 +10,7 @@ use super::resolve::{Prefer, Query, Scope, resolve};
 use super::{echo, egress, plan, reject, rewrite};
 use crate::drop::DropReason;
 use crate::ecmp::Target;
+use crate::limiter::Limited;
 use crate::packet::Packet;
 use crate::packet::ip::Fragment;
 use crate::pipeline::Pipeline;
@@ -118,7 +119,7 @@ impl Pipeline<'_> {
         if !reject::concerns(halt, &flow.ip) {
             return None;
         }
-        if !self.limiter.allow(vif.slot, self.now) {
+        if !self.limiter.allow(Limited::Errors, vif.slot, self.now) {
             self.counters.answers_suppressed.add(1);
             return None;
         }

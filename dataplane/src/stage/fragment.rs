@@ -31,13 +31,17 @@ impl Fragments<'_> {
                 Fragment::Later(piece) => (flow.ingress.vif(), self.later(*flow, piece)),
             },
             // RFC 6980 section 5: neighbour discovery in fragments is ignored.
-            Prepared::NeighbourSolicitation { vif, ip } if ip.fragment != Fragment::Whole => {
+            Prepared::Link { vif, ip, .. } if ip.fragment != Fragment::Whole => {
                 (Some(*vif), Err(DropReason::FragmentUnsupported))
             }
-            Prepared::NeighbourSolicitation { .. }
+            // All pieces go to all; nothing depends on the ports.
+            Prepared::Broadcast(_)
+            | Prepared::Link { .. }
             | Prepared::Wait(_)
             | Prepared::Arp { .. }
-            | Prepared::Drop { .. } => return,
+            | Prepared::Drop { .. } => {
+                return;
+            }
         };
         *prepared = outcome.unwrap_or_else(|reason| Prepared::Drop { vif, reason });
     }

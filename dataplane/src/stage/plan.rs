@@ -284,13 +284,19 @@ pub(crate) fn output(target: Target) -> Output {
     }
 }
 
-/// Addresses that no packet on a wire may have (RFC 1122 section 3.2.1.3, RFC 4291 section 2.5).
+/// Addresses that no packet to one host may have.
 pub(crate) fn refuse_martians(tuple: &Tuple) -> Result<(), DropReason> {
+    refuse_strange(tuple)?;
+    if is_multicast(tuple.family, tuple.dst) { Err(DropReason::MulticastUnsupported) } else { Ok(()) }
+}
+
+/// Addresses that no packet on a wire may have (RFC 1122 section 3.2.1.3, RFC 4291 section 2.5).
+pub(crate) fn refuse_strange(tuple: &Tuple) -> Result<(), DropReason> {
     let (src, dst) = (tuple.src, tuple.dst);
     if src == dst || is_never_source(tuple.family, src) || is_never_destination(tuple.family, dst) {
         return Err(DropReason::MartianAddress);
     }
-    if is_multicast(tuple.family, dst) { Err(DropReason::MulticastUnsupported) } else { Ok(()) }
+    Ok(())
 }
 
 fn is_never_source(family: Family, address: Addr) -> bool {

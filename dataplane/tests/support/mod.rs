@@ -10,6 +10,7 @@
     reason = "a test stops where it goes wrong"
 )]
 
+pub(crate) mod crowd;
 pub(crate) mod frames;
 pub(crate) mod realm;
 
@@ -31,7 +32,7 @@ use dataplane::droplog::DropLog;
 use dataplane::fragment::FragmentTable;
 use dataplane::ids::{Mac, VifSlot};
 use dataplane::io::{PacketIo, Side};
-use dataplane::limiter::AnswerLimiter;
+use dataplane::limiter::VifLimiter;
 use dataplane::memory::{MemoryFrame, MemoryIo};
 use dataplane::publish::Publisher;
 use dataplane::worker::{Idle, Worker, WorkerParts};
@@ -86,6 +87,7 @@ pub(crate) fn desired(tunnel_address: &str, peers: &[&str]) -> Desired {
         services: Vec::new(),
         policies: Vec::new(),
         nat: Default::default(),
+        broadcasts: Vec::new(),
         underlay: Underlay {
             uplink: Some(Uplink { mac: UPLINK_MAC, mtu: 1600, vlan: None, link: Link::Up }),
             tunnels: peers.iter().map(|peer| (peer.parse().unwrap(), Reach::Via(PEER_MAC))).collect(),
@@ -221,7 +223,7 @@ impl Node {
             counters: Arc::clone(&counters),
             drops: Arc::new(DropLog::new(16)),
             affinity: Arc::new(AffinityTable::new(1024, RandomState::with_seeds(9, 10, 11, 12))),
-            limiter: Arc::new(AnswerLimiter::new()),
+            limiter: Arc::new(VifLimiter::new()),
             batch: 64,
             idle: Idle::Sleep,
         };

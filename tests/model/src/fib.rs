@@ -193,7 +193,8 @@ pub fn endpoints(desired: &Desired) -> BTreeSet<IpAddr> {
         HopTarget::Tunnel { node, .. } => Some(*node),
         HopTarget::Vif(_) => None,
     };
-    of_routes.chain(of_services).filter_map(node).collect()
+    let of_broadcasts = desired.broadcasts.iter().flat_map(|one| one.nodes.iter().map(|to| to.node));
+    of_routes.chain(of_services).filter_map(node).chain(of_broadcasts).collect()
 }
 
 fn exit(to: &HopTarget) -> Exit {

@@ -15,10 +15,12 @@
 //! [`node`] is the real pipeline in memory, and [`lockstep`] drives both and compares.
 
 pub mod answer;
+pub mod broadcast;
 pub mod bytes;
 pub mod fabric;
 pub mod fib;
 mod flow;
+pub mod limit;
 pub mod lockstep;
 pub mod masked;
 pub mod neighbour;

@@ -15,7 +15,7 @@ use dataplane::fib::ip_addr;
 use dataplane::fragment::FragmentTable;
 use dataplane::ids::TunnelId;
 use dataplane::ids::VifSlot;
-use dataplane::limiter::AnswerLimiter;
+use dataplane::limiter::VifLimiter;
 use dataplane::memory::MemoryIo;
 use dataplane::publish::Publisher;
 use dataplane::verdict::{ContextOwner, context_owner};
@@ -88,7 +88,7 @@ impl Node {
             counters: Arc::clone(&counters),
             drops: Arc::new(DropLog::new(1)),
             affinity: Arc::new(AffinityTable::new(16, RandomState::with_seeds(13, 14, 15, 16))),
-            limiter: Arc::new(AnswerLimiter::new()),
+            limiter: Arc::new(VifLimiter::new()),
             batch: 4,
             idle: Idle::Sleep,
         };

@@ -20,6 +20,8 @@ pub enum Ingress {
     VifLabel(VifName, IpAddr),
     /// From a node, to the label of a VRF.
     VrfLabel(VrfName, IpAddr),
+    /// From a node, to the label for all pods of a VRF.
+    AllLabel(VrfName, IpAddr),
 }
 
 impl Ingress {
@@ -27,7 +29,7 @@ impl Ingress {
     pub fn vif(&self) -> Option<&VifName> {
         match self {
             Ingress::Vif(name) | Ingress::VifLabel(name, _) => Some(name),
-            Ingress::VrfLabel(..) => None,
+            Ingress::VrfLabel(..) | Ingress::AllLabel(..) => None,
         }
     }
 
@@ -35,7 +37,9 @@ impl Ingress {
     pub fn origin(&self) -> Origin {
         match self {
             Ingress::Vif(_) => Origin::Vif,
-            Ingress::VifLabel(_, node) | Ingress::VrfLabel(_, node) => Origin::Node(*node),
+            Ingress::VifLabel(_, node) | Ingress::VrfLabel(_, node) | Ingress::AllLabel(_, node) => {
+                Origin::Node(*node)
+            }
         }
     }
 }
@@ -66,7 +70,7 @@ pub fn plans(
     refuse_martians(&tuple)?;
     match ingress {
         Ingress::Vif(name) => from_vif(router, name, tuple, keep),
-        Ingress::VifLabel(_, node) | Ingress::VrfLabel(_, node) => {
+        Ingress::VifLabel(_, node) | Ingress::VrfLabel(_, node) | Ingress::AllLabel(_, node) => {
             from_fabric(router, (ingress, *node), tuple, keep)
         }
     }
@@ -127,7 +131,7 @@ fn from_fabric(
     keep: Option<&Plan>,
 ) -> Result<Vec<Plan>, DropReason> {
     let vrf = match ingress {
-        Ingress::VrfLabel(vrf, _) => vrf,
+        Ingress::VrfLabel(vrf, _) | Ingress::AllLabel(vrf, _) => vrf,
         Ingress::Vif(name) | Ingress::VifLabel(name, _) => {
             &fib::vif(&router.desired, name).ok_or(DropReason::InvalidLabel)?.vrf
         }
@@ -217,11 +221,20 @@ fn translated(tuple: Tuple, choice: &Choice) -> Tuple {
     Tuple { dst, dport, ..tuple }
 }
 
-/// Addresses that no packet on a wire may have (RFC 1122 section 3.2.1.3, RFC 4291 section 2.5).
+/// Addresses that no packet to one host may have.
 ///
 /// # Errors
 /// [`DropReason::MartianAddress`], or [`DropReason::MulticastUnsupported`].
 pub fn refuse_martians(tuple: &Tuple) -> Result<(), DropReason> {
+    refuse_strange(tuple)?;
+    if is_multicast(tuple.dst) { Err(DropReason::MulticastUnsupported) } else { Ok(()) }
+}
+
+/// Addresses that no packet on a wire may have (RFC 1122 section 3.2.1.3, RFC 4291 section 2.5).
+///
+/// # Errors
+/// [`DropReason::MartianAddress`].
+pub fn refuse_strange(tuple: &Tuple) -> Result<(), DropReason> {
     let never = |address: IpAddr| match address {
         IpAddr::V4(v4) => {
             let first = v4.octets()[0];
@@ -231,8 +244,6 @@ pub fn refuse_martians(tuple: &Tuple) -> Result<(), DropReason> {
     };
     if tuple.src == tuple.dst || never(tuple.src) || is_multicast(tuple.src) || never(tuple.dst) {
         Err(DropReason::MartianAddress)
-    } else if is_multicast(tuple.dst) {
-        Err(DropReason::MulticastUnsupported)
     } else {
         Ok(())
     }

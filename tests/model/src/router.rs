@@ -10,6 +10,7 @@ use dataplane::ids::{VifName, VrfName};
 use crate::answer;
 use crate::fabric;
 use crate::fib::{self, Exit};
+use crate::limit::Limited;
 use crate::neighbour::{self, Reply};
 use crate::packet::{Kind, Packet, Tuple};
 use crate::pairs::{Context, Origin, Output, Pair, Step};
@@ -71,8 +72,8 @@ impl Ids {
 pub struct State {
     /// Flow pairs.
     pub pairs: Vec<Pair>,
-    /// Milliseconds of credit of each slot for answers, and when they were counted.
-    pub credits: BTreeMap<u16, (u64, u64)>,
+    /// Milliseconds of credit of each slot, and when they were counted.
+    pub credits: BTreeMap<(Limited, u16), (u64, u64)>,
     /// Every tunnel endpoint.
     pub endpoints: BTreeSet<IpAddr>,
 }
@@ -145,12 +146,12 @@ impl Draft {
         }
     }
 
-    fn dropped(mut self, port: &str, reason: DropReason) -> Outcome {
+    pub(crate) fn dropped(mut self, port: &str, reason: DropReason) -> Outcome {
         self.count(&format!("{port}.{}", reason.name()), 1);
         self.sent(Vec::new())
     }
 
-    fn sent(mut self, emitted: Vec<Emitted>) -> Outcome {
+    pub(crate) fn sent(mut self, emitted: Vec<Emitted>) -> Outcome {
         for Emitted { side, port, frame } in &emitted {
             let tag = if *side == Side::Trunk { 4 } else { 0 };
             self.count(&format!("{port}.tx"), 1);
@@ -174,7 +175,7 @@ impl Router {
     /// Whether a frame is beyond the model: it holds a fragment. Those have tests of their own beside the pipeline.
     pub fn leaves_out(&self, side: Side, frame: &[u8]) -> bool {
         let packet = match side {
-            Side::Trunk => match trunk::vif(self, frame).and_then(|vif| trunk::content(vif, frame)) {
+            Side::Trunk => match trunk::vif(self, frame).and_then(|vif| trunk::content(self, vif, frame)) {
                 Ok(Content::Ip(packet)) => Some(packet),
                 _ => None,
             },
@@ -210,7 +211,7 @@ impl Router {
             Ingress::Vif(name) | Ingress::VifLabel(name, _) => {
                 self.ids.vif(name).map(|vif| Context::Vif(vif.id))
             }
-            Ingress::VrfLabel(vrf, _) => {
+            Ingress::VrfLabel(vrf, _) | Ingress::AllLabel(vrf, _) => {
                 self.ids.vrfs.iter().find(|(name, _)| name == vrf).map(|(_, id)| Context::Vrf(*id))
             }
         }
@@ -221,7 +222,7 @@ impl Router {
         let port = found.as_ref().map_or("trunk".to_owned(), |vif| vif.name.to_string());
         draft.count(&format!("{port}.rx"), 1);
         draft.count(&format!("{port}.rx_bytes"), frame.len().saturating_sub(4) as u64);
-        let content = found.and_then(|vif| Ok((vif, trunk::content(vif, frame)?)));
+        let content = found.and_then(|vif| Ok((vif, trunk::content(self, vif, frame)?)));
         let (vif, reply) = match content {
             Ok((vif, Content::Ip(packet))) => {
                 return self.finish(
@@ -231,8 +232,12 @@ impl Router {
                     seen,
                 );
             }
+            Ok((vif, Content::All(packet))) => {
+                let at = Arrival { ingress: Ingress::Vif(vif.name.clone()), port };
+                return self.replicate(&at, &packet, draft);
+            }
             Ok((vif, Content::Arp(body))) => (vif, neighbour::arp(self, vif, body)),
-            Ok((vif, Content::Solicitation(packet))) => (vif, neighbour::solicitation(self, vif, &packet)),
+            Ok((vif, Content::Link(packet))) => (vif, neighbour::link(self, vif, &packet)),
             Err(reason) => return vec![draft.dropped(&port, reason)],
         };
         let slot = u16::from_be_bytes([frame[14], frame[15]]) & 0xfff;
@@ -240,7 +245,12 @@ impl Router {
             let tag = [[0x81, 0], slot.to_be_bytes(), ethertype];
             [&vif.mac.0[..], &[0, 0, 0x5e, 0, 1, 0], tag.as_flattened()].concat()
         };
+        let allowed = match reply {
+            Ok(Reply::Arp(_) | Reply::Ip(_)) => self.may_cause(Limited::Neighbours, slot, &mut draft.state),
+            Ok(Reply::Nothing) | Err(_) => true,
+        };
         let frame = match reply {
+            _ if !allowed => return vec![draft.dropped(&port, DropReason::NeighbourRatelimited)],
             Err(reason) => return vec![draft.dropped(&port, reason)],
             Ok(Reply::Nothing) => {
                 draft.count("consumed", 1);
@@ -261,6 +271,10 @@ impl Router {
         match fabric::take(self, frame) {
             Ok((ingress, packet)) => {
                 let port = port(&ingress);
+                if let Ingress::AllLabel(vrf, _) = &ingress {
+                    let at = Arrival { ingress: ingress.clone(), port };
+                    return self.take_for_all(&at, vrf, &packet, draft);
+                }
                 self.finish(&Arrival { ingress, port }, &packet, draft, seen)
             }
             Err((named, reason)) => {
@@ -344,7 +358,7 @@ impl Router {
         };
         let answer = |output: Output| {
             let mut draft = draft.clone();
-            if !self.may_answer(slot, &mut draft.state) {
+            if !self.may_cause(Limited::Errors, slot, &mut draft.state) {
                 draft.count("suppressed", 1);
                 return draft.dropped(&at.port, halt.reason());
             }
@@ -359,15 +373,6 @@ impl Router {
             }
         };
         ways.into_iter().map(answer).collect()
-    }
-
-    /// 50 answers at once, 100 a second: a credit of 500 ms, of which each takes 10.
-    fn may_answer(&self, slot: u16, state: &mut State) -> bool {
-        let (credit, at) = state.credits.get(&slot).copied().unwrap_or((500, self.now));
-        let credit = (credit + (self.now - at)).min(500);
-        let allowed = credit >= 10;
-        state.credits.insert(slot, (if allowed { credit - 10 } else { credit }, self.now));
-        allowed
     }
 }
 

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod backends;
+mod broadcast;
 mod command_line;
 mod diagnostics;
 mod engine;

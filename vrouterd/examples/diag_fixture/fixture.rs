@@ -41,6 +41,19 @@ fn end(address: &str, port: u16) -> Endpoint {
     Endpoint { address: ip(address), port }
 }
 
+fn broadcast() -> BroadcastView {
+    let node = |node: &str, label, state| BroadcastNodeView { node: ip(node), label, state };
+    BroadcastView {
+        label: Some(101),
+        addresses: vec![ip("10.0.255.255")],
+        vifs: vec!["client".into(), "web-1".into()],
+        nodes: vec![
+            node("172.30.0.2", 102, State::Up),
+            node("172.30.0.3", 103, down("The tunnel endpoint 172.30.0.3 does not answer.")),
+        ],
+    }
+}
+
 fn tunnel(node: &str, label: u32) -> HopView {
     HopView::Tunnel { node: ip(node), label }
 }
@@ -238,13 +251,21 @@ impl ViewSource for Fixture {
             all.iter().filter(|vif| vif.vrf.as_str() == vrf).map(|vif| vif.name.clone()).collect()
         };
         vec![
-            VrfView { name: "blue".into(), vifs: vifs("blue"), routes: 4, services: 2, source_nat: None },
+            VrfView {
+                name: "blue".into(),
+                vifs: vifs("blue"),
+                routes: 4,
+                services: 2,
+                source_nat: None,
+                broadcast: Some(broadcast()),
+            },
             VrfView {
                 name: "red".into(),
                 vifs: vifs("red"),
                 routes: 1,
                 services: 0,
                 source_nat: Some(source_nat()),
+                broadcast: None,
             },
         ]
     }
@@ -294,7 +315,8 @@ impl ViewSource for Fixture {
             target: LabelTarget::Vif { vif: vif.name, vrf: vif.vrf },
         };
         let red = LabelView { label: 100, target: LabelTarget::Vrf { vrf: "red".into() } };
-        self.vifs().into_iter().map(of_vif).chain([red]).collect()
+        let all = LabelView { label: 101, target: LabelTarget::Broadcast { vrf: "blue".into() } };
+        self.vifs().into_iter().map(of_vif).chain([red, all]).collect()
     }
 
     fn services(&self) -> Vec<ServiceView> {

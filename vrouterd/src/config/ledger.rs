@@ -63,6 +63,7 @@ pub(super) struct Ledger<'r> {
     pub(super) tunnel_address: Option<IpAddr>,
     vrfs: BTreeMap<String, Place>,
     policies: BTreeMap<String, Place>,
+    broadcasts: HashMap<VrfName, Place>,
     vifs: BTreeMap<String, KnownVif>,
     ifnames: HashMap<String, Owner>,
     labels: HashMap<Label, Owner>,
@@ -81,6 +82,7 @@ impl<'r> Ledger<'r> {
             tunnel_address: None,
             vrfs: BTreeMap::new(),
             policies: BTreeMap::new(),
+            broadcasts: HashMap::new(),
             vifs: BTreeMap::new(),
             ifnames: HashMap::new(),
             labels: HashMap::new(),
@@ -133,6 +135,22 @@ impl<'r> Ledger<'r> {
         Err(item.wrong(format_args!("there is no policy {}{hint}", quote(name)), remedy))
     }
 
+    pub(super) fn claim_broadcast(&mut self, vrf: &At<VrfName>) {
+        if let Some(first) = self.broadcasts.get(&vrf.value) {
+            let name = quote(vrf.value.as_str());
+            let what = format!("VRF {name} already has a [[broadcast]] (line {})", first.line);
+            self.report.add(&vrf.place, what, "put all of it into one table");
+            return;
+        }
+        self.broadcasts.insert(vrf.value.clone(), vrf.place.clone());
+    }
+
+    /// Whose address this is.
+    pub(super) fn owner(&self, vrf: &VrfName, address: IpAddr) -> Option<&Owner> {
+        let key = (vrf.clone(), address);
+        self.addresses.get(&key).or_else(|| self.service_addresses.get(&key))
+    }
+
     pub(super) fn claim_vif(
         &mut self,
         name: &At<String>,
@@ -161,7 +179,8 @@ impl<'r> Ledger<'r> {
     }
 
     pub(super) fn claim_label(&mut self, label: &At<Label>, owner: &Owner) {
-        let claim = Claim { thing: "label", remedy: "give each VRF and vif its own label, 16 to 1048575" };
+        let claim =
+            Claim { thing: "label", remedy: "give each VRF, broadcast and vif its own label, 16 to 1048575" };
         claim.enter(self.report, &mut self.labels, label.value, (label, owner));
     }
 
@@ -237,8 +256,7 @@ impl<'r> Ledger<'r> {
         if net.prefix_len() != net.max_prefix_len() {
             return;
         }
-        let key = (vrf.clone(), net.network());
-        if let Some(owner) = self.addresses.get(&key).or_else(|| self.service_addresses.get(&key)) {
+        if let Some(owner) = self.owner(vrf, net.network()) {
             let what = format!("{} is the address of {owner}", net.network());
             self.report.add(&prefix.place, what, "remove the route: vifs and services bring their own");
         }

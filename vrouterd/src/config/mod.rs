@@ -7,6 +7,7 @@
 //! [`load`] reads and judges a file without looking at the machine; [`check_against`] judges it
 //! beside what the kernel says. Neither changes anything. `docs/configuration.md` lists the keys.
 
+mod broadcast;
 mod desired;
 mod facts;
 mod gateway;
@@ -142,6 +143,8 @@ fn read<'a>(mut root: Section<'a>, report: &'a Report<'a>) -> Result<Config, Rep
     let vifs = root.tables("vif", |section| vif::vif(section, ledger, &mut floating_ips));
     let services = root.tables("service", |section| service::service(section, ledger));
     let routes = root.tables("route", |section| route::route(section, ledger));
+    let known = vifs.as_deref().unwrap_or_default();
+    let broadcasts = root.tables("broadcast", |section| broadcast::broadcast(section, ledger, known));
     root.finish();
 
     let most_vifs = usize::from(VifSlot::LAST) - usize::from(matches!(host, Ok(Some(_))));
@@ -166,6 +169,7 @@ fn read<'a>(mut root: Section<'a>, report: &'a Report<'a>) -> Result<Config, Rep
         services: services?,
         policies: policies?,
         nat,
+        broadcasts: broadcasts?,
     };
     Ok(config)
 }

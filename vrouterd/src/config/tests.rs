@@ -1,6 +1,7 @@
 //! Whole files, good and bad.
 
 mod bad;
+mod broadcast;
 mod clash;
 mod facts;
 mod good;

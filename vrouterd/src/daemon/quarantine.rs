@@ -18,6 +18,7 @@ pub(super) const REST: Duration = Duration::from_secs(5);
 enum Owner {
     Vif(VifName, VrfName),
     Vrf(VrfName),
+    Broadcast(VrfName),
 }
 
 #[derive(Clone, Debug)]
@@ -67,7 +68,9 @@ impl Lease {
 fn owners(desired: &Desired) -> BTreeMap<Label, Owner> {
     let vifs = desired.vifs.iter().map(|vif| (vif.label, Owner::Vif(vif.name.clone(), vif.vrf.clone())));
     let vrfs = desired.vrfs.iter().filter_map(|vrf| Some((vrf.label?, Owner::Vrf(vrf.name.clone()))));
-    vifs.chain(vrfs).collect()
+    let broadcasts = desired.broadcasts.iter();
+    let broadcasts = broadcasts.filter_map(|all| Some((all.label?, Owner::Broadcast(all.vrf.clone()))));
+    vifs.chain(vrfs).chain(broadcasts).collect()
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! Each view is made of one [`Reading`]: snapshot and control state as they are at that moment,
 //! and counters that move on while they are read.
 
+mod broadcast;
 mod drops;
 mod flow;
 mod mapping;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::net::IpAddr;
 
+use dataplane::broadcast::Broadcast;
 use dataplane::desired::Reach;
 use dataplane::ecmp::{Member, Target};
 use dataplane::fib::{NextHop, Vrf, family_and_addr, ip_addr};
@@ -107,6 +108,7 @@ impl Reading<'_> {
                 routes: vrf.routes().count() as u64,
                 services: vrf.services().count() as u64,
                 source_nat: vrf.edge().pool.as_ref().map(source_nat),
+                broadcast: self.snapshot.broadcast(vrf.id).map(|broadcast| self.broadcast(broadcast)),
             }
         };
         let mut vrfs: Vec<_> = self.snapshot.vrfs().map(view).collect();
@@ -171,7 +173,13 @@ impl Reading<'_> {
             };
             Some(LabelView { label: label.get(), target })
         };
-        let mut labels: Vec<_> = self.snapshot.labels().filter_map(view).collect();
+        let all = |broadcast: &Broadcast| {
+            let label = broadcast.label().filter(|label| !self.snapshot.is_quarantined(*label))?;
+            let target = LabelTarget::Broadcast { vrf: self.vrf_name(broadcast.vrf())? };
+            Some(LabelView { label: label.get(), target })
+        };
+        let labels = self.snapshot.labels().filter_map(view);
+        let mut labels: Vec<_> = labels.chain(self.snapshot.broadcasts().filter_map(all)).collect();
         let quarantined = |label: Label| LabelView { label: label.get(), target: LabelTarget::Quarantined };
         labels.extend(self.snapshot.quarantined().map(quarantined));
         labels.sort_by_key(|label| label.label);

@@ -9,6 +9,7 @@
 //! The structs are values: filled by the control code at the moment of asking, read by nobody
 //! while a packet is forwarded. Counters may be a batch old.
 
+mod broadcast;
 mod decode;
 mod drops;
 mod flow;
@@ -25,6 +26,7 @@ mod tunnel;
 mod vif;
 mod worker;
 
+pub use broadcast::{BroadcastNodeView, BroadcastView};
 pub use drops::{DropView, DroppedPacket, PortDrops, PortName};
 pub use flow::{Endpoint, FlowFilter, FlowSide, FlowView, FlowsView, RuleView, TranslatedField, Translation};
 pub use node::{Attach, CopyMode, Counts, NodeView, QueueView, UplinkView};

@@ -6,7 +6,7 @@ use dataplane::desired::{Mapping, PortRange};
 use dataplane::ids::{VifName, VrfName};
 use ipnet::IpNet;
 
-use super::State;
+use super::{BroadcastView, State};
 
 /// A private routing table.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -21,6 +21,8 @@ pub struct VrfView {
     pub services: u64,
     /// What becomes of the sources of packets that other VRFs lead into it.
     pub source_nat: Option<SourceNatView>,
+    /// Who hears its broadcast and link-local multicast; absent when nobody does.
+    pub broadcast: Option<BroadcastView>,
 }
 
 /// A pool of addresses for sources.
@@ -158,4 +160,9 @@ pub enum LabelTarget {
     },
     /// Nothing for a few seconds: it changed hands, and packets for its former owner may be under way.
     Quarantined,
+    /// "All pods of this VRF on this node."
+    Broadcast {
+        /// Its name.
+        vrf: VrfName,
+    },
 }

@@ -10,6 +10,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops where it goes wrong")]
 
 mod dice;
+mod link;
 mod session;
 mod traffic;
 mod world;
@@ -26,7 +27,7 @@ const CASES: u32 = 400;
 
 /// What a run of [`CASES`] cases or more must have come to; each comes in dozens of them.
 /// A driver that gives only frames that go nowhere proves nothing.
-const MUST_REACH: [&str; 26] = [
+const MUST_REACH: [&str; 31] = [
     "a choice",
     "a pod at its own service",
     "a translation",
@@ -41,11 +42,16 @@ const MUST_REACH: [&str; 26] = [
     "icmp_redirect",
     "label_destination_mismatch",
     "martian_address",
+    "multicast_unsupported",
     "no_neighbour",
     "no_route",
+    "off_link",
     "pieces of a packet",
+    "ra_guard",
     "service_no_backend",
     "service_port_unmapped",
+    "several copies",
+    "spoofed_neighbour",
     "spoofed_source",
     "suppressed",
     "tcp_bad_flags",
@@ -74,7 +80,8 @@ fn op() -> impl Strategy<Value = Op> {
         6 => any::<[u8; 20]>().prop_map(Op::FromFabric),
         6 => any::<[u8; 12]>().prop_map(Op::Reply),
         3 => any::<[u8; 12]>().prop_map(Op::IcmpError),
-        3 => any::<[u8; 8]>().prop_map(Op::Neighbour),
+        3 => any::<[u8; 16]>().prop_map(Op::Neighbour),
+        3 => any::<[u8; 12]>().prop_map(Op::ToAll),
         4 => any::<[u8; 8]>().prop_map(Op::Mutate),
         3 => any::<u8>().prop_map(Op::Repeat),
         4 => any::<[u8; 12]>().prop_map(Op::Change),

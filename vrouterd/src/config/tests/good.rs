@@ -5,9 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use dataplane::desired::{
-    Affinity, Backend, BackendState, Desired, FloatingIp, Hop, HopTarget, IcmpVersion, Link, Mapping, Nat,
-    Node, OnBackendGone, OuterOptions, Peers, Policy, PortRange, Route, RouteTarget, Rule, RuleTraffic,
-    Service, ServicePort, SourcePool, TargetPort, Transport, Underlay, Vif, VifKind, Vrf,
+    Affinity, Backend, BackendState, Broadcast, BroadcastNode, Desired, FloatingIp, Hop, HopTarget,
+    IcmpVersion, Link, Mapping, Nat, Node, OnBackendGone, OuterOptions, Peers, Policy, PortRange, Route,
+    RouteTarget, Rule, RuleTraffic, Service, ServicePort, SourcePool, TargetPort, Transport, Underlay, Vif,
+    VifKind, Vrf,
 };
 use dataplane::ids::Mac;
 use encap::{DontFragment, DscpMode, Label, Udp6Checksum};
@@ -94,6 +95,13 @@ via_vrf = "green"
 vrf = "green"
 prefix = "0.0.0.0/0"
 action = "discard"
+[[broadcast]]
+vrf = "blue"
+label = 101
+subnets = ["10.0.0.0/16", "10.1.0.0/30"]
+nodes = [{ tunnel = "172.30.0.2", label = 102 }, { tunnel = "172.30.0.3", label = 101 }]
+[[broadcast]]
+vrf = "green"
 [[service]]
 name = "web"
 vrf = "blue"
@@ -190,6 +198,19 @@ fn nat() -> Nat {
     }
 }
 
+fn broadcasts() -> Vec<Broadcast> {
+    let node = |node: &str, value| BroadcastNode { node: node.parse().unwrap(), label: label(value) };
+    vec![
+        Broadcast {
+            vrf: "blue".into(),
+            label: Label::new(101),
+            subnets: vec!["10.0.0.0/16".parse().unwrap(), "10.1.0.0/30".parse().unwrap()],
+            nodes: vec![node("172.30.0.2", 102), node("172.30.0.3", 101)],
+        },
+        Broadcast { vrf: "green".into(), label: None, subnets: Vec::new(), nodes: Vec::new() },
+    ]
+}
+
 #[test]
 fn every_key_reaches_the_desired_state() {
     let desired = sound(EVERYTHING).desired(1500);
@@ -265,6 +286,7 @@ fn every_key_reaches_the_desired_state() {
         ],
         policies: policies(),
         nat: nat(),
+        broadcasts: broadcasts(),
         underlay: Underlay::default(),
     };
     assert_eq!(desired, expected);
