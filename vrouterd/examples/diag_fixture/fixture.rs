@@ -245,6 +245,20 @@ impl ViewSource for Fixture {
         self.vifs().into_iter().find(|vif| vif.name == *name)
     }
 
+    fn rates(&self, name: &VifName) -> RatesView {
+        let sample = |step: u32| RateSample {
+            rx_packets: f64::from(1000 + 37 * (step % 17)),
+            tx_packets: f64::from(1500 + 11 * (step % 29)),
+            rx_bits: f64::from(8000 * (step % 17)),
+            tx_bits: 12e6,
+            drops: f64::from(step / 100),
+        };
+        match name.as_str() {
+            "client" => RatesView { seconds_between: 5, samples: (0..120).map(sample).collect() },
+            _ => RatesView::default(),
+        }
+    }
+
     fn vrfs(&self) -> Vec<VrfView> {
         let all = self.vifs();
         let vifs = |vrf: &str| {

@@ -249,6 +249,7 @@ impl Control {
         let started = Instant::now();
         self.parts.state.drain_drops();
         self.parts.state.sample_load(started);
+        self.parts.state.sample_vifs(started);
         self.parts.publisher.reclaim();
         let (fabric, trunk) = (self.parts.fabric.counters(), self.parts.trunk.counters());
         if let (Ok(fabric), Ok(trunk)) = (fabric, trunk) {

@@ -24,8 +24,8 @@ use flow_table::Millis;
 
 use crate::state::{ControlState, NodeState};
 use crate::view::{
-    DropView, FlowFilter, FlowsView, Health, LabelView, NextHopView, NodeView, ProgramView, RouteView,
-    ServiceView, State, TunnelView, ViewSource, VifView, VrfView, WorkerView,
+    DropView, FlowFilter, FlowsView, Health, LabelView, NextHopView, NodeView, ProgramView, RatesView,
+    RouteView, ServiceView, State, TunnelView, ViewSource, VifView, VrfView, WorkerView,
 };
 
 /// What one view is made of.
@@ -57,6 +57,10 @@ impl ViewSource for NodeState {
 
     fn vif(&self, name: &VifName) -> Option<VifView> {
         Reading::new(self).vif(name)
+    }
+
+    fn rates(&self, name: &VifName) -> RatesView {
+        Reading::new(self).rates(name)
     }
 
     fn vrfs(&self) -> Vec<VrfView> {

@@ -10,7 +10,7 @@ use dataplane::ids::{VifName, VifSlot};
 use dataplane::snapshot::Vif;
 
 use super::Reading;
-use crate::view::{DroppedPacket, PortView, State, VifFloatingIp, VifPolicy, VifService, VifView};
+use crate::view::{DroppedPacket, PortView, RatesView, State, VifFloatingIp, VifPolicy, VifService, VifView};
 
 /// What the configuration knows about vifs, by name.
 struct Known<'a> {
@@ -30,6 +30,11 @@ impl Reading<'_> {
     pub(super) fn vif(&self, name: &VifName) -> Option<VifView> {
         let vif = self.snapshot.vifs().find(|vif| vif.name == *name)?;
         self.vif_view(vif, &self.known())
+    }
+
+    pub(super) fn rates(&self, name: &VifName) -> RatesView {
+        let vif = self.snapshot.vifs().find(|vif| vif.name == *name);
+        vif.map_or_else(RatesView::default, |vif| self.state.rates(vif.id))
     }
 
     fn known(&self) -> Known<'_> {

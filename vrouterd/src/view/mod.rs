@@ -16,6 +16,7 @@ mod flow;
 mod node;
 mod program;
 mod protocol;
+mod rates;
 mod route;
 mod service;
 mod source;
@@ -32,6 +33,7 @@ pub use flow::{Endpoint, FlowFilter, FlowSide, FlowView, FlowsView, RuleView, Tr
 pub use node::{Attach, CopyMode, Counts, NodeView, QueueView, UplinkView};
 pub use program::ProgramView;
 pub use protocol::{BadProtocol, Protocol};
+pub use rates::{RateSample, RatesView, VifStatus};
 pub use route::{
     HopView, LabelTarget, LabelView, NextHopView, RouteHop, RouteOrigin, RouteView, SourceNatView, VrfView,
 };
