@@ -14,6 +14,7 @@ mod fragments;
 mod host;
 mod icmp;
 mod lifecycle;
+mod nat;
 mod pods;
 mod policy;
 mod reload;
