@@ -21,6 +21,7 @@ needs=(
     "tracepath iputils-tracepath"
     "python3 python3"
     "sysctl procps"
+    "nft nftables"
     "setpriv util-linux"
 )
 

@@ -77,6 +77,7 @@ pub fn desired(backends: &[u8]) -> Desired {
         ],
         services: vec![service([10, 96, 0, 1].into()), service([0xfd96, 0, 0, 0, 0, 0, 0, 1].into())],
         policies: Vec::new(),
+        nat: Default::default(),
         broadcasts: vec![Broadcast {
             vrf: "blue".into(),
             label: Label::new(600),

@@ -217,11 +217,16 @@ fn icmp_ports(l4: L4, head: &[u8; 8]) -> Option<(u16, u16)> {
     }
 }
 
+/// Whether a tuple of ICMP is that of an echo.
+pub(crate) fn is_echo(tuple: &Tuple) -> bool {
+    tuple.sport == tuple.dport
+}
+
 /// The ICMP type that a flow began with, or to which its first packet was the answer.
 pub(crate) fn icmp_question(tuple: &Tuple) -> u16 {
     match (tuple.sport, tuple.dport, tuple.protocol) {
-        (sport, dport, protocol::ICMP) if sport == dport => ECHO_V4,
-        (sport, dport, _) if sport == dport => ECHO_V6,
+        (_, _, protocol::ICMP) if is_echo(tuple) => ECHO_V4,
+        (_, _, _) if is_echo(tuple) => ECHO_V6,
         (0, question, _) => question,
         (question, _, _) => question,
     }

@@ -12,6 +12,7 @@
 
 pub(crate) mod crowd;
 pub(crate) mod frames;
+pub(crate) mod realm;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -85,6 +86,7 @@ pub(crate) fn desired(tunnel_address: &str, peers: &[&str]) -> Desired {
         routes: Vec::new(),
         services: Vec::new(),
         policies: Vec::new(),
+        nat: Default::default(),
         broadcasts: Vec::new(),
         underlay: Underlay {
             uplink: Some(Uplink { mac: UPLINK_MAC, mtu: 1600, vlan: None, link: Link::Up }),

@@ -83,11 +83,18 @@ fn from_vif(
     keep: Option<&Plan>,
 ) -> Result<Vec<Plan>, DropReason> {
     let vif = fib::vif(&router.desired, name).ok_or(DropReason::UnknownVif)?;
-    if !vif.addresses.contains(&tuple.src) {
+    if !fib::may_send(&router.desired, vif, tuple.src) {
         return Err(DropReason::SpoofedSource);
     }
     let own = router.ids.vif(name).ok_or(DropReason::UnknownVif)?;
-    let choices = fib::resolve(&router.desired, &vif.vrf, &tuple, Scope::Any)?;
+    let mut choices = fib::resolve(&router.desired, &vif.vrf, &tuple, Scope::Any)?;
+    if vif.kind == VifKind::Host {
+        // What a route leads back to the host would come again.
+        choices.retain(|choice| choice.exit != Exit::Vif(name.clone()) || choice.translate.is_some());
+        if choices.is_empty() {
+            return Err(DropReason::RouteLoop);
+        }
+    }
     let choices = kept(router, choices, keep.map(|plan| plan.forward.output));
     if choices.iter().any(|choice| has_own_voice(router, &tuple, &choice.exit)) {
         return Err(DropReason::TunnelRecursion);

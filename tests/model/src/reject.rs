@@ -17,7 +17,7 @@ pub fn ways(router: &Router, ingress: &Ingress, packet: &Packet) -> Vec<Output> 
     let Some(vif) = fib::vif(&router.desired, name) else { return Vec::new() };
     let back = |vrf: &VrfName, node| plan::ways_back(router, vrf, node, &packet.tuple, None);
     match ingress {
-        Ingress::Vif(_) if vif.addresses.contains(&packet.tuple.src) => {
+        Ingress::Vif(_) if fib::may_send(&router.desired, vif, packet.tuple.src) => {
             router.ids.vif(name).map(|ids| Output::Vif(ids.id)).into_iter().collect()
         }
         Ingress::Vif(_) | Ingress::VrfLabel(..) | Ingress::AllLabel(..) => Vec::new(),

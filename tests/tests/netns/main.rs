@@ -16,6 +16,7 @@ mod fragments;
 mod host;
 mod icmp;
 mod lifecycle;
+mod nat;
 mod pods;
 mod policy;
 mod reload;

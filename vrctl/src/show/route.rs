@@ -4,15 +4,26 @@ use serde_json::Value;
 
 use crate::table::Column::{Left, Right};
 use crate::table::Table;
-use crate::value::{Mismatch, cell, list, state, target};
+use crate::value::{Mismatch, at, cell, list, state, target};
 
 pub(super) fn vrfs(document: &Value) -> Result<String, Mismatch> {
-    let columns = [Left("NAME"), Right("ROUTES"), Right("SERVICES"), Left("VIFS"), Left("BROADCAST TO")];
+    let columns = [
+        Left("NAME"),
+        Right("ROUTES"),
+        Right("SERVICES"),
+        Left("VIFS"),
+        Left("SOURCE NAT"),
+        Left("BROADCAST TO"),
+    ];
     let mut table = Table::new(columns);
     for vrf in list(document, "")? {
         let [name, routes, services, vifs] =
             [cell(vrf, "/name")?, cell(vrf, "/routes")?, cell(vrf, "/services")?, cell(vrf, "/vifs")?];
-        table.row([name, routes, services, vifs, broadcast(vrf)?]);
+        let source_nat = match at(vrf, "/source_nat")? {
+            Value::Null => "-".to_owned(),
+            nat => format!("{}:{}", cell(nat, "/addresses")?, cell(nat, "/ports")?),
+        };
+        table.row([name, routes, services, vifs, source_nat, broadcast(vrf)?]);
     }
     Ok(table.to_string())
 }

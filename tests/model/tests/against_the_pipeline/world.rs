@@ -62,6 +62,7 @@ pub(crate) fn build(bytes: &[u8]) -> Desired {
         routes: Vec::new(),
         services: Vec::new(),
         policies: Vec::new(),
+        nat: Default::default(),
         broadcasts: Vec::new(),
         underlay: Underlay {
             uplink: Some(Uplink {

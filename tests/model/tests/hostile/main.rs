@@ -14,7 +14,8 @@
 //! | 25 | larger than the way out, DF clear | `dataplane/tests/fragments.rs`, `against_the_pipeline` |
 //! | 26 | fragmentation needed from the underlay | pending |
 //! | 28 | overlapping IPv6 fragments | `dataplane/tests/fragments.rs`; atomic and malformed ones are here |
-//! | 35 to 38, 41, 43, 44, 45 | translation | `against_the_pipeline`, fuzz target `nat_there_and_back` |
+//! | 35 to 38, 41, 43, 45 | translation | `against_the_pipeline`, fuzz target `nat_there_and_back` |
+//! | 44 | a pool that is used up | `dataplane/tests/source_nat.rs` |
 //! | 46 | wrong checksum inside a quote | pending: translated, and still wrong |
 //! | 49 | blind RST and SYN | tests of `flow-table` |
 //! | 62 | label used again too soon | `reload::a_label_that_changes_hands_leads_nowhere_for_a_while` in `tests` |
@@ -115,6 +116,7 @@ fn desired() -> Desired {
             service("10.96.0.2", Vec::new()),
         ],
         policies: Vec::new(),
+        nat: Default::default(),
         broadcasts: vec![Broadcast {
             vrf: "red".into(),
             label: Some(label(600)),
