@@ -5,7 +5,7 @@
 //!           uplink: outer headers off -> label -> tunnel known -> inner IP, transport parsed
 //!           fragments: the ports of the first one, or wait for it
 //! finish    ARP, ND:  answer from the FIB
-//!           flow:     lookup -> [miss or stale: plan -> insert] -> TTL -> exit -> rewrite -> headers on
+//!           flow:     lookup -> [miss or stale: plan -> TTL -> exit -> insert] -> TTL -> exit -> rewrite -> headers on
 //! piece     headers on, for each piece of a packet that is too big
 //! ```
 //!

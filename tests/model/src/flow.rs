@@ -5,8 +5,9 @@ use dataplane::drop::DropReason;
 use crate::packet::{Kind, Packet};
 use crate::pairs::{self, Context, Direction, Half, Key, Origin, Output, Owner, Pair, Plan, Step};
 use crate::plan::{self, Ingress};
-use crate::router::{Action, Arrival, Decided, Draft, Router};
-use crate::way::Halt;
+use crate::router::{Action, Arrival, Decided, Draft, Router, check_ttl};
+use crate::split;
+use crate::way::{self, Halt};
 
 impl Router {
     /// Every right decision about a packet, with what it leaves behind.
@@ -73,9 +74,12 @@ impl Router {
                     if stands {
                         derived.push((with(old), Derived::Kept));
                     }
+                    // Where the route to the client leads to another node now, the flow may go on from there.
                     let refused = match direction {
-                        Direction::Forward => Derived::Refused(reason),
-                        Direction::Reverse => Derived::Gone,
+                        Direction::Forward if reason != DropReason::TunnelSourceMismatch => {
+                            Derived::Refused(reason)
+                        }
+                        Direction::Forward | Direction::Reverse => Derived::Gone,
                     };
                     if !stands || pair.checked != self.generation {
                         derived.push((without(), refused));
@@ -175,6 +179,9 @@ impl Router {
         mut draft: Draft,
         seen: Option<&[u8]>,
     ) -> (Draft, Result<Action, Halt>) {
+        if let Err(halt) = self.check_first(packet, &plan.forward) {
+            return (draft, Err(halt));
+        }
         if self.owned(&draft, plan.owner) >= self.pairs_per_vif {
             return (draft, Err(DropReason::VifFlowLimit.into()));
         }
@@ -184,6 +191,8 @@ impl Router {
         if let Some((row, _)) = refused.filter(|_| plan.reverse.key != plan.forward.key) {
             draft.state.pairs.remove(row);
         }
+        let early = draft.state.pairs.iter().position(|pair| is_early_answer(pair, &plan));
+        early.map(|row| draft.state.pairs.remove(row));
         let taken = |key: &Key, draft: &Draft| pairs::find(&draft.state.pairs, key).is_some();
         let Half { output, step, key: forward, .. } = plan.forward;
         if plan.reverse.key != forward && taken(&plan.reverse.key, &draft) {
@@ -208,6 +217,15 @@ impl Router {
         draft.state.pairs.push(pair);
         draft.count("pairs", 1);
         (draft, Ok(action))
+    }
+
+    /// A packet that dies on its way out makes no flow.
+    fn check_first(&self, packet: &Packet, forward: &Half) -> Result<(), Halt> {
+        check_ttl(packet, forward.step)?;
+        match way::check(self, forward.output, packet.bytes.len()) {
+            Err(Halt::TooBig(mtu)) if split::is_allowed(packet, mtu) => Ok(()),
+            checked => checked,
+        }
     }
 
     /// Where the first packet of a flow may have come in. The real router numbers the nodes, and the number of
@@ -246,6 +264,17 @@ pub(crate) enum Derived {
     Refused(DropReason),
     /// It is no more, and its packets begin anew.
     Gone,
+}
+
+/// Whether a pair is one that the answers to a translated flow have made before it began.
+fn is_early_answer(pair: &Pair, plan: &Plan) -> bool {
+    let (forward, answer) = (plan.forward.key.tuple, plan.reverse.key.tuple);
+    let Plan { forward: own, reverse: back, .. } = pair.plan;
+    answer != forward.reversed()
+        && answer.dst == forward.src
+        && own.key == plan.reverse.key
+        && back.key.tuple == own.key.tuple.reversed()
+        && pair.packets[1] == 0
 }
 
 /// RFC 9293 section 3.10.7: no connection begins with SYN and FIN or RST, or with none of SYN, RST and ACK.
