@@ -73,7 +73,7 @@ fn a_reply_seen_before_its_request_gives_way_to_it() {
     output.assert_moved(&[("b.rx", 1), ("uplink.tx", 1), ("misses", 1), ("pairs", 1)]);
     assert_eq!(output.uplink[0][46 + 12..][..4], [10, 0, 0, 2], "nobody knows of the service yet");
     let output = node.step(Side::Uplink, &fabric(18, &request));
-    output.assert_moved(&[("uplink.rx", 1), ("b.tx", 1), ("misses", 1), ("pairs", 1)]);
+    output.assert_moved(&[("uplink.rx", 1), ("b.tx", 1), ("misses", 1), ("purged", 1), ("pairs", 1)]);
     let output = node.step(Side::Trunk, &tagged(2, B, &reply));
     output.assert_moved(&[("b.rx", 1), ("uplink.tx", 1), ("hits", 1)]);
     assert_eq!(output.uplink[0][46 + 12..][..4], [10, 96, 0, 1]);
@@ -101,7 +101,8 @@ fn the_first_packet_from_the_node_that_a_client_has_moved_to_is_delivered() {
     node.publish(&state("172.30.0.3"));
     let from_there = tunnelled(("172.30.0.3", "172.30.0.1"), 18, &request);
     let output = node.step(Side::Uplink, &from_there);
-    output.assert_moved(&[("uplink.rx", 1), ("b.tx", 1), ("hits", 1), ("pairs", 1)]);
+    let anew = [("hits", 1), ("revalidations", 1), ("purged", 1), ("pairs", 1)];
+    output.assert_moved(&[&[("uplink.rx", 1), ("b.tx", 1)][..], &anew].concat());
     let reply = udp4([10, 0, 0, 2], CLIENT, (8080, 7000), 64, 4);
     let output = node.step(Side::Trunk, &tagged(2, B, &reply));
     assert_eq!(output.uplink[0][30..34], hex("ac1e0003"), "answers go there too");
