@@ -99,7 +99,11 @@ impl Pipeline<'_> {
         }
         if answer.dst == forward.src {
             // The client's own address and port go to the backend; there is nothing to vary.
-            return if self.forget_early_answers(&pair.reverse.key) { Sidestep::Retry } else { Sidestep::Refuse };
+            return if self.forget_early_answers(&pair.reverse.key) {
+                Sidestep::Retry
+            } else {
+                Sidestep::Refuse
+            };
         }
         let start = self.spread.hash_one((forward.src.0, forward.sport)) as u16;
         answer.dport = 49152 | start.wrapping_add(attempt) & 0x3fff;

@@ -6,7 +6,7 @@ use dataplane::drop::DropReason;
 use encap::Udp6Checksum;
 
 use crate::bytes::{checksum, pseudo, u16_at, u32_at};
-use crate::packet::{self, Kind, Packet};
+use crate::packet::{self, Packet};
 use crate::plan::Ingress;
 use crate::rewrite::fix_header;
 use crate::router::Router;
@@ -65,8 +65,7 @@ fn judge(
     if entry.ttl == 0 || entry.ttl == 1 && routed_here {
         return Err(DropReason::TtlExceeded);
     }
-    let packet = packet::parse(inner[0] >> 4, inner)?;
-    if packet.kind == Kind::Fragment { Ok(packet) } else { combine_ecn(packet, outer.ecn) }
+    combine_ecn(packet::parse(inner[0] >> 4, inner)?, outer.ecn)
 }
 
 fn ip(packet: &[u8]) -> Result<Outer<'_>, DropReason> {

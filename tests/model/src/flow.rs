@@ -2,9 +2,12 @@
 
 use dataplane::drop::DropReason;
 
+use crate::derive::Derived;
+use crate::idle::{self, Table};
 use crate::packet::{Kind, Packet};
 use crate::pairs::{self, Context, Direction, Half, Key, Origin, Output, Owner, Pair, Plan, Step};
-use crate::plan::{self, Ingress};
+use crate::plan::{self, Question};
+use crate::policy::Judgement;
 use crate::router::{Action, Arrival, Decided, Draft, Router, check_ttl};
 use crate::split;
 use crate::way::{self, Halt};
@@ -28,67 +31,21 @@ impl Router {
         };
         draft.count("hits", 1);
         let mut decided = Vec::new();
-        for (draft, derived) in self.derive(&draft, row, direction) {
+        for (mut draft, derived) in self.derive(&draft, row, direction) {
             match derived {
                 Derived::Kept => decided.extend(self.use_pair(at, packet, draft, (row, direction))),
+                Derived::Refused(DropReason::ServiceBackendGone) if opens(packet) => {
+                    decided.extend(self.admit(at, packet, draft, seen));
+                }
                 Derived::Refused(reason) => decided.push((draft, Err(reason.into()))),
+                Derived::Denied => {
+                    draft.state.pairs[row].touch(direction, packet.bytes.len(), self.now, flags(packet));
+                    decided.push((draft, Err(DropReason::PolicyDenied.into())));
+                }
                 Derived::Gone => decided.extend(self.admit(at, packet, draft, seen)),
             }
         }
         decided
-    }
-
-    /// Everything that a pair may be under the present configuration.
-    pub(crate) fn derive(&self, draft: &Draft, row: usize, direction: Direction) -> Vec<(Draft, Derived)> {
-        let pair = &draft.state.pairs[row];
-        let old = pair.plan;
-        let with = |plan: Plan| {
-            let mut draft = draft.clone();
-            let pair = &mut draft.state.pairs[row];
-            pair.plan = Plan { owner: old.owner, ..plan };
-            pair.checked = self.generation;
-            draft
-        };
-        let without = || {
-            let mut draft = draft.clone();
-            draft.state.pairs.remove(row);
-            draft
-        };
-        let mut derived = Vec::new();
-        for ingress in self.ingresses_of(&old.forward) {
-            let planned =
-                ingress.map(|ingress| plan::plans(self, &ingress, old.forward.key.tuple, Some(&old)));
-            match planned {
-                Some(Ok(plans)) => {
-                    let (same, other): (Vec<_>, Vec<_>) =
-                        plans.into_iter().partition(|plan| plan.reverse.key == old.reverse.key);
-                    derived.extend(same.into_iter().map(|plan| (with(plan), Derived::Kept)));
-                    if !other.is_empty() {
-                        derived.push((without(), Derived::Gone));
-                    }
-                }
-                Some(Err(reason)) => {
-                    // A refusal stands; after a change the real router may ask again whether it does, which ends
-                    // the pair that remembers it.
-                    let stands = old.forward.output == Output::Drop(reason);
-                    if stands {
-                        derived.push((with(old), Derived::Kept));
-                    }
-                    // Where the route to the client leads to another node now, the flow may go on from there.
-                    let refused = match direction {
-                        Direction::Forward if reason != DropReason::TunnelSourceMismatch => {
-                            Derived::Refused(reason)
-                        }
-                        Direction::Forward | Direction::Reverse => Derived::Gone,
-                    };
-                    if !stands || pair.checked != self.generation {
-                        derived.push((without(), refused));
-                    }
-                }
-                None => derived.push((without(), Derived::Gone)),
-            }
-        }
-        derived
     }
 
     /// A packet of a pair that is right: does it come from where the pair says?
@@ -107,7 +64,8 @@ impl Router {
             return vec![(draft, Ok(action))];
         }
         // From elsewhere it may come if the same flow could have begun there.
-        let plans = match plan::plans(self, &at.ingress, packet.tuple, None) {
+        let question = Question { ingress: &at.ingress, tuple: packet.tuple, keep: None, clients: None };
+        let plans = match plan::plans(self, &question) {
             Ok(plans) => plans,
             Err(reason) => return vec![(draft, Err(reason.into()))],
         };
@@ -125,17 +83,60 @@ impl Router {
         if !begins_sensibly(packet) {
             return vec![(draft, Err(DropReason::TcpBadFlags.into()))];
         }
-        match plan::plans(self, &at.ingress, packet.tuple, None) {
-            Ok(plans) => {
-                plans.into_iter().map(|plan| self.insert(plan, packet, draft.clone(), seen)).collect()
-            }
+        let clients = draft.state.clients.clone();
+        let question =
+            Question { ingress: &at.ingress, tuple: packet.tuple, keep: None, clients: Some(&clients) };
+        let plans = match plan::plans(self, &question) {
+            Ok(plans) => plans,
             Err(reason) => {
                 if matches!(reason, DropReason::ServiceNoBackend | DropReason::ServicePortUnmapped) {
                     self.remember_refusal(at, packet, &mut draft, reason);
                 }
-                vec![(draft, Err(reason.into()))]
+                return vec![(draft, Err(reason.into()))];
+            }
+        };
+        let mut decided = Vec::new();
+        for plan in plans {
+            let mut draft = draft.clone();
+            self.remember_client(&question, &plan, &mut draft.state);
+            match self.judge(&plan, &draft.state) {
+                Judgement::Denied => {
+                    self.remember_refusal(at, packet, &mut draft, DropReason::PolicyDenied);
+                    decided.push((draft, Err(DropReason::PolicyDenied.into())));
+                }
+                judgement => {
+                    let mut pair = Pair::new(plan, self.now, self.generation);
+                    pair.is_answer = judgement == Judgement::AllowedAsAnswer;
+                    let drafts = self.make_room(draft, &pair, packet);
+                    decided.extend(drafts.into_iter().map(|(draft, room)| match room {
+                        Ok(()) => self.insert(pair.clone(), packet, draft, seen),
+                        Err(halt) => (draft, Err(halt)),
+                    }));
+                }
             }
         }
+        decided
+    }
+
+    /// Room for another pair; in a full table one that is idle for long may give way.
+    fn make_room(&self, draft: Draft, pair: &Pair, packet: &Packet) -> Decided<()> {
+        if let Err(halt) = self.check_first(packet, &pair.plan.forward) {
+            return vec![(draft, Err(halt))];
+        }
+        if self.owned(&draft, pair.plan.owner) >= self.pairs_per_vif {
+            return vec![(draft, Err(DropReason::VifFlowLimit.into()))];
+        }
+        if draft.state.pairs.len() < self.pairs {
+            return vec![(draft, Ok(()))];
+        }
+        let idle: Vec<_> = draft.state.pairs.iter().map(|pair| (pair, self.now - pair.last)).collect();
+        let bounds = |pair| idle::bounds(pair, Table::IsFull);
+        let may_go = idle.iter().enumerate().filter(|(_, (pair, idle))| *idle > bounds(pair).0);
+        let mut rooms: Decided<()> = may_go.map(|(row, _)| (self.without(&draft, row), Ok(()))).collect();
+        if idle.iter().all(|(pair, idle)| *idle <= bounds(pair).1) {
+            rooms.push((draft.clone(), Err(DropReason::FlowTableFull.into())));
+        }
+        rooms
     }
 
     /// A pair that says for a short while that a service has refused this flow.
@@ -174,24 +175,19 @@ impl Router {
 
     fn insert(
         &self,
-        mut plan: Plan,
+        mut pair: Pair,
         packet: &Packet,
         mut draft: Draft,
         seen: Option<&[u8]>,
     ) -> (Draft, Result<Action, Halt>) {
-        if let Err(halt) = self.check_first(packet, &plan.forward) {
-            return (draft, Err(halt));
-        }
-        if self.owned(&draft, plan.owner) >= self.pairs_per_vif {
-            return (draft, Err(DropReason::VifFlowLimit.into()));
-        }
+        let plan = &mut pair.plan;
         // A flow whose answers were refused before it began takes their place.
         let refused = pairs::find(&draft.state.pairs, &plan.reverse.key)
             .filter(|(row, way)| matches!(draft.state.pairs[*row].halves(*way).0.output, Output::Drop(_)));
         if let Some((row, _)) = refused.filter(|_| plan.reverse.key != plan.forward.key) {
             draft.state.pairs.remove(row);
         }
-        let early = draft.state.pairs.iter().position(|pair| is_early_answer(pair, &plan));
+        let early = draft.state.pairs.iter().position(|pair| is_early_answer(pair, plan));
         early.map(|row| draft.state.pairs.remove(row));
         let taken = |key: &Key, draft: &Draft| pairs::find(&draft.state.pairs, key).is_some();
         let Half { output, step, key: forward, .. } = plan.forward;
@@ -211,7 +207,6 @@ impl Router {
                 None => return (draft, Err(DropReason::NatPortExhausted.into())),
             }
         }
-        let mut pair = Pair::new(plan, self.now, self.generation);
         let action = Action { output, step, tuple: pair.leaves_as(Direction::Forward) };
         pair.touch(Direction::Forward, packet.bytes.len(), self.now, flags(packet));
         draft.state.pairs.push(pair);
@@ -227,43 +222,6 @@ impl Router {
             checked => checked,
         }
     }
-
-    /// Where the first packet of a flow may have come in. The real router numbers the nodes, and the number of
-    /// a node that is gone may be another's by now.
-    fn ingresses_of(&self, forward: &Half) -> Vec<Option<Ingress>> {
-        let mut origins = vec![forward.origin];
-        if let Origin::Node(node) = forward.origin
-            && !self.state.endpoints.contains(&node)
-        {
-            origins.extend(self.state.endpoints.iter().map(|node| Origin::Node(*node)));
-        }
-        origins.into_iter().map(|origin| self.ingress_of(&Half { origin, ..*forward })).collect()
-    }
-
-    /// Where the first packet of a flow came in; none if that is no more.
-    fn ingress_of(&self, forward: &Half) -> Option<Ingress> {
-        match (forward.key.context, forward.origin) {
-            (Context::Vif(id), Origin::Vif) => self.ids.name_of(id).cloned().map(Ingress::Vif),
-            (Context::Vif(id), Origin::Node(node)) => {
-                self.ids.name_of(id).cloned().map(|name| Ingress::VifLabel(name, node))
-            }
-            (Context::Vrf(id), Origin::Node(node)) => {
-                let vrf = self.ids.vrfs.iter().find(|(_, own)| *own == id)?;
-                Some(Ingress::VrfLabel(vrf.0.clone(), node))
-            }
-            (_, Origin::Any) | (Context::Vrf(_), Origin::Vif) | (Context::Unanswered(_), _) => None,
-        }
-    }
-}
-
-/// What has become of a pair.
-pub(crate) enum Derived {
-    /// It is right, perhaps with other actions.
-    Kept,
-    /// It is no more, and this is what its packets get.
-    Refused(DropReason),
-    /// It is no more, and its packets begin anew.
-    Gone,
 }
 
 /// Whether a pair is one that the answers to a translated flow have made before it began.
@@ -275,6 +233,11 @@ fn is_early_answer(pair: &Pair, plan: &Plan) -> bool {
         && own.key == plan.reverse.key
         && back.key.tuple == own.key.tuple.reversed()
         && pair.packets[1] == 0
+}
+
+/// Whether a packet begins a TCP connection.
+fn opens(packet: &Packet) -> bool {
+    matches!(packet.kind, Kind::Tcp { flags, .. } if flags & 0x12 == 2)
 }
 
 /// RFC 9293 section 3.10.7: no connection begins with SYN and FIN or RST, or with none of SYN, RST and ACK.

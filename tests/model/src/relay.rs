@@ -2,8 +2,8 @@
 
 use dataplane::drop::DropReason;
 
+use crate::derive::Derived;
 use crate::fib;
-use crate::flow::Derived;
 use crate::packet::{Packet, Tuple};
 use crate::pairs::{self, Half, Key};
 use crate::plan::{self, Ingress};
@@ -37,7 +37,9 @@ impl Router {
                     let (half, answer) = (pair.halves(direction).0, pair.leaves_as(direction));
                     self.relay_along(at, error, &quote, (&half, answer))
                 }
-                Derived::Refused(_) | Derived::Gone => Err(DropReason::IcmpErrorUnmatched.into()),
+                Derived::Refused(_) | Derived::Denied | Derived::Gone => {
+                    Err(DropReason::IcmpErrorUnmatched.into())
+                }
             };
             ends.push((draft, end));
         }

@@ -54,8 +54,9 @@ pub fn content<'a>(vif: &Vif, frame: &'a [u8]) -> Result<Content<'a>, DropReason
     };
     let packet = packet::parse(version, body)?;
     match packet.kind {
+        // RFC 6980 section 5: neighbour discovery in fragments is ignored.
+        Kind::Solicitation if packet.piece.is_some() => Err(DropReason::FragmentUnsupported),
         Kind::Solicitation => Ok(Content::Solicitation(packet)),
-        Kind::Fragment => Ok(Content::Ip(packet)),
         // RFC 1812 section 5.3.4: a unicast packet in a group frame is not forwarded.
         _ if frame[0] & 1 == 1 && !is_multicast(packet.tuple.dst) => Err(DropReason::NotForUs),
         _ => Ok(Content::Ip(packet)),

@@ -10,6 +10,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops where it goes wrong")]
 
 mod dice;
+mod pieces;
+mod rules;
 mod session;
 mod traffic;
 mod world;
@@ -75,9 +77,12 @@ fn op() -> impl Strategy<Value = Op> {
         6 => any::<[u8; 12]>().prop_map(Op::Reply),
         3 => any::<[u8; 12]>().prop_map(Op::IcmpError),
         3 => any::<[u8; 8]>().prop_map(Op::Neighbour),
+        4 => any::<[u8; 32]>().prop_map(Op::Cut),
+        12 => any::<u8>().prop_map(Op::Piece),
         4 => any::<[u8; 8]>().prop_map(Op::Mutate),
         3 => any::<u8>().prop_map(Op::Repeat),
-        4 => any::<[u8; 12]>().prop_map(Op::Change),
+        4 => any::<[u8; 24]>().prop_map(Op::Change),
+        3 => any::<[u8; 3]>().prop_map(Op::Lose),
         1 => (0u8..60).prop_map(Op::Burst),
         1 => any::<u8>().prop_map(Op::Advance),
         1 => Just(Op::Sweep),
@@ -96,7 +101,7 @@ fn the_pipeline_does_what_the_model_says() {
         source_file: Some(file!()),
         ..ProptestConfig::default()
     };
-    let case = (any::<[u8; 64]>(), proptest::collection::vec(op(), 1..60));
+    let case = (proptest::collection::vec(any::<u8>(), 160), proptest::collection::vec(op(), 1..60));
     let reached = RefCell::new(BTreeMap::<String, u64>::new());
     let result = TestRunner::new(config).run(&case, |(world, ops)| {
         let mut session = Session::new(&world).map_err(TestCaseError::fail)?;

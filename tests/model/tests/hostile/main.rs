@@ -35,13 +35,13 @@ use dataplane::desired::{
 use dataplane::ids::Mac;
 use encap::Label;
 use model_router::bytes::{checksum, put, u16_at};
-use model_router::lockstep::Lockstep;
-use model_router::node::{Node, Observed};
+use model_router::lockstep::{Lockstep, ROOM};
+use model_router::node::{Moment, Node, Observed};
 use model_router::pairs::Output;
 use model_router::router::Side;
 
-/// The time at which all frames come, in milliseconds.
-const NOW: u64 = 1000;
+/// When all frames come.
+const NOW: Moment = Moment { now: 1000, worker: 0 };
 
 fn label(value: u32) -> Label {
     Label::new(value).unwrap()
@@ -144,8 +144,7 @@ fn fields<const N: usize>(file: &str) -> Vec<[String; N]> {
     lines.map(row).collect()
 }
 
-/// What a frame comes to on a fresh node: the drop counter that has moved, or "sent". The model must agree, except
-/// about fragments, which it leaves out.
+/// What a frame comes to on a fresh node: the drop counter that has moved, or "sent". The model must agree.
 fn verdict(side: Side, frame: &[u8]) -> Result<String, String> {
     Lockstep::new(&desired())?.step(side, frame)?;
     let Observed { sent, moved } = node().step(side, frame, NOW)?;
@@ -159,14 +158,14 @@ fn verdict(side: Side, frame: &[u8]) -> Result<String, String> {
 }
 
 fn node() -> Node {
-    Node::new(&desired(), 10).unwrap()
+    Node::new(&desired(), ROOM).unwrap()
 }
 
 /// Whether a frame leaves a flow pair behind that lets packets through.
 fn makes_flow(side: Side, frame: &[u8]) -> bool {
     let mut node = node();
     node.step(side, frame, NOW).unwrap();
-    node.pairs(NOW).iter().any(|pair| !matches!(pair.plan.forward.output, Output::Drop(_)))
+    node.pairs(NOW.now).iter().any(|pair| !matches!(pair.plan.forward.output, Output::Drop(_)))
 }
 
 #[test]
