@@ -150,8 +150,13 @@ impl Session {
     /// Takes a backend away, or all of a service, and sends the last frames once more.
     fn lose(&mut self, dice: &mut Dice<'_>) -> Result<(), String> {
         let mut desired = self.desired().clone();
+        let last = self.injected.last().and_then(|(side, frame)| inner(*side, frame));
+        let wanted = last.map(|packet| packet.tuple.dst);
         let services = desired.services.iter_mut().filter(|service| !service.backends.is_empty());
         let mut services: Vec<_> = services.collect();
+        if services.iter().any(|service| Some(service.address) == wanted) {
+            services.retain(|service| Some(service.address) == wanted);
+        }
         let count = services.len();
         let Some(service) = services.get_mut(dice.roll(count)) else { return Ok(()) };
         let backends = &mut std::sync::Arc::make_mut(service).backends;
@@ -294,15 +299,7 @@ impl Session {
     fn received(&self, dice: &mut Dice<'_>) -> Option<(Side, Vec<u8>, Packet)> {
         let back = dice.pick(&[0, 0, 0, 1, 2, 3, 5, 8, 13]);
         let (side, frame) = self.sent.iter().rev().nth(back % self.sent.len().max(1))?.clone();
-        let at = match side {
-            Side::Trunk => 18,
-            Side::Uplink => {
-                let tag = if u16_at(&frame, 12) == Some(0x8100) { 18 } else { 14 };
-                tag + if frame[tag] >> 4 == 4 { 32 } else { 52 }
-            }
-        };
-        let inner = frame.get(at..)?;
-        let packet = packet::parse(inner.first()? >> 4, inner).ok()?;
+        let packet = inner(side, &frame)?;
         Some((side, frame, packet))
     }
 
@@ -403,6 +400,19 @@ impl Session {
         }
         Some((side, frame))
     }
+}
+
+/// The packet in a frame with one label, or none.
+fn inner(side: Side, frame: &[u8]) -> Option<Packet> {
+    let at = match side {
+        Side::Trunk => 18,
+        Side::Uplink => {
+            let tag = if u16_at(frame, 12) == Some(0x8100) { 18 } else { 14 };
+            tag + if frame.get(tag)? >> 4 == 4 { 32 } else { 52 }
+        }
+    };
+    let packet = frame.get(at..)?;
+    packet::parse(packet.first()? >> 4, packet).ok()
 }
 
 /// Makes the checksum of an IPv4 header right, if there is one here.

@@ -106,7 +106,7 @@ pub(crate) fn build(bytes: &[u8]) -> Desired {
 /// Room in the flow table; sometimes so little that all vifs together meet its end.
 pub(crate) fn room(bytes: &[u8]) -> Room {
     match bytes.last() {
-        Some(1..=50) => Room { pairs: 4, per_vif: 3 },
+        Some(1..=85) => Room { pairs: 4, per_vif: 3 },
         _ => ROOM,
     }
 }
