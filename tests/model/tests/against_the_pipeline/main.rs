@@ -90,7 +90,7 @@ fn op() -> impl Strategy<Value = Op> {
         3 => any::<u8>().prop_map(Op::Repeat),
         4 => any::<[u8; 24]>().prop_map(Op::Change),
         3 => any::<[u8; 3]>().prop_map(Op::Lose),
-        2 => (0u8..60).prop_map(Op::Burst),
+        4 => (0u8..60).prop_map(Op::Burst),
         1 => any::<u8>().prop_map(Op::Advance),
         1 => Just(Op::Sweep),
     ]

@@ -106,7 +106,7 @@ pub(crate) fn build(bytes: &[u8]) -> Desired {
 /// Room in the flow table; sometimes so little that all vifs together meet its end.
 pub(crate) fn room(bytes: &[u8]) -> Room {
     match bytes.last() {
-        Some(1..=85) => Room { pairs: 4, per_vif: 3 },
+        Some(1..=128) => Room { pairs: 4, per_vif: 3 },
         _ => ROOM,
     }
 }
@@ -259,7 +259,7 @@ pub(crate) fn add_service(desired: &mut Desired, dice: &mut Dice<'_>) {
         affinity: dice.pick(&AFFINITIES),
         on_backend_gone: dice.pick(&[OnBackendGone::Rechoose, OnBackendGone::Reset]),
     };
-    for _ in 0..dice.pick(&[1, 2, 3, 4, 0]) {
+    for _ in 0..dice.pick(&[3, 4, 5, 6, 2, 1, 0]) {
         add_backend(desired, &mut service, dice);
     }
     desired.services.retain(|other| other.vrf != vrf || other.address != address);
