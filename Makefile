@@ -38,6 +38,8 @@ test: deps ## Format, lints, unit, pipeline, sanitizer and namespace tests, and 
 	cargo build --locked --workspace
 	$(call say,"Unit and pipeline tests")
 	$(runner) cargo test --locked --workspace --exclude tests
+	$(call say,"The flow table under a model checker")
+	cargo test --locked -p flow-table --features loom --lib loom_tests
 	@$(MAKE) --no-print-directory asan
 	$(call say,"Namespace tests")
 	$(runner) cargo test --locked -p tests

@@ -22,6 +22,7 @@ needs=(
     "tracepath iputils-tracepath"
     "python3 python3"
     "sysctl procps"
+    "nft nftables"
     "setpriv util-linux"
 )
 

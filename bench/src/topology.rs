@@ -94,6 +94,8 @@ pub fn desired() -> Desired {
         routes: routes(),
         services: (0..SERVICES).flat_map(|service| [remote(service), local(service)]).map(Arc::new).collect(),
         policies: Vec::new(),
+        nat: Default::default(),
+        broadcasts: Vec::new(),
         underlay: Underlay { uplink: Some(uplink), tunnels: (0..PEERS).map(reach).collect() },
     }
 }

@@ -17,7 +17,7 @@ use bench::topology;
 use dataplane::affinity::AffinityTable;
 use dataplane::compile::Compiler;
 use dataplane::counters::WorkerCounters;
-use dataplane::desired::{Route, RouteTarget};
+use dataplane::desired::{Broadcast, Desired, Route, RouteTarget};
 use dataplane::droplog::DropLog;
 use dataplane::fragment::FragmentTable;
 use dataplane::ids::Mac;
@@ -44,13 +44,19 @@ struct Publications {
     done: AtomicU64,
 }
 
+/// The topology, with broadcasts in it.
+fn desired() -> Desired {
+    let broadcast = Broadcast { vrf: "blue".into(), label: None, subnets: Vec::new(), nodes: Vec::new() };
+    Desired { broadcasts: vec![broadcast], ..topology::desired() }
+}
+
 /// Compiles and publishes whenever asked; a route comes and goes, so that every flow is derived again.
 fn publish(publisher: &mut Publisher, compiler: &mut Compiler, publications: &Publications, total: u64) {
     for number in 1..=total {
         while publications.asked.load(Ordering::Acquire) < number {
             std::thread::yield_now();
         }
-        let mut desired = topology::desired();
+        let mut desired = desired();
         if number % 2 == 1 {
             let prefix = "192.0.2.0/24".parse().unwrap();
             desired.routes.push(Route { vrf: "blue".into(), prefix, target: RouteTarget::Discard });
@@ -67,6 +73,7 @@ struct Bed {
     flows: Arc<FlowTable>,
     traffic: Vec<Frames>,
     arp: Vec<u8>,
+    to_all: Vec<u8>,
     round: u64,
 }
 
@@ -91,10 +98,18 @@ impl Bed {
             .into_iter()
             .flat_map(|transport| kinds.map(|kind| Frames::new(kind, transport)));
         let worker = Worker::new(MemoryIo::new(4 * BATCH, 2 * BATCH), parts);
-        Self { worker, counters, flows, traffic: traffic.collect(), arp: arp_request(), round: 1 }
+        Self {
+            worker,
+            counters,
+            flows,
+            traffic: traffic.collect(),
+            arp: arp_request(),
+            to_all: to_all(),
+            round: 1,
+        }
     }
 
-    /// Known and new flows both ways, packets cut short, and an ARP request.
+    /// Known and new flows both ways, packets cut short, an ARP request, and a packet for all pods.
     fn round(&mut self) {
         let io = self.worker.io();
         for frames in &self.traffic {
@@ -114,7 +129,9 @@ impl Bed {
             }
         }
         assert!(io.inject(Side::Trunk, &self.arp));
-        self.worker.round(Millis(1_000_000 + self.round));
+        assert!(io.inject(Side::Trunk, &self.to_all));
+        // As fast as one pod may ask, and speak to all.
+        self.worker.round(Millis(1_000_000 + 10 * self.round));
         self.worker.io().discard_sent();
         assert!(self.worker.io().is_conserved(0));
         self.round += 1;
@@ -156,6 +173,18 @@ fn arp_request() -> Vec<u8> {
     frame
 }
 
+/// A pod speaks to all others.
+fn to_all() -> Vec<u8> {
+    let mut frame = Vec::new();
+    PacketBuilder::ethernet2(topology::pod_mac(0).0, Mac::BROADCAST.0)
+        .single_vlan(1u16.try_into().unwrap())
+        .ipv4(topology::pod_address(0), [255; 4], 64)
+        .udp(5353, 5353)
+        .write(&mut frame, &[0; 100])
+        .unwrap();
+    frame
+}
+
 #[test]
 fn the_allocator_counts() {
     assert_eq!(measure(|| drop(black_box(Vec::<u8>::with_capacity(1)))).count_total, 1);
@@ -164,7 +193,7 @@ fn the_allocator_counts() {
 #[test]
 fn a_warm_worker_neither_allocates_nor_frees() {
     let mut compiler = Compiler::default();
-    let mut publisher = Publisher::new(compiler.compile(&topology::desired()).unwrap());
+    let mut publisher = Publisher::new(compiler.compile(&desired()).unwrap());
     let mut bed = Bed::new(publisher.subscribe());
     bed.round();
     let publications = Publications::default();
@@ -191,7 +220,7 @@ fn a_warm_worker_neither_allocates_nor_frees() {
         ("misses", ROUNDS),
         // Every snapshot makes the known flows of the next round stale.
         ("revalidations", total),
-        ("ARP answers", ROUNDS),
+        ("ARP answers and copies", ROUNDS * (1 + u64::from(topology::PODS) - 2)),
         ("drops", ROUNDS),
     ];
     for ((name, expected), moved) in at_least.iter().zip(&moved) {

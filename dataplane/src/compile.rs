@@ -5,15 +5,17 @@
 //! whole VRFs. Flows rest on epochs as narrow as one service, so those of other services and VRFs are
 //! never looked at again.
 
+mod broadcast;
 mod cells;
 mod ends;
 mod ids;
+mod nat;
 mod policies;
 mod routes;
 mod services;
 mod tables;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 
 use encap::{Label, OuterHeader, Ports, Template, Udp6Checksum, ZeroChecksum6};
@@ -37,6 +39,7 @@ pub struct Compiler {
     policies: Policies,
     generation: u64,
     tables: Tables,
+    quarantined: BTreeSet<Label>,
 }
 
 /// The desired state contradicts itself. The configuration check refuses it earlier and with
@@ -75,7 +78,14 @@ pub enum CompileError {
         /// The second user.
         vif: VifName,
     },
-    /// More than 4094 vifs, 65536 VRFs, 65536 tunnel endpoints or four million services.
+    /// The label for all pods of a VRF is that of something else.
+    #[error("label {} of a broadcast is in use already: give every vif, VRF and broadcast a label of its own", label.get())]
+    BroadcastLabelTaken {
+        /// The label.
+        label: Label,
+    },
+    /// More than 4094 vifs, 65536 VRFs, 65536 tunnel endpoints or four million services, or more
+    /// than a broadcast reaches.
     #[error("too many {what}: at most {most} fit")]
     TooMany {
         /// Of what.
@@ -83,12 +93,26 @@ pub enum CompileError {
         /// The limit.
         most: usize,
     },
+    /// A floating IP stands for a pod that has no address of its family.
+    #[error("floating IP {address}: vif \"{vif}\" has no address of that family: give it one")]
+    FloatingFamily {
+        /// The pod.
+        vif: VifName,
+        /// The public address.
+        address: IpAddr,
+    },
     /// A tunnel endpoint is IPv4 while the node's tunnel address is IPv6, or the other way round.
     #[error("tunnel endpoint {0} is not of the address family of this node's tunnel address")]
     TunnelFamily(IpAddr),
 }
 
 impl Compiler {
+    /// From the next compilation on these labels lead nowhere, whoever has them: packets that
+    /// other nodes have sent to a label's former owner must not reach the new one.
+    pub fn quarantine(&mut self, labels: BTreeSet<Label>) {
+        self.quarantined = labels;
+    }
+
     /// Compiles `desired`. On an error nothing has changed but ids that were given already.
     ///
     /// # Errors
@@ -97,8 +121,12 @@ impl Compiler {
         self.ids.assign(desired)?;
         self.policies.compile(&desired.policies);
         let vifs = self.vifs(desired)?;
-        let labels = self.labels(desired, &vifs)?;
+        let mut labels = self.labels(desired, &vifs)?;
         let tunnels = self.tunnels(desired)?;
+        let broadcasts = broadcast::compile(desired, &vifs, &self.ids)?;
+        let mut broadcast_labels = broadcast::labels(&broadcasts, &labels)?;
+        labels.retain(|label, _| !self.quarantined.contains(label));
+        broadcast_labels.retain(|label, _| !self.quarantined.contains(label));
         let explicit_null = match &desired.node.explicit_null_vrf {
             Some(name) => Some(self.ids.vrf("node.explicit_null_vrf", name)?),
             None => None,
@@ -119,6 +147,9 @@ impl Compiler {
             vifs: by_slot,
             slot_of,
             labels,
+            quarantined: self.quarantined.clone(),
+            broadcasts: broadcast::table(broadcasts),
+            broadcast_labels,
             vrfs: self.tables.vrfs(),
             epochs: self.tables.epochs(),
             tunnel_of: (0..=u16::MAX)

@@ -180,8 +180,8 @@ impl PortTotals {
 pub struct WorkerCounters {
     uplink: PortCounters,
     ports: Box<[PortCounters]>,
-    /// Packets the vrouter has made itself: ARP and neighbour answers, ICMP errors, and of a
-    /// packet that it has fragmented, all fragments but one.
+    /// Packets the vrouter has made itself: ARP and neighbour answers, ICMP errors, of a packet that
+    /// it has fragmented all fragments but one, and of a broadcast all copies but one, made or not.
     pub generated: Counter,
     /// Packets that were meant for the vrouter itself and ended there (answered requests).
     pub consumed: Counter,

@@ -3,6 +3,8 @@
 //! Plain data, gathered by the daemon from the configuration and from what the kernel tells
 //! (links, routes, neighbours). Names refer to names; nothing here is an index.
 
+mod broadcast;
+mod nat;
 mod policy;
 mod service;
 
@@ -15,6 +17,8 @@ use ipnet::IpNet;
 
 use crate::ids::{Mac, PolicyName, VifName, VrfName};
 
+pub use broadcast::{Broadcast, BroadcastNode};
+pub use nat::{FloatingIp, Mapping, Nat, SourcePool};
 pub use policy::{IcmpVersion, Peers, Policy, Rule, RuleTraffic};
 pub use service::{
     Affinity, Backend, BackendState, OnBackendGone, PortRange, Service, ServicePort, TargetPort, Transport,
@@ -36,6 +40,10 @@ pub struct Desired {
     pub services: Vec<Arc<Service>>,
     /// Security policies that vifs refer to.
     pub policies: Vec<Policy>,
+    /// Translation where routes lead from VRF to VRF.
+    pub nat: Nat,
+    /// VRFs in which broadcast and link-local multicast are delivered, each at most once.
+    pub broadcasts: Vec<Broadcast>,
     /// What the kernel says about the way to the other nodes.
     pub underlay: Underlay,
 }

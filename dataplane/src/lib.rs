@@ -5,6 +5,7 @@
 //! [`worker`] drives frames of a [`io::PacketIo`] through the [`pipeline`].
 
 pub mod affinity;
+pub mod broadcast;
 pub mod compile;
 pub mod counters;
 pub mod desired;
@@ -17,6 +18,7 @@ pub mod ids;
 pub mod io;
 pub mod limiter;
 pub mod memory;
+pub mod nat;
 pub mod packet;
 pub mod pipeline;
 pub mod policy;

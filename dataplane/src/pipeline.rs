@@ -1,16 +1,22 @@
 //! The order of the stages, in one place.
 //!
 //! ```text
-//! prepare   trunk:  vif by VLAN -> MAC checks -> ARP / ND aside -> IP, transport parsed
+//! prepare   trunk:  vif by VLAN -> MAC checks -> ARP / ND / IGMP aside -> IP, transport parsed
 //!           uplink: outer headers off -> label -> tunnel known -> inner IP, transport parsed
 //!           fragments: the ports of the first one, or wait for it
 //! finish    ARP, ND:  answer from the FIB
+//!           broadcast: source, rate, policies -> a copy for each that hears it
 //!           flow:     lookup -> [miss or stale: plan -> TTL -> exit -> insert] -> TTL -> exit -> rewrite -> headers on
+//! copy      way out for each that hears a broadcast -> headers on
 //! piece     headers on, for each piece of a packet that is too big
 //! ```
 //!
-//! `prepare` runs over a whole batch before `finish` does, so that the flow table's cache misses
-//! of a batch overlap.
+//! `prepare` runs over a whole batch before `finish` does, and in between the worker asks for the
+//! flows of all its packets, so that the flow table's cache misses of a batch overlap.
+//!
+//! What is handed from stage to stage is larger than registers hold. Where that is measured to
+//! cost more than the stage itself it is borrowed, or the stage is `inline(always)` so that it
+//! writes to where its caller wants it.
 
 use ahash::RandomState;
 use flow_table::{Family, FlowHash, FlowTable, Millis};
@@ -23,14 +29,14 @@ use crate::droplog::DropLog;
 use crate::fragment::{FragmentTable, Split, Waiting, split};
 use crate::ids::VifSlot;
 use crate::io::Side;
-use crate::limiter::AnswerLimiter;
+use crate::limiter::VifLimiter;
 use crate::packet::Packet;
 use crate::packet::ip::Ip;
 use crate::packet::l4::{EchoKind, L4};
 use crate::snapshot::Snapshot;
 use crate::stage::egress::{self, Exit};
 use crate::stage::fragment::{self, Fragments};
-use crate::stage::{arp, fabric_in, mss, neighbour, rewrite, trunk_in};
+use crate::stage::{arp, fabric_in, link, mss, rewrite, trunk_in};
 use crate::verdict::{Flow, Halt, Ingress, Prepared, Verdict};
 
 /// What the stages of one batch work with.
@@ -48,8 +54,8 @@ pub struct Pipeline<'a> {
     pub counters: &'a WorkerCounters,
     /// Which backend served a client last.
     pub affinity: &'a AffinityTable,
-    /// How many answers each vif may cause.
-    pub limiter: &'a AnswerLimiter,
+    /// How much each vif may cause in a second.
+    pub limiter: &'a VifLimiter,
     /// Where dropped packets are left, as they were.
     pub drops: &'a DropLog,
     /// The time of the batch.
@@ -57,14 +63,15 @@ pub struct Pipeline<'a> {
 }
 
 impl Pipeline<'_> {
-    /// First half: headers parsed and taken off, the flow's buckets on their way into the cache.
-    pub fn prepare(&self, side: Side, packet: &mut Packet<'_>) -> (Prepared, FlowHash) {
+    /// First half: headers parsed and taken off.
+    #[inline]
+    pub fn prepare(&self, side: Side, packet: &mut Packet<'_>) -> Prepared {
         let mut prepared = match side {
             Side::Trunk => trunk_in::prepare(self.snapshot, packet),
             Side::Uplink => fabric_in::prepare(self.snapshot, packet),
         };
         self.fragment_stage().gate(&mut prepared);
-        (prepared, self.hash(&prepared))
+        prepared
     }
 
     /// Looks again at a fragment that has waited, with the result that `prepare` would have.
@@ -73,13 +80,13 @@ impl Pipeline<'_> {
         (prepared, self.hash(&prepared))
     }
 
-    fn hash(&self, prepared: &Prepared) -> FlowHash {
+    /// What the flow of a packet is looked up by; 0 for a packet that has none.
+    pub fn hash(&self, prepared: &Prepared) -> FlowHash {
         match prepared {
-            Prepared::Flow(flow) => self.flows.hash(&flow.key),
-            Prepared::Wait(_)
-            | Prepared::Arp { .. }
-            | Prepared::NeighbourSolicitation { .. }
-            | Prepared::Drop { .. } => FlowHash(0),
+            Prepared::Flow(flow) | Prepared::Broadcast(flow) => self.flows.hash(&flow.key),
+            Prepared::Wait(_) | Prepared::Arp { .. } | Prepared::Link { .. } | Prepared::Drop { .. } => {
+                FlowHash(0)
+            }
         }
     }
 
@@ -98,8 +105,9 @@ impl Pipeline<'_> {
     ) -> Verdict {
         let answered = match prepared {
             Prepared::Flow(flow) => return self.finish_flow(flow, hash, packet, outer_id),
-            Prepared::Arp { vif } => arp::answer(self.snapshot, *vif, packet),
-            Prepared::NeighbourSolicitation { vif, ip } => neighbour::answer(self.snapshot, *vif, ip, packet),
+            Prepared::Broadcast(flow) => self.replicate(flow, hash),
+            Prepared::Arp { vif } => arp::answer(self, *vif, packet),
+            Prepared::Link { vif, message, ip } => link::take(self, (*vif, *message), ip, packet),
             Prepared::Wait(waiting) => Err(self.fragment_stage().give_up(waiting)),
             Prepared::Drop { reason, .. } => Err(*reason),
         };
@@ -135,20 +143,29 @@ impl Pipeline<'_> {
         packet: &mut Packet<'_>,
         outer_id: u16,
     ) -> Result<Verdict, Halt> {
-        let (action, translation) = self.decide(flow, hash)?;
+        // Borrowed from where they were found, because copying them costs more than carrying them out.
+        let found = self.flows.lookup(hash, &flow.key);
+        let made;
+        let (action, translation) = match &found {
+            Some(hit) if self.is_served(flow, hit) => (&hit.action, &hit.rewrite),
+            _ => {
+                made = self.decide(flow, hash, found.as_ref())?;
+                (&made.0, &made.1)
+            }
+        };
         let mut ip = flow.ip;
         rewrite::check_ttl(&ip, action.ttl)?;
-        fragment::check_translation(flow, &translation)?;
+        fragment::check_translation(flow, translation)?;
         let exit = match egress::open(self.snapshot, action.output, packet.len()) {
             Err(Halt::TooBig { mtu }) if split::is_allowed(&ip, mtu) => {
-                rewrite::apply(packet.bytes_mut(), &mut ip, action.ttl, &translation);
+                rewrite::apply(packet.bytes_mut(), &mut ip, action.ttl, translation);
                 let vif = flow.ingress.vif();
                 return Ok(Verdict::Split(Split { vif, output: action.output, hash, mtu }));
             }
             opened => opened?,
         };
         self.clamp_segment_size(flow, &exit, packet);
-        rewrite::apply(packet.bytes_mut(), &mut ip, action.ttl, &translation);
+        rewrite::apply(packet.bytes_mut(), &mut ip, action.ttl, translation);
         Ok(Verdict::Send(exit.leave(packet, &ip, hash, outer_id)?))
     }
 

@@ -1,6 +1,6 @@
 //! What the workers forward by: one immutable value, replaced as a whole.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -8,8 +8,10 @@ use ahash::RandomState;
 use encap::{Label, Ports, Template, ZeroChecksum6};
 use flow_table::{Addr, Context, Dependency, Family};
 
+use crate::broadcast::Broadcast;
 use crate::desired::{Link, MssClamp, Reach, VifKind};
-use crate::fib::Vrf;
+use crate::ecmp::{Member, Target};
+use crate::fib::{NextHop, Vrf};
 use crate::ids::{CellId, Mac, TunnelId, VifId, VifName, VifSlot, VrfId};
 use crate::policy::Policy;
 use crate::verdict::{ContextOwner, context_owner};
@@ -24,6 +26,9 @@ pub struct Snapshot {
     pub(crate) vifs: Box<[Option<Vif>]>,
     pub(crate) slot_of: HashMap<VifId, VifSlot, RandomState>,
     pub(crate) labels: HashMap<Label, LabelTarget, RandomState>,
+    pub(crate) quarantined: BTreeSet<Label>,
+    pub(crate) broadcasts: Box<[Option<Broadcast>]>,
+    pub(crate) broadcast_labels: HashMap<Label, VrfId, RandomState>,
     pub(crate) vrfs: Box<[Option<Arc<Vrf>>]>,
     pub(crate) epochs: Box<[u32]>,
     pub(crate) tunnels: Box<[Option<Tunnel>]>,
@@ -141,6 +146,17 @@ impl Snapshot {
         self.vifs.get(slot.index())?.as_ref()
     }
 
+    /// Whether packets with this source may come from a vif: its own addresses, and from the host
+    /// all that are reached through it, as it forwards for others (RFC 3704 section 2.2).
+    pub fn may_send(&self, vif: &Vif, family: Family, src: Addr) -> bool {
+        let is_behind = || {
+            let next_hop = self.vrf(vif.vrf).and_then(|vrf| vrf.lookup(family, src));
+            let leads = |member: &Member| member.target == Target::Vif(vif.slot);
+            matches!(next_hop, Some(NextHop::Group(group)) if group.members().iter().any(leads))
+        };
+        vif.has_address(family, src) || vif.kind == VifKind::Host && is_behind()
+    }
+
     /// The vif with an identity, if it is still there.
     pub fn vif_by_id(&self, id: VifId) -> Option<&Vif> {
         self.vif(*self.slot_of.get(&id)?)
@@ -187,6 +203,31 @@ impl Snapshot {
     /// All labels in no particular order.
     pub fn labels(&self) -> impl Iterator<Item = (Label, LabelTarget)> + '_ {
         self.labels.iter().map(|(label, target)| (*label, *target))
+    }
+
+    /// Whether a label has an owner that gets nothing yet, because the label was another's.
+    pub fn is_quarantined(&self, label: Label) -> bool {
+        self.quarantined.contains(&label)
+    }
+
+    /// All such labels.
+    pub fn quarantined(&self) -> impl Iterator<Item = Label> + '_ {
+        self.quarantined.iter().copied()
+    }
+
+    /// The broadcast domain of a VRF, if it has one.
+    pub fn broadcast(&self, vrf: VrfId) -> Option<&Broadcast> {
+        self.broadcasts.get(usize::from(vrf.0))?.as_ref()
+    }
+
+    /// The broadcast domain that a label stands for.
+    pub fn broadcast_by_label(&self, label: Label) -> Option<&Broadcast> {
+        self.broadcast(*self.broadcast_labels.get(&label)?)
+    }
+
+    /// All broadcast domains in the order of their VRFs.
+    pub fn broadcasts(&self) -> impl Iterator<Item = &Broadcast> + '_ {
+        self.broadcasts.iter().flatten()
     }
 
     /// A tunnel endpoint.

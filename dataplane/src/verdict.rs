@@ -1,11 +1,12 @@
 //! What is known of a packet on its way, and how it ends.
 
-use flow_table::{Context, FlowKey};
+use flow_table::{Context, Family, FlowHash, FlowKey};
 
 use crate::drop::DropReason;
 use crate::fragment::{Split, Waiting};
 use crate::ids::{TunnelId, VifId, VifSlot, VrfId};
 use crate::packet::ip::Ip;
+use crate::packet::l4::Discovery;
 use crate::snapshot::LabelTarget;
 
 /// Where a packet came in.
@@ -23,6 +24,14 @@ pub enum Ingress {
 }
 
 impl Ingress {
+    /// The vif of this node that sent the packet.
+    pub(crate) fn own_vif(self) -> Option<VifSlot> {
+        match self {
+            Ingress::Vif(slot) => Some(slot),
+            Ingress::Fabric { .. } => None,
+        }
+    }
+
     /// The vif that sent the packet, or that its label names.
     pub(crate) fn vif(self) -> Option<VifSlot> {
         match self {
@@ -43,11 +52,22 @@ pub struct Flow {
     pub key: FlowKey,
 }
 
+/// A message that does not leave its link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkMessage {
+    /// Neighbour discovery (RFC 4861).
+    Discovery(Discovery),
+    /// IGMP or MLD to a group.
+    GroupMembership,
+}
+
 /// A packet between `prepare` and `finish`.
 #[derive(Clone, Copy, Debug)]
 pub enum Prepared {
     /// An IP packet.
     Flow(Flow),
+    /// An IP packet for all pods of its VRF.
+    Broadcast(Flow),
     /// A fragment that is to wait for the first one of its datagram.
     Wait(Waiting),
     /// ARP from a vif.
@@ -55,11 +75,13 @@ pub enum Prepared {
         /// The vif.
         vif: VifSlot,
     },
-    /// A neighbour solicitation from a vif.
-    NeighbourSolicitation {
+    /// A message between a vif and its router alone.
+    Link {
         /// The vif.
         vif: VifSlot,
-        /// Its IPv6 header.
+        /// What it is.
+        message: LinkMessage,
+        /// Its IP header.
         ip: Ip,
     },
     /// Nothing more to do.
@@ -75,8 +97,10 @@ impl Prepared {
     /// The vif that a drop is laid to.
     pub(crate) fn vif(&self) -> Option<VifSlot> {
         match self {
-            Prepared::Flow(flow) | Prepared::Wait(Waiting { flow, .. }) => flow.ingress.vif(),
-            Prepared::Arp { vif } | Prepared::NeighbourSolicitation { vif, .. } => Some(*vif),
+            Prepared::Flow(flow) | Prepared::Broadcast(flow) | Prepared::Wait(Waiting { flow, .. }) => {
+                flow.ingress.vif()
+            }
+            Prepared::Arp { vif } | Prepared::Link { vif, .. } => Some(*vif),
             Prepared::Drop { vif, .. } => *vif,
         }
     }
@@ -98,6 +122,9 @@ pub enum Verdict {
     Send(Way),
     /// Sent on in pieces, each through [`crate::pipeline::Pipeline::piece`].
     Split(Split),
+    /// Sent on in a copy for each that hears it, through [`crate::pipeline::Pipeline::copy`]. All
+    /// copies but one count as generated, and each of them has an end of its own.
+    Replicate(Replica),
     /// Consumed; the frame now holds the vrouter's own answer.
     Answer(Way),
     /// Dropped; the frame now holds the vrouter's own message about it to the sender.
@@ -118,6 +145,19 @@ pub enum Verdict {
         /// Why.
         reason: DropReason,
     },
+}
+
+/// A broadcast or multicast packet that may go to all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Replica {
+    /// Where it came in: it does not go back there.
+    pub(crate) ingress: Ingress,
+    /// Where it is heard.
+    pub(crate) vrf: VrfId,
+    /// Its family.
+    pub(crate) family: Family,
+    /// Hash for the outer source port of all copies.
+    pub(crate) hash: FlowHash,
 }
 
 /// What stops a packet.
@@ -167,6 +207,12 @@ pub fn context_owner(Context(context): Context) -> ContextOwner {
         0 => ContextOwner::Vif(VifId(context & !UNANSWERED)),
         _ => ContextOwner::Vrf(VrfId(context as u16)),
     }
+}
+
+/// The VRF of which a pair remembers a translated source, told from the context of its answers.
+pub fn mapping_vrf(Context(context): Context) -> Option<VrfId> {
+    let both = VRF_CONTEXT | UNANSWERED;
+    (context & both == both).then_some(VrfId(context as u16))
 }
 
 /// The context of a key that no packet has: the answers to a flow that gets none.

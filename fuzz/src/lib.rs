@@ -4,9 +4,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use dataplane::desired::{
-    Affinity, Backend, BackendState, Desired, Hop, HopTarget, Link, MssClamp, Node, OnBackendGone,
-    OuterOptions, Peers, Policy, Reach, Route, RouteTarget, Rule, RuleTraffic, Service, ServicePort, Transport,
-    Underlay, Uplink, Vif, VifKind, Vrf,
+    Affinity, Backend, BackendState, Broadcast, BroadcastNode, Desired, Hop, HopTarget, Link, MssClamp, Node,
+    OnBackendGone, OuterOptions, Peers, Policy, Reach, Route, RouteTarget, Rule, RuleTraffic, Service,
+    ServicePort, Transport, Underlay, Uplink, Vif, VifKind, Vrf,
 };
 use dataplane::ids::Mac;
 use encap::Label;
@@ -80,6 +80,16 @@ pub fn desired(backends: &[u8]) -> Desired {
         ],
         services: vec![service([10, 96, 0, 1].into()), service([0xfd96, 0, 0, 0, 0, 0, 0, 1].into())],
         policies: Vec::new(),
+        nat: Default::default(),
+        broadcasts: vec![Broadcast {
+            vrf: "blue".into(),
+            label: Label::new(600),
+            subnets: "10.0.0.0/24".parse().into_iter().collect(),
+            nodes: vec![BroadcastNode {
+                node: [172, 30, 0, 2].into(),
+                label: Label::new(601).unwrap_or(Label::MAX),
+            }],
+        }],
         underlay: Underlay {
             uplink: Some(Uplink { mac: Mac([2, 0, 0, 0, 1, 1]), mtu: 1400, vlan: None, link: Link::Up }),
             tunnels: [([172, 30, 0, 2].into(), Reach::Via(Mac([2, 0, 0, 0, 1, 2])))].into(),

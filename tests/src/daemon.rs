@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -59,9 +59,26 @@ pub struct BpfObjects {
 impl Daemon {
     /// Starts it; it may not be ready yet.
     pub(crate) fn start(node: &Namespace, config: &Path, log: &Path) -> Self {
+        Self::run(node.command(vrouterd().to_str().expect("a path in UTF-8")), config, log)
+    }
+
+    /// Starts it as the user `nobody` with the capabilities that the systemd unit grants. `copy` is where that
+    /// user may read the program.
+    pub(crate) fn start_as_nobody(node: &Namespace, copy: &Path, config: &Path, log: &Path) -> Self {
+        const GRANTED: &str = "+net_admin,+net_raw,+bpf,+perfmon,+ipc_lock";
+        fs::copy(vrouterd(), copy).expect("the program can be copied");
+        let mut command = node.command("setpriv");
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs"]);
+        for set in ["--inh-caps", "--bounding-set"] {
+            command.arg(format!("{set}=-all,{GRANTED}"));
+        }
+        command.arg(format!("--ambient-caps={GRANTED}")).arg(copy);
+        Self::run(command, config, log)
+    }
+
+    fn run(mut command: Command, config: &Path, log: &Path) -> Self {
         let file = File::options().create(true).append(true).open(log).expect("the log can be written");
-        let child = node
-            .command(vrouterd().to_str().expect("a path in UTF-8"))
+        let child = command
             .arg("run")
             .arg("--config")
             .arg(config)

@@ -65,6 +65,15 @@ impl Node {
         self.daemon = Some(Daemon::start(&self.namespace, &self.config, &self.log));
     }
 
+    /// Starts the daemon as the systemd unit does: as a user without rights but the capabilities it needs.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn spawn_as_nobody(&mut self) {
+        let copy = self.config.with_extension("program");
+        self.daemon = Some(Daemon::start_as_nobody(&self.namespace, &copy, &self.config, &self.log));
+    }
+
     /// Waits until the daemon is ready and nothing is down by accident.
     ///
     /// # Panics

@@ -1,7 +1,10 @@
 //! What a network shall look like: names and numbers only, nothing is made here.
 
+mod broadcast;
+mod public;
 mod services;
 
+pub(crate) use public::PublicPlan;
 pub(crate) use services::PolicyPlan;
 pub use services::{ServicePlan, ServicePort, tcp, udp};
 
@@ -17,6 +20,9 @@ pub struct Plan {
     /// More lines of the section `[node]`, on every node.
     pub(crate) node_lines: String,
     pub(crate) policies: Vec<PolicyPlan>,
+    pub(crate) public: Option<PublicPlan>,
+    /// Subnet of the pods of the VRF `blue`, if they hear each other's broadcasts.
+    pub(crate) broadcast_subnet: Option<String>,
 }
 
 /// Room for 1500 bytes inside and the outer headers of IPv6.
@@ -106,6 +112,8 @@ impl Plan {
             uplink_mtu: UPLINK_MTU,
             node_lines: String::new(),
             policies: Vec::new(),
+            public: None,
+            broadcast_subnet: None,
         }
     }
 
@@ -215,6 +223,15 @@ impl Plan {
     pub fn pod_mtu(mut self, pod: &str, mtu: u16) -> Self {
         self.pod_mut(pod).mtu = Some(mtu);
         self
+    }
+
+    /// Two pods of one node change labels; [`crate::Lab::reload`] makes the change known.
+    ///
+    /// # Panics
+    /// When there is no such pod.
+    pub fn swap_labels(&mut self, one: &str, other: &str) {
+        let labels = (self.pod_mut(one).label, self.pod_mut(other).label);
+        (self.pod_mut(other).label, self.pod_mut(one).label) = labels;
     }
 
     fn pod_mut(&mut self, name: &str) -> &mut PodPlan {

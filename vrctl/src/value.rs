@@ -64,6 +64,7 @@ pub(crate) fn target(of: &Value) -> Result<String, Mismatch> {
         "vif" => Ok(format!("vif {}", cell(of, "/vif")?)),
         "tunnel" => Ok(format!("{} label {}", cell(of, "/node")?, cell(of, "/label")?)),
         "vrf" => Ok(format!("vrf {}", cell(of, "/vrf")?)),
+        "broadcast" => Ok(format!("vrf {}, broadcast", cell(of, "/vrf")?)),
         other => Ok(other.to_owned()),
     }
 }

@@ -2,13 +2,14 @@
 //!
 //! * [`config`] reads and judges the file, [`kernel`] knows the machine, [`daemon`] folds both into
 //!   the desired state that `dataplane` compiles, and [`engine`] runs the workers.
-//! * [`state`] is what of it all can be looked at, [`view`] how it looks (`source` fills the views),
+//! * [`state`] is what of it all can be looked at, [`history`] its last ten minutes, [`view`] how it looks (`source` fills the views),
 //!   [`http`] who serves it.
 
 pub mod cli;
 pub mod config;
 pub mod daemon;
 pub mod engine;
+pub mod history;
 pub mod http;
 pub mod kernel;
 pub mod log;

@@ -15,6 +15,8 @@ use xdp_prog::{FabricCounters, TrunkCounters, XdpAttached};
 
 use crate::config::Config;
 use crate::engine::GaugeBoard;
+use crate::history::History;
+use crate::view::RatesView;
 
 /// Dropped packets remembered for each vif and for the uplink.
 const RECENT: usize = 16;
@@ -74,6 +76,7 @@ pub struct NodeState {
     recent: Mutex<BTreeMap<Option<VifSlot>, VecDeque<DropRecord>>>,
     bases: Mutex<HashMap<VifSlot, Base>>,
     loads: Mutex<Loads>,
+    history: Mutex<History>,
 }
 
 /// Counters of every port, read once. Every packet that was counted is in exactly one of them.
@@ -138,6 +141,7 @@ impl NodeState {
             recent: Mutex::default(),
             bases: Mutex::default(),
             loads: Mutex::new(loads),
+            history: Mutex::default(),
         };
         state.note_slots(&state.snapshot.load());
         state
@@ -203,6 +207,20 @@ impl NodeState {
         let spent = busy.iter().zip(&loads.busy_nanos).map(|(now, then)| now.saturating_sub(*then));
         let shares = spent.map(|nanos| (nanos as f64 / elapsed).min(1.0)).collect();
         *loads = Loads { at: now, busy_nanos: busy, shares };
+    }
+
+    /// Notes what every vif has counted, when that is due.
+    pub fn sample_vifs(&self, now: Instant) {
+        let mut history = lock(&self.history);
+        if history.is_due(now) {
+            let snapshot = self.snapshot.load();
+            history.take(now, snapshot.vifs().map(|vif| (vif.id, self.vif_totals(vif))));
+        }
+    }
+
+    /// The last ten minutes of a vif.
+    pub fn rates(&self, vif: VifId) -> RatesView {
+        lock(&self.history).rates(vif)
     }
 
     /// Share of the last measuring interval that each worker spent on packets, 0 to 1.

@@ -113,8 +113,10 @@ fn tunnel_endpoints(desired: &Desired) -> impl Iterator<Item = IpAddr> + '_ {
     });
     let backends = desired.services.iter().flat_map(|service| &service.backends);
     let ends = routes.map(|hop| &hop.to).chain(backends.map(|backend| &backend.to));
-    ends.filter_map(|to| match to {
+    let broadcasts = desired.broadcasts.iter().flat_map(|broadcast| &broadcast.nodes).map(|node| node.node);
+    let unicast = ends.filter_map(|to| match to {
         HopTarget::Tunnel { node, .. } => Some(*node),
         HopTarget::Vif(_) => None,
-    })
+    });
+    unicast.chain(broadcasts)
 }

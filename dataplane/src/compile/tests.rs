@@ -41,6 +41,8 @@ fn desired(vifs: Vec<DesiredVif>) -> Desired {
         routes: Vec::new(),
         services: Vec::new(),
         policies: Vec::new(),
+        nat: Default::default(),
+        broadcasts: Vec::new(),
         underlay: Underlay::default(),
     }
 }
@@ -265,4 +267,19 @@ fn contradictions_are_named() {
         compile(&mixed),
         "tunnel endpoint fd00::1 is not of the address family of this node's tunnel address"
     );
+}
+
+#[test]
+fn a_label_in_quarantine_leads_nowhere_until_it_is_let_out() {
+    let mut compiler = Compiler::default();
+    let state = desired(vec![vif("a", "red", "10.1.0.1", 16), vif("b", "red", "10.1.0.2", 17)]);
+    let label = Label::new(17).unwrap();
+    compiler.quarantine(BTreeSet::from([label]));
+    let snapshot = compiler.compile(&state).unwrap();
+    assert_eq!(snapshot.label(label), None);
+    assert!(snapshot.is_quarantined(label));
+    compiler.quarantine(BTreeSet::new());
+    let snapshot = compiler.compile(&state).unwrap();
+    assert!(matches!(snapshot.label(label), Some(LabelTarget::Vif(_))));
+    assert!(!snapshot.is_quarantined(label));
 }

@@ -1,5 +1,7 @@
 //! Ethernet II with at most one 802.1Q tag.
 
+use flow_table::{Addr, Family};
+
 use super::{array_at, u16_at, write_at};
 use crate::drop::DropReason;
 use crate::ids::{Mac, VifSlot};
@@ -50,6 +52,17 @@ impl Ethernet {
         }
         let vlan = u16_at(frame, 14)? & 0x0fff;
         Some(Self { dst, src, vlan: Some(vlan), ethertype: u16_at(frame, 16)?, len: TAGGED_HEADER })
+    }
+}
+
+/// The Ethernet address of a group: RFC 1112 section 6.4, RFC 2464 section 7, and broadcast for
+/// every other IPv4 address.
+pub fn group_mac(family: Family, dst: Addr) -> Mac {
+    let [.., a, b, c, d] = dst.0.to_be_bytes();
+    match family {
+        Family::V4 if a >> 4 == 0xe => Mac([0x01, 0x00, 0x5e, b & 0x7f, c, d]),
+        Family::V4 => Mac::BROADCAST,
+        Family::V6 => Mac([0x33, 0x33, a, b, c, d]),
     }
 }
 

@@ -9,6 +9,8 @@ use crate::drop::DropReason;
 pub mod protocol {
     /// ICMP for IPv4.
     pub const ICMP: u8 = 1;
+    /// IGMP.
+    pub const IGMP: u8 = 2;
     /// TCP.
     pub const TCP: u8 = 6;
     /// UDP.
@@ -37,14 +39,29 @@ pub enum L4 {
     IcmpError,
     /// ICMP that no pod has a reason to send through us: redirect, source quench.
     IcmpRefused,
-    /// ICMPv6 neighbour solicitation (RFC 4861).
-    NeighbourSolicitation,
+    /// ICMPv6 neighbour discovery but for redirects (RFC 4861): it does not leave its link.
+    Discovery(Discovery),
+    /// IGMP or MLD (RFC 3376, RFC 3810): who on the link listens to which group.
+    GroupMembership,
     /// ICMP or ICMPv6 of any other kind.
     IcmpOther,
     /// Any other protocol; it has no ports.
     Other,
     /// A fragment that is not the first: the transport header is elsewhere.
     Absent,
+}
+
+/// Which message of neighbour discovery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Discovery {
+    /// A host asks for routers.
+    RouterSolicitation,
+    /// A router speaks of itself.
+    RouterAdvertisement,
+    /// Who has this address?
+    Solicitation,
+    /// This station has it.
+    Advertisement,
 }
 
 /// Which half of an echo.
@@ -88,6 +105,7 @@ pub enum Extent {
 /// # Errors
 /// [`DropReason::MalformedL4`] when it is cut short or its lengths lie, [`DropReason::FragmentTiny`]
 /// when it is a first fragment that the header reaches out of (RFC 1858 section 3).
+#[inline(always)]
 pub fn parse(protocol_number: u8, segment: &[u8], extent: Extent) -> Result<Transport, DropReason> {
     let transport = match protocol_number {
         protocol::TCP => tcp(segment),
@@ -95,6 +113,7 @@ pub fn parse(protocol_number: u8, segment: &[u8], extent: Extent) -> Result<Tran
         protocol::SCTP => sctp(segment),
         protocol::ICMP => icmp(segment, icmpv4_kind),
         protocol::ICMPV6 => icmp(segment, icmpv6_kind),
+        protocol::IGMP => Some(Transport { l4: L4::GroupMembership, sport: 0, dport: 0 }),
         _ => Some(Transport { l4: L4::Other, sport: 0, dport: 0 }),
     };
     transport.ok_or(match extent {
@@ -118,6 +137,7 @@ fn header_len(protocol_number: u8, segment: &[u8]) -> usize {
     }
 }
 
+#[inline(always)]
 fn tcp(segment: &[u8]) -> Option<Transport> {
     let fixed: [u8; 20] = array_at(segment, 0)?;
     let header = usize::from(fixed[12] >> 4) * 4;
@@ -133,6 +153,7 @@ fn tcp(segment: &[u8]) -> Option<Transport> {
     Some(Transport { l4, sport: u16_at(&fixed, 0)?, dport: u16_at(&fixed, 2)? })
 }
 
+#[inline(always)]
 fn udp(segment: &[u8], extent: Extent) -> Option<Transport> {
     let fixed: [u8; 8] = array_at(segment, 0)?;
     let len = usize::from(u16_at(&fixed, 4)?);
@@ -157,10 +178,13 @@ fn icmp(segment: &[u8], kind: fn(u8) -> L4) -> Option<Transport> {
     Some(Transport { l4, sport, dport })
 }
 
-/// Whether a number is that of the other family's ICMP. RFC 792 speaks of IPv4 alone and RFC 4443 of
-/// IPv6 alone; across, the number is one that nobody answers to.
+/// Whether a number is that of the other family's ICMP or IGMP. RFC 792 and RFC 3376 speak of IPv4
+/// alone and RFC 4443 of IPv6 alone; across, the number is one that nobody answers to.
 pub(crate) fn is_foreign(family: Family, protocol_number: u8) -> bool {
-    matches!((family, protocol_number), (Family::V4, protocol::ICMPV6) | (Family::V6, protocol::ICMP))
+    matches!(
+        (family, protocol_number),
+        (Family::V4, protocol::ICMPV6) | (Family::V6, protocol::ICMP | protocol::IGMP)
+    )
 }
 
 /// Whether a protocol has ports in the first four bytes of its header.
@@ -191,16 +215,21 @@ fn icmp_ports(l4: L4, head: &[u8; 8]) -> Option<(u16, u16)> {
         (L4::Echo(_), _) => u16_at(head, 4).map(|id| (id, id)),
         // Replies to timestamp, information, mask and node information queries.
         (L4::IcmpOther, answer @ (14 | 16 | 18 | 140)) => Some((0, u16::from(answer) - 1)),
-        (L4::IcmpOther | L4::NeighbourSolicitation, kind) => Some((u16::from(kind), 0)),
+        (L4::IcmpOther | L4::Discovery(_) | L4::GroupMembership, kind) => Some((u16::from(kind), 0)),
         _ => Some((0, 0)),
     }
+}
+
+/// Whether a tuple of ICMP is that of an echo.
+pub(crate) fn is_echo(tuple: &Tuple) -> bool {
+    tuple.sport == tuple.dport
 }
 
 /// The ICMP type that a flow began with, or to which its first packet was the answer.
 pub(crate) fn icmp_question(tuple: &Tuple) -> u16 {
     match (tuple.sport, tuple.dport, tuple.protocol) {
-        (sport, dport, protocol::ICMP) if sport == dport => ECHO_V4,
-        (sport, dport, _) if sport == dport => ECHO_V6,
+        (_, _, protocol::ICMP) if is_echo(tuple) => ECHO_V4,
+        (_, _, _) if is_echo(tuple) => ECHO_V6,
         (0, question, _) => question,
         (question, _, _) => question,
     }
@@ -226,7 +255,11 @@ fn icmpv6_kind(kind: u8) -> L4 {
     match kind {
         128 => L4::Echo(EchoKind::Request),
         EchoKind::REPLY_V6 => L4::Echo(EchoKind::Reply),
-        135 => L4::NeighbourSolicitation,
+        130..=132 | 143 => L4::GroupMembership,
+        133 => L4::Discovery(Discovery::RouterSolicitation),
+        134 => L4::Discovery(Discovery::RouterAdvertisement),
+        135 => L4::Discovery(Discovery::Solicitation),
+        136 => L4::Discovery(Discovery::Advertisement),
         137 => L4::IcmpRefused,
         0..=127 => L4::IcmpError,
         _ => L4::IcmpOther,

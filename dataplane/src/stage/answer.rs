@@ -1,15 +1,20 @@
 //! What the vrouter itself has to say about a flow's packet: echo replies, refusals, and ICMP
 //! errors of others passed back along the flow.
 
-use flow_table::{FlowHash, FlowKey, Output};
+use flow_table::{Context, FlowHash, FlowKey, Output};
 
+use super::backend::Clients;
 use super::flow::{NO_REWRITE, came_from};
 use super::icmp_error::Quote;
+use super::resolve::{Prefer, Query, Scope, resolve};
 use super::{echo, egress, plan, reject, rewrite};
 use crate::drop::DropReason;
+use crate::ecmp::Target;
+use crate::limiter::Limited;
 use crate::packet::Packet;
 use crate::packet::ip::Fragment;
 use crate::pipeline::Pipeline;
+use crate::snapshot::LabelTarget;
 use crate::verdict::{Flow, Halt, Ingress, Verdict, Way};
 
 impl Pipeline<'_> {
@@ -45,15 +50,15 @@ impl Pipeline<'_> {
             return Err(DropReason::IcmpErrorUnmatched.into());
         }
         plan::refuse_martians(&flow.ip.tuple)?;
-        let key = FlowKey { context: flow.key.context, tuple: quote.tuple.reversed() };
-        let hash = self.flows.hash(&key);
+        let (hash, key) = self.answer_key(flow, &quote);
         let hit = self.current(hash, &key).ok_or(DropReason::IcmpErrorUnmatched)?;
-        if !came_from(flow.ingress, hit.action.source) {
+        let source = hit.action.source;
+        if !came_from(flow.ingress, source) && !self.comes_from_next_door(flow.ingress, key, &hit) {
             return Err(DropReason::TunnelSourceMismatch.into());
         }
         if let Ingress::Vif(slot) = flow.ingress {
             let (family, src) = (flow.ip.tuple.family, flow.ip.tuple.src);
-            if !self.snapshot.vif(slot).is_some_and(|vif| vif.has_address(family, src)) {
+            if !self.snapshot.vif(slot).is_some_and(|vif| self.snapshot.may_send(vif, family, src)) {
                 return Err(DropReason::SpoofedSource.into());
             }
         }
@@ -63,6 +68,30 @@ impl Pipeline<'_> {
         quote.translate(packet.bytes_mut(), &mut ip, &hit.rewrite);
         rewrite::apply(packet.bytes_mut(), &mut ip, hit.action.ttl, &NO_REWRITE);
         Ok(exit.leave(packet, &ip, hash, outer_id)?)
+    }
+
+    /// The key of the answers to the packet that an error quotes. Another node may send it to the
+    /// label of the VRF, while the flow expects its answers at the label of its pod.
+    fn answer_key(&self, flow: &Flow, quote: &Quote) -> (FlowHash, FlowKey) {
+        let keyed = |context| {
+            let key = FlowKey { context, tuple: quote.tuple.reversed() };
+            (self.flows.hash(&key), key)
+        };
+        let (hash, key) = keyed(flow.key.context);
+        match self.flows.lookup(hash, &key) {
+            Some(_) => (hash, key),
+            None => self.context_behind(flow).map_or((hash, key), keyed),
+        }
+    }
+
+    fn context_behind(&self, flow: &Flow) -> Option<Context> {
+        let Ingress::Fabric { target: LabelTarget::Vrf(vrf), .. } = flow.ingress else { return None };
+        let (tuple, spread) = (&flow.ip.tuple, self.first(flow.ingress, flow.key).spread);
+        let (prefer, scope, clients) = (Prefer::Hash, Scope::Local, Clients::Ignore);
+        let query = Query { tuple, sender: None, spread, prefer, scope, clients };
+        let Target::Vif(slot) = resolve(self.snapshot, vrf, &query).ok()?.target else { return None };
+        let vif = self.snapshot.vif(slot).filter(|vif| vif.has_address(tuple.family, tuple.dst))?;
+        Some(Context(vif.id.0))
     }
 
     /// Turns a packet that goes no further into a message to its sender, where there is one to
@@ -78,7 +107,9 @@ impl Pipeline<'_> {
         let vif = self.snapshot.vif(flow.ingress.vif()?)?;
         let (family, src) = (flow.ip.tuple.family, flow.ip.tuple.src);
         let towards = match flow.ingress {
-            Ingress::Vif(slot) if vif.has_address(family, src) => Output::Vif { slot: slot.get() },
+            Ingress::Vif(slot) if self.snapshot.may_send(vif, family, src) => {
+                Output::Vif { slot: slot.get() }
+            }
             Ingress::Vif(_) => return None,
             Ingress::Fabric { peer, .. } => {
                 let (back, _) = self.first(flow.ingress, flow.key).way_back(vif.vrf, peer).ok()?;
@@ -88,7 +119,7 @@ impl Pipeline<'_> {
         if !reject::concerns(halt, &flow.ip) {
             return None;
         }
-        if !self.limiter.allow(vif.slot, self.now) {
+        if !self.limiter.allow(Limited::Errors, vif.slot, self.now) {
             self.counters.answers_suppressed.add(1);
             return None;
         }

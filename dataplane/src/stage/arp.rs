@@ -6,7 +6,9 @@ use crate::drop::DropReason;
 use crate::ids::{Mac, VifSlot};
 use crate::packet::ethernet::{TAGGED_HEADER, TYPE_ARP, TYPE_IPV4, write_to_vif};
 use crate::packet::{Packet, array_at, u16_at, write_at};
+use crate::pipeline::Pipeline;
 use crate::snapshot::{Snapshot, Vif};
+use crate::stage::neighbour;
 use crate::verdict::{Verdict, Way};
 
 const HARDWARE_ETHERNET: u16 = 1;
@@ -40,10 +42,11 @@ impl Arp {
 
 /// Takes an ARP packet and, for a request we answer, turns the frame into the reply.
 pub(crate) fn answer(
-    snapshot: &Snapshot,
+    pipeline: &Pipeline<'_>,
     slot: VifSlot,
     packet: &mut Packet<'_>,
 ) -> Result<Verdict, DropReason> {
+    let snapshot = pipeline.snapshot;
     let vif = snapshot.vif(slot).ok_or(DropReason::UnknownVif)?;
     let body = packet.bytes().get(TAGGED_HEADER..).unwrap_or_default();
     let arp = Arp::parse(body).ok_or(DropReason::MalformedArp)?;
@@ -56,7 +59,10 @@ pub(crate) fn answer(
     }
     match arp.operation {
         REQUEST if vif.has_address(Family::V4, arp.target) => Ok(Verdict::Consumed),
-        REQUEST if is_ours_or_routed(snapshot, vif, arp.target) => Ok(reply(vif, &arp, packet)),
+        REQUEST if is_ours_or_routed(snapshot, vif, arp.target) => {
+            neighbour::limit(pipeline, vif.slot)?;
+            Ok(reply(vif, &arp, packet))
+        }
         REQUEST => Err(DropReason::NoRoute),
         REPLY => Ok(Verdict::Consumed),
         _ => Err(DropReason::MalformedArp),

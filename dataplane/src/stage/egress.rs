@@ -1,25 +1,26 @@
 //! The way out: a vif over the trunk, or a tunnel over the uplink.
 
 use encap::{Fields, Label, Template, entropy};
-use flow_table::{Action, Family, FlowHash, Output};
+use flow_table::{Action, Addr, Family, FlowHash, Output};
 
 use super::rewrite;
 use crate::drop::DropReason;
 use crate::fragment::split;
-use crate::ids::{TunnelId, VifSlot};
+use crate::ids::{Mac, TunnelId, VifSlot};
 use crate::packet::Packet;
-use crate::packet::ethernet::{TAGGED_HEADER, TYPE_IPV4, TYPE_IPV6, write_to_vif};
+use crate::packet::ethernet::{TAGGED_HEADER, TYPE_IPV4, TYPE_IPV6, group_mac, write_to_vif};
 use crate::packet::ip::Ip;
 use crate::snapshot::{Snapshot, Vif};
 use crate::verdict::{Halt, Way};
 
 /// A way out that was found open for a packet of its size.
 pub(crate) enum Exit<'s> {
-    Vif(&'s Vif),
+    Vif { vif: &'s Vif, mac: Mac },
     Tunnel { id: TunnelId, template: &'s Template, label: Label },
 }
 
 /// Finds the way out, before anything is changed in the packet.
+#[inline]
 pub(crate) fn open(snapshot: &Snapshot, output: Output, len: usize) -> Result<Exit<'_>, Halt> {
     match output {
         Output::Vif { slot } => open_vif(snapshot, slot, len),
@@ -44,7 +45,7 @@ fn open_vif(snapshot: &Snapshot, slot: u16, len: usize) -> Result<Exit<'_>, Halt
     if !vif.is_up() {
         return Err(DropReason::VifDown.into());
     }
-    if len > vif.mtu { Err(Halt::TooBig { mtu: vif.mtu }) } else { Ok(Exit::Vif(vif)) }
+    if len > vif.mtu { Err(Halt::TooBig { mtu: vif.mtu }) } else { Ok(Exit::Vif { vif, mac: vif.mac }) }
 }
 
 fn open_tunnel(snapshot: &Snapshot, id: TunnelId, label: u32, len: usize) -> Result<Exit<'_>, Halt> {
@@ -62,7 +63,16 @@ fn open_tunnel(snapshot: &Snapshot, id: TunnelId, label: u32, len: usize) -> Res
 }
 
 impl Exit<'_> {
+    /// The same way out for a packet to all, which on Ethernet has an address of its own.
+    pub(crate) fn for_group(self, family: Family, dst: Addr) -> Self {
+        match self {
+            Exit::Vif { vif, .. } => Exit::Vif { vif, mac: group_mac(family, dst) },
+            Exit::Tunnel { .. } => self,
+        }
+    }
+
     /// Puts the headers of the way out in front of the IP packet.
+    #[inline]
     pub(crate) fn leave(
         self,
         packet: &mut Packet<'_>,
@@ -71,7 +81,7 @@ impl Exit<'_> {
         outer_id: u16,
     ) -> Result<Way, DropReason> {
         match self {
-            Exit::Vif(vif) => {
+            Exit::Vif { vif, mac } => {
                 if !packet.push(TAGGED_HEADER) {
                     return Err(DropReason::FrameTooBig);
                 }
@@ -79,7 +89,7 @@ impl Exit<'_> {
                     Family::V4 => TYPE_IPV4,
                     Family::V6 => TYPE_IPV6,
                 };
-                write_to_vif(packet.bytes_mut(), vif.mac, vif.slot, ethertype);
+                write_to_vif(packet.bytes_mut(), mac, vif.slot, ethertype);
                 Ok(Way::Vif(vif.slot))
             }
             Exit::Tunnel { id, template, label } => {

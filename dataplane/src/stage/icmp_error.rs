@@ -104,6 +104,9 @@ impl Quote {
         if l4::has_ports(self.tuple.protocol) {
             put(self.l4_at, rewrite.dport);
             put(self.l4_at + 2, rewrite.sport);
+        } else if self.tuple.sport != rewrite.dport {
+            // Of messages without ports only an echo is changed, in its identifier.
+            put(self.l4_at + 4, rewrite.dport);
         }
         // The answers' deltas turn source into source; the quote is the other direction of the
         // same translation, and swapping source and destination changes no sum.
@@ -116,9 +119,10 @@ impl Quote {
             }
         }
         let (at, apply): (usize, fn(Delta, u16) -> u16) = match self.tuple.protocol {
+            number if l4::is_foreign(self.tuple.family, number) => return change,
             protocol::TCP => (self.l4_at + 16, Delta::apply),
             protocol::UDP => (self.l4_at + 6, Delta::apply_udp),
-            protocol::ICMPV6 => (self.l4_at + 2, Delta::apply),
+            protocol::ICMP | protocol::ICMPV6 => (self.l4_at + 2, Delta::apply),
             _ => return change,
         };
         // Behind the 8 bytes that are promised the checksum may be missing.

@@ -3,13 +3,16 @@
 pub(crate) mod answer;
 pub(crate) mod arp;
 pub(crate) mod backend;
+pub(crate) mod broadcast;
 pub(crate) mod echo;
 pub(crate) mod egress;
 pub(crate) mod fabric_in;
 pub(crate) mod flow;
 pub(crate) mod fragment;
 pub(crate) mod icmp_error;
+pub(crate) mod link;
 pub(crate) mod mss;
+pub(crate) mod nat;
 pub(crate) mod neighbour;
 pub(crate) mod plan;
 pub(crate) mod policy;

@@ -60,7 +60,10 @@ fn notice(halt: Halt) -> Option<Notice> {
             Some(Notice::HostUnreachable)
         }
         Halt::Drop(
-            DropReason::ServiceNoBackend | DropReason::ServicePortUnmapped | DropReason::ServiceBackendGone,
+            DropReason::ServiceNoBackend
+            | DropReason::ServicePortUnmapped
+            | DropReason::ServiceBackendGone
+            | DropReason::NatMappingGone,
         ) => Some(Notice::PortUnreachable),
         Halt::Drop(_) => None,
     }
@@ -70,9 +73,9 @@ fn notice(halt: Halt) -> Option<Notice> {
 /// fragment, or a packet from or to more than one host.
 fn may_be_answered(ip: &Ip) -> bool {
     let about = match ip.l4 {
-        L4::IcmpError | L4::IcmpRefused | L4::Absent | L4::NeighbourSolicitation => false,
+        L4::IcmpError | L4::IcmpRefused | L4::Absent | L4::Discovery(_) => false,
         L4::Tcp(segment) => segment.flags & RST == 0,
-        L4::Udp | L4::Sctp | L4::Echo(_) | L4::IcmpOther | L4::Other => true,
+        L4::Udp | L4::Sctp | L4::Echo(_) | L4::IcmpOther | L4::GroupMembership | L4::Other => true,
     };
     about
         && !matches!(ip.fragment, Fragment::Later(_))

@@ -1,4 +1,4 @@
-//! What becomes of a frame when its packet is through: sent, cut up, or given back, and counted.
+//! What becomes of a frame when its packet is through: sent, cut up, copied, or given back, and counted.
 
 use flow_table::FlowHash;
 
@@ -29,7 +29,7 @@ impl<F> Desk<F> {
         Self { outer_id: 0, pieces: Vec::with_capacity(MAX_PIECES) }
     }
 
-    fn next_id(&mut self) -> u16 {
+    pub(super) fn next_id(&mut self) -> u16 {
         self.outer_id = self.outer_id.wrapping_add(1);
         self.outer_id
     }
@@ -51,7 +51,12 @@ impl<Io: PacketIo> Outlet<'_, Io> {
     }
 
     /// Carries out what `decide` says about the packet in a frame.
-    fn send_as(&mut self, from: Side, mut frame: Io::Frame, decide: impl FnOnce(&mut Packet<'_>) -> Verdict) {
+    pub(super) fn send_as(
+        &mut self,
+        from: Side,
+        mut frame: Io::Frame,
+        decide: impl FnOnce(&mut Packet<'_>) -> Verdict,
+    ) {
         let (buffer, extent) = self.io.open(&mut frame);
         let mut packet = Packet::new(buffer, extent);
         let verdict = decide(&mut packet);
@@ -65,6 +70,7 @@ impl<Io: PacketIo> Outlet<'_, Io> {
         let way = match verdict {
             Verdict::Send(way) => way,
             Verdict::Split(split) => return self.split(from, frame, &split),
+            Verdict::Replicate(replica) => return self.replicate(from, frame, &replica),
             Verdict::Answer(way) => {
                 counters.consumed.add(1);
                 counters.generated.add(1);
@@ -151,7 +157,7 @@ impl<Io: PacketIo> Outlet<'_, Io> {
     }
 }
 
-fn dropped(counters: &WorkerCounters, from: Side, vif: Option<VifSlot>, reason: DropReason) {
+pub(super) fn dropped(counters: &WorkerCounters, from: Side, vif: Option<VifSlot>, reason: DropReason) {
     let port = match (vif, from) {
         (Some(slot), _) => counters.vif(slot),
         (None, Side::Trunk) => counters.trunk(),

@@ -10,7 +10,9 @@
     reason = "a test stops where it goes wrong"
 )]
 
+pub(crate) mod crowd;
 pub(crate) mod frames;
+pub(crate) mod realm;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -30,7 +32,7 @@ use dataplane::droplog::DropLog;
 use dataplane::fragment::FragmentTable;
 use dataplane::ids::{Mac, VifSlot};
 use dataplane::io::{PacketIo, Side};
-use dataplane::limiter::AnswerLimiter;
+use dataplane::limiter::VifLimiter;
 use dataplane::memory::{MemoryFrame, MemoryIo};
 use dataplane::publish::Publisher;
 use dataplane::worker::{Idle, Worker, WorkerParts};
@@ -84,6 +86,8 @@ pub(crate) fn desired(tunnel_address: &str, peers: &[&str]) -> Desired {
         routes: Vec::new(),
         services: Vec::new(),
         policies: Vec::new(),
+        nat: Default::default(),
+        broadcasts: Vec::new(),
         underlay: Underlay {
             uplink: Some(Uplink { mac: UPLINK_MAC, mtu: 1600, vlan: None, link: Link::Up }),
             tunnels: peers.iter().map(|peer| (peer.parse().unwrap(), Reach::Via(PEER_MAC))).collect(),
@@ -219,7 +223,7 @@ impl Node {
             counters: Arc::clone(&counters),
             drops: Arc::new(DropLog::new(16)),
             affinity: Arc::new(AffinityTable::new(1024, RandomState::with_seeds(9, 10, 11, 12))),
-            limiter: Arc::new(AnswerLimiter::new()),
+            limiter: Arc::new(VifLimiter::new()),
             batch: 64,
             idle: Idle::Sleep,
         };
@@ -260,6 +264,26 @@ impl Node {
             "flow pairs do not add up"
         );
         output
+    }
+
+    /// Runs a batch through the node while other workers run too: what they change is not looked at. Gives what
+    /// was sent to the pods, and checks what is this worker's own.
+    pub(crate) fn batch_beside_others(&mut self, side: Side, frames: &[Vec<u8>]) -> Vec<Vec<u8>> {
+        for frame in frames {
+            assert!(self.worker.io().inject(side, frame), "no buffer for a frame");
+        }
+        assert_eq!(self.worker.round(Millis(self.now)), frames.len());
+        let sent = self.worker.io().sent(Side::Trunk);
+        assert_eq!(self.worker.io().sent(Side::Uplink).len(), 0, "nothing leaves the node");
+        let held = self.held() as usize;
+        assert!(self.worker.io().is_conserved(held), "a frame was lost");
+        self.assert_accounts();
+        sent
+    }
+
+    /// Flow lookups of this worker that found a pair, and that did not.
+    pub(crate) fn lookups(&self) -> (u64, u64) {
+        (self.counters.flow_hits.get(), self.counters.flow_misses.get())
     }
 
     /// Sweeps all flow pairs as the control thread does.

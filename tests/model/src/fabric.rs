@@ -5,8 +5,9 @@ use std::net::IpAddr;
 use dataplane::drop::DropReason;
 use encap::Udp6Checksum;
 
+use crate::broadcast;
 use crate::bytes::{checksum, pseudo, u16_at, u32_at};
-use crate::packet::{self, Packet};
+use crate::packet::{self, Kind, Packet};
 use crate::plan::Ingress;
 use crate::rewrite::fix_header;
 use crate::router::Router;
@@ -61,11 +62,21 @@ fn judge(
     if !router.state.endpoints.contains(&outer.src) {
         return Err(DropReason::TunnelSourceMismatch);
     }
+    if let Ingress::AllLabel(vrf, node) = ingress
+        && !broadcast::of(router, vrf).is_some_and(|all| all.nodes.iter().any(|to| to.node == *node))
+    {
+        return Err(DropReason::TunnelSourceMismatch);
+    }
     let routed_here = matches!(ingress, Ingress::VrfLabel(..));
     if entry.ttl == 0 || entry.ttl == 1 && routed_here {
         return Err(DropReason::TtlExceeded);
     }
-    combine_ecn(packet::parse(inner[0] >> 4, inner)?, outer.ecn)
+    let packet = packet::parse(inner[0] >> 4, inner)?;
+    if packet.is_of_the_link() {
+        let is_advertisement = packet.kind == Kind::RouterAdvertisement;
+        return Err(if is_advertisement { DropReason::RaGuard } else { DropReason::OffLink });
+    }
+    combine_ecn(packet, outer.ecn)
 }
 
 fn ip(packet: &[u8]) -> Result<Outer<'_>, DropReason> {
@@ -166,7 +177,9 @@ fn ingress(router: &Router, label: u32, node: IpAddr) -> Result<Ingress, DropRea
         return Ok(Ingress::VifLabel(vif.name.clone(), node));
     }
     let vrf = desired.vrfs.iter().find(|vrf| vrf.label.is_some_and(|own| own.get() == label));
-    vrf.map(|vrf| Ingress::VrfLabel(vrf.name.clone(), node)).ok_or(DropReason::InvalidLabel)
+    let all = desired.broadcasts.iter().find(|all| all.label.is_some_and(|own| own.get() == label));
+    let ingress = vrf.map(|vrf| Ingress::VrfLabel(vrf.name.clone(), node));
+    ingress.or(all.map(|all| Ingress::AllLabel(all.vrf.clone(), node))).ok_or(DropReason::InvalidLabel)
 }
 
 /// RFC 6040 figure 4: rows are the inner field, columns the outer one, both 00, 01, 10, 11.

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use dataplane::desired::{Backend, BackendState, Desired, Hop, HopTarget, Link, RouteTarget, Service, Vif};
+use dataplane::desired::{
+    Backend, BackendState, Desired, Hop, HopTarget, Link, RouteTarget, Service, Vif, VifKind,
+};
 use dataplane::drop::DropReason;
 use dataplane::ids::{VifName, VrfName};
 use ipnet::IpNet;
@@ -69,9 +71,10 @@ pub fn resolve(
             Found::Target(RouteTarget::Discard) => return Err(DropReason::DiscardRoute),
             Found::Target(RouteTarget::Vrf(next)) => vrf = next,
             Found::Target(RouteTarget::Hops(hops)) => {
-                let up: Vec<&Hop> = hops.iter().filter(|hop| is_up(desired, &hop.to)).collect();
-                let members = if up.is_empty() { hops.iter().collect() } else { up };
-                let exits = members.into_iter().map(|hop| exit(&hop.to)).filter(|exit| in_scope(exit, scope));
+                let exits = members(desired, hops)
+                    .into_iter()
+                    .map(|hop| exit(&hop.to))
+                    .filter(|exit| in_scope(exit, scope));
                 let choices: Vec<_> =
                     exits.map(|exit| Choice { exit, translate: None, takes_new: true }).collect();
                 return if choices.is_empty() { Err(DropReason::TunnelLoop) } else { Ok(choices) };
@@ -99,6 +102,23 @@ fn longest_match<'a>(desired: &'a Desired, vrf: &VrfName, dst: IpAddr) -> Option
         offer(IpNet::from(service.address), 2, Found::Service);
     }
     best.map(|(_, _, found)| found)
+}
+
+/// Whether packets with this source may come from a vif: its own, and from the host all that a route leads to it.
+pub fn may_send(desired: &Desired, sender: &Vif, src: IpAddr) -> bool {
+    if sender.kind != VifKind::Host || sender.addresses.contains(&src) {
+        return sender.addresses.contains(&src);
+    }
+    let Some(Found::Target(RouteTarget::Hops(hops))) = longest_match(desired, &sender.vrf, src) else {
+        return false;
+    };
+    members(desired, hops).iter().any(|hop| exit(&hop.to) == Exit::Vif(sender.name.clone()))
+}
+
+/// Next hops that are up, or all when none is.
+fn members<'a>(desired: &Desired, hops: &'a [Hop]) -> Vec<&'a Hop> {
+    let up: Vec<&Hop> = hops.iter().filter(|hop| is_up(desired, &hop.to)).collect();
+    if up.is_empty() { hops.iter().collect() } else { up }
 }
 
 /// Whether a VRF has a route to an address at all, wherever it leads.
@@ -192,7 +212,8 @@ pub fn endpoints(desired: &Desired) -> BTreeSet<IpAddr> {
         HopTarget::Tunnel { node, .. } => Some(*node),
         HopTarget::Vif(_) => None,
     };
-    of_routes.chain(of_services).filter_map(node).collect()
+    let of_broadcasts = desired.broadcasts.iter().flat_map(|one| one.nodes.iter().map(|to| to.node));
+    of_routes.chain(of_services).filter_map(node).chain(of_broadcasts).collect()
 }
 
 /// The end of the way that a hop stands for.

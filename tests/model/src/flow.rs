@@ -123,18 +123,25 @@ impl Router {
         if let Err(halt) = self.check_first(packet, &pair.plan.forward) {
             return vec![(draft, Err(halt))];
         }
-        if self.owned(&draft, pair.plan.owner) >= self.pairs_per_vif {
-            return vec![(draft, Err(DropReason::VifFlowLimit.into()))];
+        let owner = pair.plan.owner;
+        if self.owned(&draft, owner) >= self.pairs_per_vif {
+            return self.give_way(&draft, DropReason::VifFlowLimit, |pair| pair.plan.owner == owner);
         }
-        if draft.state.pairs.len() < self.pairs {
-            return vec![(draft, Ok(()))];
+        if draft.state.pairs.len() >= self.pairs {
+            return self.give_way(&draft, DropReason::FlowTableFull, |_| true);
         }
-        let idle: Vec<_> = draft.state.pairs.iter().map(|pair| (pair, self.now - pair.last)).collect();
-        let bounds = |pair| idle::bounds(pair, Table::IsFull);
-        let may_go = idle.iter().enumerate().filter(|(_, (pair, idle))| *idle > bounds(pair).0);
-        let mut rooms: Decided<()> = may_go.map(|(row, _)| (self.without(&draft, row), Ok(()))).collect();
-        if idle.iter().all(|(pair, idle)| *idle <= bounds(pair).1) {
-            rooms.push((draft.clone(), Err(DropReason::FlowTableFull.into())));
+        vec![(draft, Ok(()))]
+    }
+
+    /// One of these pairs may give way, if it is idle for long.
+    fn give_way(&self, draft: &Draft, reason: DropReason, is_one: impl Fn(&Pair) -> bool) -> Decided<()> {
+        let pairs = draft.state.pairs.iter().enumerate().filter(|(_, pair)| is_one(pair));
+        let idle: Vec<_> =
+            pairs.map(|(row, pair)| (row, self.now - pair.last, idle::bounds(pair, Table::IsFull))).collect();
+        let may_go = idle.iter().filter(|(_, idle, (least, _))| idle > least);
+        let mut rooms: Decided<()> = may_go.map(|(row, ..)| (self.without(draft, *row), Ok(()))).collect();
+        if idle.iter().all(|(_, idle, (_, most))| idle <= most) {
+            rooms.push((draft.clone(), Err(reason.into())));
         }
         rooms
     }

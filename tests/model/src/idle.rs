@@ -15,13 +15,14 @@ pub enum Table {
 /// model of its own beside the flow table; here it is enough that only FIN and RST shorten a life.
 pub fn bounds(pair: &Pair, table: Table) -> (u64, u64) {
     const SECOND: u64 = 1000;
-    const ESTABLISHED: u64 = 124 * 60 * SECOND;
-    if let Output::Drop(_) = pair.plan.forward.output {
-        return (10 * SECOND, 10 * SECOND);
-    }
+    const ESTABLISHED: u64 = 126 * 60 * SECOND;
+    /// The time of the last packet is stored so coarsely.
+    const GRAIN: u64 = 512;
+    let refuses = matches!(pair.plan.forward.output, Output::Drop(_));
     let unanswered = pair.packets[1] == 0;
     let closes = pair.flags & 0b101 != 0;
-    match (pair.plan.forward.key.tuple.protocol, table) {
+    let (least, most) = match (pair.plan.forward.key.tuple.protocol, table) {
+        _ if refuses => (10 * SECOND, 10 * SECOND),
         (6, Table::HasRoom) if closes => (10 * SECOND, ESTABLISHED),
         (6, Table::HasRoom) => (240 * SECOND, ESTABLISHED),
         (6, Table::IsFull) if unanswered && !closes => (5 * SECOND, 5 * SECOND),
@@ -29,5 +30,6 @@ pub fn bounds(pair: &Pair, table: Table) -> (u64, u64) {
         (_, Table::IsFull) if unanswered => (10 * SECOND, 10 * SECOND),
         (1 | 58, _) => (60 * SECOND, 60 * SECOND),
         _ => (300 * SECOND, 300 * SECOND),
-    }
+    };
+    (least, most + GRAIN)
 }

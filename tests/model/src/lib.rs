@@ -15,6 +15,7 @@
 //! [`node`] is the real pipeline in memory, and [`lockstep`] drives both and compares.
 
 pub mod answer;
+pub mod broadcast;
 pub mod bytes;
 pub mod datagram;
 mod derive;
@@ -23,6 +24,7 @@ pub mod fib;
 mod flow;
 pub mod fragment;
 pub mod idle;
+pub mod limit;
 pub mod lockstep;
 pub mod masked;
 pub mod member;

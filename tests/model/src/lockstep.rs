@@ -1,6 +1,6 @@
 //! The model and the real router side by side: the same frames, changes and moments for both.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use dataplane::desired::Desired;
@@ -215,8 +215,11 @@ impl Lockstep {
         if outcomes.len() > 1 {
             reach("a choice");
         }
-        if chosen.emitted.len() > 1 {
-            reach("pieces of a packet");
+        let ports: BTreeSet<&str> = chosen.emitted.iter().map(|emitted| emitted.port.as_str()).collect();
+        match (chosen.emitted.len(), ports.len()) {
+            (0 | 1, _) => {}
+            (_, 1) => reach("pieces of a packet"),
+            _ => reach("several copies"),
         }
         let (before, after) = (&self.model.state.pairs, &chosen.state.pairs);
         if after.iter().filter(|pair| !before.contains(pair)).any(|pair| pair.packets[1] > 0) {

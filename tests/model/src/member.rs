@@ -78,7 +78,7 @@ impl Router {
     pub(crate) fn remember_client(&self, question: &Question<'_>, plan: &Plan, state: &mut State) {
         let vrf = match question.ingress {
             Ingress::Vif(name) => fib::vif(&self.desired, name).map(|vif| &vif.vrf),
-            Ingress::VrfLabel(vrf, _) => Some(vrf),
+            Ingress::VrfLabel(vrf, _) | Ingress::AllLabel(vrf, _) => Some(vrf),
             Ingress::VifLabel(..) => None,
         };
         let output = plan.forward.output;

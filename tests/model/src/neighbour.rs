@@ -1,4 +1,4 @@
-//! ARP (RFC 826) and neighbour solicitations (RFC 4861) from a pod.
+//! ARP (RFC 826) and the messages of the link (RFC 4861, RFC 3376, RFC 3810) from a pod.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -9,7 +9,7 @@ use dataplane::ids::Mac;
 use crate::answer;
 use crate::bytes::{checksum, octets, pseudo, put};
 use crate::fib;
-use crate::packet::Packet;
+use crate::packet::{Kind, Packet};
 use crate::router::Router;
 
 /// What a question gets.
@@ -52,26 +52,48 @@ pub fn arp(router: &Router, vif: &Vif, body: &[u8]) -> Result<Reply, DropReason>
     }
 }
 
-/// Takes a neighbour solicitation.
+/// Takes a message of the link.
 ///
 /// # Errors
 /// The reason to drop it for.
-pub fn solicitation(router: &Router, vif: &Vif, packet: &Packet) -> Result<Reply, DropReason> {
+pub fn link(router: &Router, vif: &Vif, packet: &Packet) -> Result<Reply, DropReason> {
+    match packet.kind {
+        Kind::Solicitation => solicitation(router, vif, packet),
+        Kind::Advertisement => match (target(packet)?, packet.tuple.src) {
+            (_, src) if !may_be(vif, src) => Err(DropReason::SpoofedSource),
+            (target, _) if !may_be(vif, target.into()) => Err(DropReason::SpoofedNeighbour),
+            _ => Ok(Reply::Nothing),
+        },
+        Kind::RouterAdvertisement => Err(DropReason::RaGuard),
+        _ => Ok(Reply::Nothing),
+    }
+}
+
+/// Whether an address is the pod's, or a link-local one that is not the gateway's.
+pub fn may_be(vif: &Vif, address: IpAddr) -> bool {
+    let link_local = matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local());
+    link_local && address != IpAddr::V6(vif.gateway_v6) || vif.addresses.contains(&address)
+}
+
+/// RFC 4861 sections 7.1.1 and 7.1.2.
+fn target(packet: &Packet) -> Result<Ipv6Addr, DropReason> {
     let message = &packet.bytes[packet.l4..];
-    let octets_of_target: [u8; 16] =
+    let octets: [u8; 16] =
         message.get(8..24).and_then(|octets| octets.try_into().ok()).ok_or(DropReason::MalformedL4)?;
-    let target = Ipv6Addr::from(octets_of_target);
-    let (src, dst) = (packet.tuple.src, packet.tuple.dst);
-    let sum = checksum(&[&pseudo(src, dst, 58, message.len()), message]);
-    // RFC 4861 section 7.1.1.
+    let target = Ipv6Addr::from(octets);
+    let sum = checksum(&[&pseudo(packet.tuple.src, packet.tuple.dst, 58, message.len()), message]);
     if packet.ttl != 255 || packet.l4 != 40 || message[1] != 0 || target.is_multicast() || sum != 0 {
         return Err(DropReason::MalformedL4);
     }
+    Ok(target)
+}
+
+fn solicitation(router: &Router, vif: &Vif, packet: &Packet) -> Result<Reply, DropReason> {
+    let (target, src) = (target(packet)?, packet.tuple.src);
     if src == IpAddr::V6(Ipv6Addr::UNSPECIFIED) || vif.addresses.contains(&target.into()) {
         return Ok(Reply::Nothing);
     }
-    let link_local = matches!(src, IpAddr::V6(v6) if v6.is_unicast_link_local());
-    if !link_local && !vif.addresses.contains(&src) {
+    if !may_be(vif, src) {
         return Err(DropReason::SpoofedSource);
     }
     if target != vif.gateway_v6 && !fib::has_route(&router.desired, &vif.vrf, target.into()) {

@@ -15,7 +15,7 @@ use dataplane::fib::ip_addr;
 use dataplane::fragment::FragmentTable;
 use dataplane::ids::TunnelId;
 use dataplane::ids::VifSlot;
-use dataplane::limiter::AnswerLimiter;
+use dataplane::limiter::VifLimiter;
 use dataplane::memory::MemoryIo;
 use dataplane::publish::Publisher;
 use dataplane::verdict::{ContextOwner, context_owner};
@@ -99,7 +99,7 @@ impl Node {
         let flows = Arc::new(FlowTable::new(config, [1, 2, 3, 4]));
         let fragments = Arc::new(FragmentTable::new(16, RandomState::with_seeds(9, 10, 11, 12)));
         let affinity = Arc::new(AffinityTable::new(4096, RandomState::with_seeds(13, 14, 15, 16)));
-        let limiter = Arc::new(AnswerLimiter::new());
+        let limiter = Arc::new(VifLimiter::new());
         let worker = |_| {
             let counters = Arc::new(WorkerCounters::new());
             let parts = WorkerParts {

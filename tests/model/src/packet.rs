@@ -6,6 +6,7 @@ use dataplane::drop::DropReason;
 use etherparse::{Ipv4HeaderSlice, Ipv6HeaderSlice, TcpHeaderSlice};
 
 use crate::bytes::{checksum, u16_at, u32_at};
+use crate::plan::is_multicast;
 
 /// Addresses, protocol and ports; an ICMP echo has its identifier in both ports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -55,8 +56,16 @@ pub enum Kind {
     Error,
     /// ICMP redirect or source quench.
     Refused,
-    /// IPv6 neighbour solicitation.
+    /// ICMPv6 router solicitation.
+    RouterSolicitation,
+    /// ICMPv6 router advertisement.
+    RouterAdvertisement,
+    /// ICMPv6 neighbour solicitation.
     Solicitation,
+    /// ICMPv6 neighbour advertisement.
+    Advertisement,
+    /// IGMP or MLD.
+    Membership,
     /// Other ICMP.
     Icmp,
     /// Another protocol.
@@ -95,6 +104,21 @@ pub struct Packet {
     pub tos: u8,
     /// Where it belongs, if it is a fragment.
     pub piece: Option<Piece>,
+}
+
+impl Packet {
+    /// Whether it is for the router of its own link and for nobody behind it: neighbour discovery, or membership
+    /// of groups that is told to a group.
+    pub fn is_of_the_link(&self) -> bool {
+        match self.kind {
+            Kind::RouterSolicitation
+            | Kind::RouterAdvertisement
+            | Kind::Solicitation
+            | Kind::Advertisement => true,
+            Kind::Membership => is_multicast(self.tuple.dst),
+            _ => false,
+        }
+    }
 }
 
 /// Reads a packet of IP version 4 or 6 with padding behind it.
@@ -230,7 +254,8 @@ fn transport(mut packet: Packet) -> Result<Packet, DropReason> {
     let (sport, dport) = match packet.kind {
         Kind::Tcp { .. } | Kind::Udp | Kind::Sctp => (u16_at(segment, 0), u16_at(segment, 2)),
         Kind::EchoRequest | Kind::EchoReply => (u16_at(segment, 4), u16_at(segment, 4)),
-        Kind::Icmp | Kind::Solicitation => icmp_ports(segment[0]),
+        Kind::Icmp => icmp_ports(segment[0]),
+        Kind::Membership if packet.tuple.protocol == 58 => icmp_ports(segment[0]),
         _ => (None, None),
     };
     packet.tuple.sport = sport.unwrap_or(0);
@@ -265,6 +290,7 @@ fn kind(tuple: Tuple, segment: &[u8], is_first: bool) -> Option<Kind> {
         }
         (132, _) => (segment.len() >= 12).then_some(Kind::Sctp),
         (1, true) | (58, false) => (segment.len() >= 8).then(|| icmp(tuple.protocol, segment[0])),
+        (2, true) => Some(Kind::Membership),
         // ICMP is of one family each; elsewhere its number is that of a protocol nobody speaks.
         _ => Some(Kind::Other),
     }
@@ -286,7 +312,11 @@ pub fn icmp(protocol: u8, kind: u8) -> Kind {
         (1, 0) | (58, 129) => Kind::EchoReply,
         (1, 3 | 11 | 12) => Kind::Error,
         (1, 4 | 5) | (58, 137) => Kind::Refused,
+        (58, 130..=132 | 143) => Kind::Membership,
+        (58, 133) => Kind::RouterSolicitation,
+        (58, 134) => Kind::RouterAdvertisement,
         (58, 135) => Kind::Solicitation,
+        (58, 136) => Kind::Advertisement,
         (58, 0..=127) => Kind::Error,
         _ => Kind::Icmp,
     }

@@ -22,6 +22,8 @@ pub enum Ingress {
     VifLabel(VifName, IpAddr),
     /// From a node, to the label of a VRF.
     VrfLabel(VrfName, IpAddr),
+    /// From a node, to the label for all pods of a VRF.
+    AllLabel(VrfName, IpAddr),
 }
 
 impl Ingress {
@@ -29,7 +31,7 @@ impl Ingress {
     pub fn vif(&self) -> Option<&VifName> {
         match self {
             Ingress::Vif(name) | Ingress::VifLabel(name, _) => Some(name),
-            Ingress::VrfLabel(..) => None,
+            Ingress::VrfLabel(..) | Ingress::AllLabel(..) => None,
         }
     }
 
@@ -37,7 +39,9 @@ impl Ingress {
     pub fn node(&self) -> Option<IpAddr> {
         match self {
             Ingress::Vif(_) => None,
-            Ingress::VifLabel(_, node) | Ingress::VrfLabel(_, node) => Some(*node),
+            Ingress::VifLabel(_, node) | Ingress::VrfLabel(_, node) | Ingress::AllLabel(_, node) => {
+                Some(*node)
+            }
         }
     }
 
@@ -48,6 +52,7 @@ impl Ingress {
             Ingress::Vif(name) => Ingress::Vif(name),
             Ingress::VifLabel(name, _) => Ingress::VifLabel(name, node),
             Ingress::VrfLabel(name, _) => Ingress::VrfLabel(name, node),
+            Ingress::AllLabel(name, _) => Ingress::AllLabel(name, node),
         }
     }
 
@@ -55,7 +60,9 @@ impl Ingress {
     pub fn origin(&self) -> Origin {
         match self {
             Ingress::Vif(_) => Origin::Vif,
-            Ingress::VifLabel(_, node) | Ingress::VrfLabel(_, node) => Origin::Node(*node),
+            Ingress::VifLabel(_, node) | Ingress::VrfLabel(_, node) | Ingress::AllLabel(_, node) => {
+                Origin::Node(*node)
+            }
         }
     }
 }
@@ -93,18 +100,27 @@ pub fn plans(router: &Router, question: &Question<'_>) -> Result<Vec<Plan>, Drop
     refuse_martians(&question.tuple)?;
     match question.ingress {
         Ingress::Vif(name) => from_vif(router, name, question),
-        Ingress::VifLabel(_, node) | Ingress::VrfLabel(_, node) => from_fabric(router, *node, question),
+        Ingress::VifLabel(_, node) | Ingress::VrfLabel(_, node) | Ingress::AllLabel(_, node) => {
+            from_fabric(router, *node, question)
+        }
     }
 }
 
 fn from_vif(router: &Router, name: &VifName, question: &Question<'_>) -> Result<Vec<Plan>, DropReason> {
     let (tuple, keep) = (question.tuple, question.keep);
     let vif = fib::vif(&router.desired, name).ok_or(DropReason::UnknownVif)?;
-    if !vif.addresses.contains(&tuple.src) {
+    if !fib::may_send(&router.desired, vif, tuple.src) {
         return Err(DropReason::SpoofedSource);
     }
     let own = router.ids.vif(name).ok_or(DropReason::UnknownVif)?;
-    let choices = router.members(question, &vif.vrf, Scope::Any)?;
+    let mut choices = router.members(question, &vif.vrf, Scope::Any)?;
+    if vif.kind == VifKind::Host {
+        // What a route leads back to the host would come again.
+        choices.retain(|choice| choice.exit != Exit::Vif(name.clone()) || choice.translate.is_some());
+        if choices.is_empty() {
+            return Err(DropReason::RouteLoop);
+        }
+    }
     if choices.iter().any(|choice| has_own_voice(router, &tuple, &choice.exit)) {
         return Err(DropReason::TunnelRecursion);
     }
@@ -136,7 +152,7 @@ fn from_vif(router: &Router, name: &VifName, question: &Question<'_>) -> Result<
 fn from_fabric(router: &Router, node: IpAddr, question: &Question<'_>) -> Result<Vec<Plan>, DropReason> {
     let Question { ingress, tuple, keep, .. } = *question;
     let vrf = match ingress {
-        Ingress::VrfLabel(vrf, _) => vrf,
+        Ingress::VrfLabel(vrf, _) | Ingress::AllLabel(vrf, _) => vrf,
         Ingress::Vif(name) | Ingress::VifLabel(name, _) => {
             &fib::vif(&router.desired, name).ok_or(DropReason::InvalidLabel)?.vrf
         }
@@ -218,11 +234,20 @@ fn translated(tuple: Tuple, choice: &Choice) -> Tuple {
     Tuple { dst, dport, ..tuple }
 }
 
-/// Addresses that no packet on a wire may have (RFC 1122 section 3.2.1.3, RFC 4291 section 2.5).
+/// Addresses that no packet to one host may have.
 ///
 /// # Errors
 /// [`DropReason::MartianAddress`], or [`DropReason::MulticastUnsupported`].
 pub fn refuse_martians(tuple: &Tuple) -> Result<(), DropReason> {
+    refuse_strange(tuple)?;
+    if is_multicast(tuple.dst) { Err(DropReason::MulticastUnsupported) } else { Ok(()) }
+}
+
+/// Addresses that no packet on a wire may have (RFC 1122 section 3.2.1.3, RFC 4291 section 2.5).
+///
+/// # Errors
+/// [`DropReason::MartianAddress`].
+pub fn refuse_strange(tuple: &Tuple) -> Result<(), DropReason> {
     let never = |address: IpAddr| match address {
         IpAddr::V4(v4) => {
             let first = v4.octets()[0];
@@ -232,8 +257,6 @@ pub fn refuse_martians(tuple: &Tuple) -> Result<(), DropReason> {
     };
     if tuple.src == tuple.dst || never(tuple.src) || is_multicast(tuple.src) || never(tuple.dst) {
         Err(DropReason::MartianAddress)
-    } else if is_multicast(tuple.dst) {
-        Err(DropReason::MulticastUnsupported)
     } else {
         Ok(())
     }

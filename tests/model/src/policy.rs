@@ -6,7 +6,7 @@ use dataplane::desired::{Peers, Rule, RuleTraffic, Vif};
 use dataplane::policy::FlowCourse;
 
 use crate::fib;
-use crate::packet::Tuple;
+use crate::packet::{Packet, Tuple};
 use crate::pairs::{self, Context, Direction, Key, Origin, Output, Plan};
 use crate::router::{Router, State};
 
@@ -43,6 +43,20 @@ impl Router {
         }
     }
 
+    /// Whether a vif may send a packet to all.
+    pub(crate) fn may_speak(&self, vif: &Vif, packet: &Packet) -> bool {
+        let tuple = &packet.tuple;
+        self.allows(vif, FlowCourse::Egress, tuple, &[(tuple.dst, tuple.dport)])
+    }
+
+    /// Whether a vif may hear a packet to all; other nodes judge for theirs.
+    pub(crate) fn may_hear(&self, output: Output, packet: &Packet) -> bool {
+        let Output::Vif(id) = output else { return true };
+        let tuple = &packet.tuple;
+        let asked = [(tuple.src, tuple.dport)];
+        self.vif_of(id).is_none_or(|vif| self.allows(vif, FlowCourse::Ingress, tuple, &asked))
+    }
+
     fn both_allow(&self, plan: &Plan) -> bool {
         let (sent, seen) = (plan.forward.key.tuple, plan.reverse.key.tuple.reversed());
         let sender = match (plan.forward.origin, plan.forward.key.context) {
@@ -55,9 +69,11 @@ impl Router {
         };
         // Where it is sent to, or where it goes: the nodes of other backends know the first alone.
         let outwards = [(sent.dst, sent.dport), (seen.dst, seen.dport)];
+        // Its own, to a pod that reaches itself and sees the service.
+        let source = if seen.src == sent.dst { sent.src } else { seen.src };
         sender.is_none_or(|vif| self.allows(vif, FlowCourse::Egress, &sent, &outwards))
             && receiver
-                .is_none_or(|vif| self.allows(vif, FlowCourse::Ingress, &sent, &[(sent.src, seen.dport)]))
+                .is_none_or(|vif| self.allows(vif, FlowCourse::Ingress, &sent, &[(source, seen.dport)]))
     }
 
     fn vif_of(&self, id: u32) -> Option<&Vif> {

@@ -3,9 +3,9 @@
 use dataplane::drop::DropReason;
 
 use crate::derive::Derived;
-use crate::fib;
+use crate::fib::{self, Choice, Exit, Scope};
 use crate::packet::{Packet, Tuple};
-use crate::pairs::{self, Half, Key};
+use crate::pairs::{self, Context, Half, Key};
 use crate::plan::{self, Ingress};
 use crate::quote::{self, Quote};
 use crate::router::{Arrival, Decided, Draft, End, Router, check_ttl};
@@ -26,7 +26,12 @@ impl Router {
             return vec![(draft, Err(reason.into()))];
         }
         let key = self.context(&at.ingress).map(|context| Key { context, tuple: quote.tuple.reversed() });
-        let Some((row, direction)) = key.and_then(|key| pairs::find(&draft.state.pairs, &key)) else {
+        let behind = || {
+            let context = self.pod_behind(&at.ingress, &error.tuple)?;
+            Some(Key { context, tuple: quote.tuple.reversed() })
+        };
+        let find = |key: Key| pairs::find(&draft.state.pairs, &key);
+        let Some((row, direction)) = key.and_then(find).or_else(|| behind().and_then(find)) else {
             return vec![unmatched()];
         };
         let mut ends = Vec::new();
@@ -46,6 +51,18 @@ impl Router {
         ends
     }
 
+    /// The pod to whose address another node has sent something with the label of its VRF.
+    fn pod_behind(&self, ingress: &Ingress, tuple: &Tuple) -> Option<Context> {
+        let Ingress::VrfLabel(vrf, _) = ingress else { return None };
+        match fib::resolve(&self.desired, vrf, tuple, Scope::Local).ok()?.as_slice() {
+            [Choice { exit: Exit::Vif(name), .. }] => {
+                fib::vif(&self.desired, name).filter(|vif| vif.addresses.contains(&tuple.dst))?;
+                self.ids.vif(name).map(|vif| Context::Vif(vif.id))
+            }
+            _ => None,
+        }
+    }
+
     fn relay_along(
         &self,
         at: &Arrival,
@@ -57,8 +74,8 @@ impl Router {
             return Err(DropReason::TunnelSourceMismatch.into());
         }
         if let Ingress::Vif(name) = &at.ingress {
-            let own =
-                fib::vif(&self.desired, name).is_some_and(|vif| vif.addresses.contains(&error.tuple.src));
+            let own = fib::vif(&self.desired, name)
+                .is_some_and(|vif| fib::may_send(&self.desired, vif, error.tuple.src));
             if !own {
                 return Err(DropReason::SpoofedSource.into());
             }

@@ -12,6 +12,7 @@ use crate::datagram::Datagram;
 use crate::fabric;
 use crate::fib::{self, Exit};
 use crate::fragment::Held;
+use crate::limit::Limited;
 use crate::member::{Client, Last};
 use crate::neighbour::{self, Reply};
 use crate::packet::{Kind, Packet, Tuple};
@@ -74,8 +75,8 @@ impl Ids {
 pub struct State {
     /// Flow pairs.
     pub pairs: Vec<Pair>,
-    /// Milliseconds of credit of each slot for answers, and when they were counted.
-    pub credits: BTreeMap<u16, (u64, u64)>,
+    /// Milliseconds of credit of each slot, and when they were counted.
+    pub credits: BTreeMap<(Limited, u16), (u64, u64)>,
     /// Every tunnel endpoint.
     pub endpoints: BTreeSet<IpAddr>,
     /// Clients that services remember.
@@ -214,7 +215,7 @@ impl Router {
             Ingress::Vif(name) | Ingress::VifLabel(name, _) => {
                 self.ids.vif(name).map(|vif| Context::Vif(vif.id))
             }
-            Ingress::VrfLabel(vrf, _) => {
+            Ingress::VrfLabel(vrf, _) | Ingress::AllLabel(vrf, _) => {
                 self.ids.vrfs.iter().find(|(name, _)| name == vrf).map(|(_, id)| Context::Vrf(*id))
             }
         }
@@ -225,14 +226,18 @@ impl Router {
         let port = found.as_ref().map_or("trunk".to_owned(), |vif| vif.name.to_string());
         draft.count(&format!("{port}.rx"), 1);
         draft.count(&format!("{port}.rx_bytes"), frame.len().saturating_sub(4) as u64);
-        let content = found.and_then(|vif| Ok((vif, trunk::content(vif, frame)?)));
+        let content = found.and_then(|vif| Ok((vif, trunk::content(self, vif, frame)?)));
         let (vif, reply) = match content {
             Ok((vif, Content::Ip(packet))) => {
                 let ingress = Ingress::Vif(vif.name.clone());
                 return self.gate(Arrival { ingress, port }, packet, draft, seen);
             }
+            Ok((vif, Content::All(packet))) => {
+                let at = Arrival { ingress: Ingress::Vif(vif.name.clone()), port };
+                return self.replicate(&at, &packet, draft);
+            }
             Ok((vif, Content::Arp(body))) => (vif, neighbour::arp(self, vif, body)),
-            Ok((vif, Content::Solicitation(packet))) => (vif, neighbour::solicitation(self, vif, &packet)),
+            Ok((vif, Content::Link(packet))) => (vif, neighbour::link(self, vif, &packet)),
             Err(reason) => return vec![draft.dropped(&port, reason)],
         };
         let slot = u16::from_be_bytes([frame[14], frame[15]]) & 0xfff;
@@ -240,7 +245,12 @@ impl Router {
             let tag = [[0x81, 0], slot.to_be_bytes(), ethertype];
             [&vif.mac.0[..], &[0, 0, 0x5e, 0, 1, 0], tag.as_flattened()].concat()
         };
+        let allowed = match reply {
+            Ok(Reply::Arp(_) | Reply::Ip(_)) => self.may_cause(Limited::Neighbours, slot, &mut draft.state),
+            Ok(Reply::Nothing) | Err(_) => true,
+        };
         let frame = match reply {
+            _ if !allowed => return vec![draft.dropped(&port, DropReason::NeighbourRatelimited)],
             Err(reason) => return vec![draft.dropped(&port, reason)],
             Ok(Reply::Nothing) => {
                 draft.count("consumed", 1);
@@ -261,6 +271,10 @@ impl Router {
         match fabric::take(self, frame) {
             Ok((ingress, packet)) => {
                 let port = port(&ingress);
+                if let Ingress::AllLabel(vrf, _) = &ingress {
+                    let at = Arrival { ingress: ingress.clone(), port };
+                    return self.take_for_all(&at, vrf, &packet, draft);
+                }
                 self.gate(Arrival { ingress, port }, packet, draft, seen)
             }
             Err((named, reason)) => {
@@ -355,7 +369,7 @@ impl Router {
         };
         let answer = |output: Output| {
             let mut draft = draft.clone();
-            if !self.may_answer(slot, &mut draft.state) {
+            if !self.may_cause(Limited::Errors, slot, &mut draft.state) {
                 draft.count("suppressed", 1);
                 return draft.dropped(&at.port, halt.reason());
             }
@@ -370,15 +384,6 @@ impl Router {
             }
         };
         ways.into_iter().map(answer).collect()
-    }
-
-    /// 50 answers at once, 100 a second: a credit of 500 ms, of which each takes 10.
-    fn may_answer(&self, slot: u16, state: &mut State) -> bool {
-        let (credit, at) = state.credits.get(&slot).copied().unwrap_or((500, self.now));
-        let credit = (credit + (self.now - at)).min(500);
-        let allowed = credit >= 10;
-        state.credits.insert(slot, (if allowed { credit - 10 } else { credit }, self.now));
-        allowed
     }
 }
 

@@ -4,9 +4,10 @@ use dataplane::desired::Vif;
 use dataplane::drop::DropReason;
 use dataplane::ids::Mac;
 
+use crate::broadcast;
 use crate::bytes::u16_at;
 use crate::fib;
-use crate::packet::{self, Kind, Packet};
+use crate::packet::{self, Packet};
 use crate::plan::is_multicast;
 use crate::router::Router;
 
@@ -14,8 +15,10 @@ use crate::router::Router;
 pub enum Content<'a> {
     /// ARP, from behind the Ethernet header.
     Arp(&'a [u8]),
-    /// A neighbour solicitation.
-    Solicitation(Packet),
+    /// A message that stays on the link.
+    Link(Packet),
+    /// An IP packet for all.
+    All(Packet),
     /// Any other IP packet.
     Ip(Packet),
 }
@@ -37,7 +40,7 @@ pub fn vif<'r>(router: &'r Router, frame: &[u8]) -> Result<&'r Vif, DropReason> 
 ///
 /// # Errors
 /// The reason to drop it for.
-pub fn content<'a>(vif: &Vif, frame: &'a [u8]) -> Result<Content<'a>, DropReason> {
+pub fn content<'a>(router: &Router, vif: &Vif, frame: &'a [u8]) -> Result<Content<'a>, DropReason> {
     if frame[6..12] != vif.mac.0 {
         return Err(DropReason::SpoofedMac);
     }
@@ -55,8 +58,9 @@ pub fn content<'a>(vif: &Vif, frame: &'a [u8]) -> Result<Content<'a>, DropReason
     let packet = packet::parse(version, body)?;
     match packet.kind {
         // RFC 6980 section 5: neighbour discovery in fragments is ignored.
-        Kind::Solicitation if packet.piece.is_some() => Err(DropReason::FragmentUnsupported),
-        Kind::Solicitation => Ok(Content::Solicitation(packet)),
+        _ if packet.is_of_the_link() && packet.piece.is_some() => Err(DropReason::FragmentUnsupported),
+        _ if packet.is_of_the_link() => Ok(Content::Link(packet)),
+        _ if broadcast::is_for_all(router, vif, &packet) => Ok(Content::All(packet)),
         // RFC 1812 section 5.3.4: a unicast packet in a group frame is not forwarded.
         _ if frame[0] & 1 == 1 && !is_multicast(packet.tuple.dst) => Err(DropReason::NotForUs),
         _ => Ok(Content::Ip(packet)),

@@ -104,3 +104,22 @@ fn daemons_of_two_namespaces_are_independent() {
     });
     assert_eq!(lab.pod("left").ping("10.0.2.2").ttl(), 63);
 }
+
+#[test]
+fn a_daemon_without_root_carries_packets_and_takes_everything_back() {
+    let mut lab = Lab::new("nobody", remote_backend());
+    let _server = lab.pod("web").serve_tcp(TARGET);
+    for node in ["node-a", "node-b"] {
+        lab.node_mut(node).spawn_as_nobody();
+        lab.node_mut(node).wait_ready();
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", lab.node(node).daemon().pid())).unwrap();
+        assert!(status.lines().any(|line| line == "Uid:\t65534\t65534\t65534\t65534"), "{status}");
+    }
+    let mut stream = lab.pod("client").namespace.connect("10.96.0.10:80").unwrap();
+    assert_eq!(tcp_greeting(&stream).unwrap().backend, "web");
+    echo(&mut stream, &[7; 100_000]).unwrap();
+    for node in ["node-a", "node-b"] {
+        assert!(lab.node_mut(node).end(Signal::TERM).success());
+    }
+}

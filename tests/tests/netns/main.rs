@@ -4,20 +4,24 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod backends;
+mod broadcast;
 mod command_line;
 mod diagnostics;
 mod engine;
 mod faults;
+mod floods;
 mod fragments;
 mod host;
 mod icmp;
 mod lifecycle;
+mod nat;
 mod pods;
 mod policy;
 mod reload;
 mod services;
 mod transfers;
 mod wire;
+mod workers;
 
 use tests::{Plan, tcp, udp};
 

@@ -69,3 +69,17 @@ fn a_bad_file_changes_nothing_and_is_named() {
     lab.reload();
     echo(&mut stream, b"and here").unwrap();
 }
+
+#[test]
+fn a_label_that_changes_hands_leads_nowhere_for_a_while() {
+    let mut lab = Lab::start("reload-label", remote_backend().pod("other", "node-b"));
+    assert_eq!(lab.pod("client").ping("10.0.2.2").ttl(), 63);
+    lab.plan.swap_labels("web", "other");
+    lab.reload();
+    assert_eq!(lab.pod("client").ping("10.0.2.2").answers(), 0);
+    assert!(lab.node("node-b").metrics().drops("label_quarantined") > 0.0);
+    eventually(10, "the label is its new owner's", || lab.pod("client").ping("10.0.2.2").answers() > 0);
+    let drops = lab.node("node-b").metrics().drops("label_quarantined");
+    assert_eq!(lab.pod("client").ping("10.0.2.2").ttl(), 63);
+    assert_eq!(lab.node("node-b").metrics().drops("label_quarantined"), drops);
+}

@@ -4,14 +4,40 @@ use serde_json::Value;
 
 use crate::table::Column::{Left, Right};
 use crate::table::Table;
-use crate::value::{Mismatch, cell, list, state, target};
+use crate::value::{Mismatch, at, cell, list, state, target};
 
 pub(super) fn vrfs(document: &Value) -> Result<String, Mismatch> {
-    let mut table = Table::new([Left("NAME"), Right("ROUTES"), Right("SERVICES"), Left("VIFS")]);
+    let columns = [
+        Left("NAME"),
+        Right("ROUTES"),
+        Right("SERVICES"),
+        Left("VIFS"),
+        Left("SOURCE NAT"),
+        Left("BROADCAST TO"),
+    ];
+    let mut table = Table::new(columns);
     for vrf in list(document, "")? {
-        table.row([cell(vrf, "/name")?, cell(vrf, "/routes")?, cell(vrf, "/services")?, cell(vrf, "/vifs")?]);
+        let [name, routes, services, vifs] =
+            [cell(vrf, "/name")?, cell(vrf, "/routes")?, cell(vrf, "/services")?, cell(vrf, "/vifs")?];
+        let source_nat = match at(vrf, "/source_nat")? {
+            Value::Null => "-".to_owned(),
+            nat => format!("{}:{}", cell(nat, "/addresses")?, cell(nat, "/ports")?),
+        };
+        table.row([name, routes, services, vifs, source_nat, broadcast(vrf)?]);
     }
     Ok(table.to_string())
+}
+
+/// Whom a packet for all is copied to.
+fn broadcast(vrf: &Value) -> Result<String, Mismatch> {
+    if vrf.get("broadcast").is_some_and(Value::is_null) {
+        return Ok("off".to_owned());
+    }
+    let node = |node: &Value| Ok(format!("{} label {}", cell(node, "/node")?, cell(node, "/label")?));
+    let vifs = list(vrf, "/broadcast/vifs")?.iter().map(|vif| cell(vif, ""));
+    let nodes = list(vrf, "/broadcast/nodes")?.iter().map(node);
+    let all: Vec<String> = vifs.chain(nodes).collect::<Result<_, Mismatch>>()?;
+    Ok(if all.is_empty() { "nobody".to_owned() } else { all.join(", ") })
 }
 
 /// One line per next hop, each complete, so that `grep` finds whole routes.

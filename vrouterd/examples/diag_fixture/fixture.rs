@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use dataplane::counters::{PortTotals, TrafficTotals};
-use dataplane::desired::{BackendState, OnBackendGone, PortRange};
+use dataplane::desired::{BackendState, Mapping, OnBackendGone, PortRange};
 use dataplane::drop::DropReason;
 use dataplane::ids::{Mac, VifName, VifSlot, VrfName};
 use dataplane::policy::FlowCourse;
@@ -39,6 +39,19 @@ fn down(reason: &str) -> State {
 
 fn end(address: &str, port: u16) -> Endpoint {
     Endpoint { address: ip(address), port }
+}
+
+fn broadcast() -> BroadcastView {
+    let node = |node: &str, label, state| BroadcastNodeView { node: ip(node), label, state };
+    BroadcastView {
+        label: Some(101),
+        addresses: vec![ip("10.0.255.255")],
+        vifs: vec!["client".into(), "web-1".into()],
+        nodes: vec![
+            node("172.30.0.2", 102, State::Up),
+            node("172.30.0.3", 103, down("The tunnel endpoint 172.30.0.3 does not answer.")),
+        ],
+    }
 }
 
 fn tunnel(node: &str, label: u32) -> HopView {
@@ -77,6 +90,7 @@ fn vif(slot: u16, name: &str, vrf: &str, address: &str, state: State) -> VifView
         slot: if state.is_up() { VifSlot::new(slot) } else { None },
         vrf: vrf.into(),
         addresses: vec![ip(address), ip(&six)],
+        floating_ips: vec![],
         mac: Mac([2, 0, 0, 0, 10, slot.to_be_bytes()[1]]),
         label: 16 + u32::from(slot),
         mtu: 1468,
@@ -111,10 +125,16 @@ fn web() -> VifView {
     VifView {
         traffic: port(traffic(900_100, 2_000_000_000), traffic(450_000, 40_000_000), &[]),
         policies: vec![VifPolicy { name: "web".into(), ingress: Some(2), egress: None }],
+        floating_ips: vec![VifFloatingIp { address: ip("192.0.2.10"), vrf: "red".into() }],
         services: vec![VifService { address: ip("10.96.0.10"), ports: service_ports() }],
         flows: 1,
         ..vif(2, "web-1", "blue", "10.0.1.3", State::Up)
     }
+}
+
+fn source_nat() -> SourceNatView {
+    let (ports, mapping) = (PortRange::UNPRIVILEGED, Mapping::AddressAndPortDependent);
+    SourceNatView { addresses: vec![ip("192.0.2.1")], ports, mapping }
 }
 
 fn service_ports() -> Vec<ServicePortView> {
@@ -225,14 +245,42 @@ impl ViewSource for Fixture {
         self.vifs().into_iter().find(|vif| vif.name == *name)
     }
 
+    fn rates(&self, name: &VifName) -> RatesView {
+        let sample = |step: u32| RateSample {
+            rx_packets: f64::from(1000 + 37 * (step % 17)),
+            tx_packets: f64::from(1500 + 11 * (step % 29)),
+            rx_bits: f64::from(8000 * (step % 17)),
+            tx_bits: 12e6,
+            drops: f64::from(step / 100),
+        };
+        match name.as_str() {
+            "client" => RatesView { seconds_between: 5, samples: (0..120).map(sample).collect() },
+            _ => RatesView::default(),
+        }
+    }
+
     fn vrfs(&self) -> Vec<VrfView> {
         let all = self.vifs();
         let vifs = |vrf: &str| {
             all.iter().filter(|vif| vif.vrf.as_str() == vrf).map(|vif| vif.name.clone()).collect()
         };
         vec![
-            VrfView { name: "blue".into(), vifs: vifs("blue"), routes: 4, services: 2 },
-            VrfView { name: "red".into(), vifs: vifs("red"), routes: 1, services: 0 },
+            VrfView {
+                name: "blue".into(),
+                vifs: vifs("blue"),
+                routes: 4,
+                services: 2,
+                source_nat: None,
+                broadcast: Some(broadcast()),
+            },
+            VrfView {
+                name: "red".into(),
+                vifs: vifs("red"),
+                routes: 1,
+                services: 0,
+                source_nat: Some(source_nat()),
+                broadcast: None,
+            },
         ]
     }
 
@@ -281,7 +329,8 @@ impl ViewSource for Fixture {
             target: LabelTarget::Vif { vif: vif.name, vrf: vif.vrf },
         };
         let red = LabelView { label: 100, target: LabelTarget::Vrf { vrf: "red".into() } };
-        self.vifs().into_iter().map(of_vif).chain([red]).collect()
+        let all = LabelView { label: 101, target: LabelTarget::Broadcast { vrf: "blue".into() } };
+        self.vifs().into_iter().map(of_vif).chain([red, all]).collect()
     }
 
     fn services(&self) -> Vec<ServiceView> {

@@ -63,6 +63,7 @@ pub(super) struct Ledger<'r> {
     pub(super) tunnel_address: Option<IpAddr>,
     vrfs: BTreeMap<String, Place>,
     policies: BTreeMap<String, Place>,
+    broadcasts: HashMap<VrfName, Place>,
     vifs: BTreeMap<String, KnownVif>,
     ifnames: HashMap<String, Owner>,
     labels: HashMap<Label, Owner>,
@@ -71,6 +72,7 @@ pub(super) struct Ledger<'r> {
     service_addresses: HashMap<(VrfName, IpAddr), Owner>,
     service_ports: HashMap<(VrfName, IpAddr), Vec<(ServicePort, Owner)>>,
     endpoints: BTreeMap<IpAddr, Place>,
+    public: Vec<At<IpAddr>>,
 }
 
 impl<'r> Ledger<'r> {
@@ -80,6 +82,7 @@ impl<'r> Ledger<'r> {
             tunnel_address: None,
             vrfs: BTreeMap::new(),
             policies: BTreeMap::new(),
+            broadcasts: HashMap::new(),
             vifs: BTreeMap::new(),
             ifnames: HashMap::new(),
             labels: HashMap::new(),
@@ -88,6 +91,7 @@ impl<'r> Ledger<'r> {
             service_addresses: HashMap::new(),
             service_ports: HashMap::new(),
             endpoints: BTreeMap::new(),
+            public: Vec::new(),
         }
     }
 
@@ -131,6 +135,22 @@ impl<'r> Ledger<'r> {
         Err(item.wrong(format_args!("there is no policy {}{hint}", quote(name)), remedy))
     }
 
+    pub(super) fn claim_broadcast(&mut self, vrf: &At<VrfName>) {
+        if let Some(first) = self.broadcasts.get(&vrf.value) {
+            let name = quote(vrf.value.as_str());
+            let what = format!("VRF {name} already has a [[broadcast]] (line {})", first.line);
+            self.report.add(&vrf.place, what, "put all of it into one table");
+            return;
+        }
+        self.broadcasts.insert(vrf.value.clone(), vrf.place.clone());
+    }
+
+    /// Whose address this is.
+    pub(super) fn owner(&self, vrf: &VrfName, address: IpAddr) -> Option<&Owner> {
+        let key = (vrf.clone(), address);
+        self.addresses.get(&key).or_else(|| self.service_addresses.get(&key))
+    }
+
     pub(super) fn claim_vif(
         &mut self,
         name: &At<String>,
@@ -159,7 +179,8 @@ impl<'r> Ledger<'r> {
     }
 
     pub(super) fn claim_label(&mut self, label: &At<Label>, owner: &Owner) {
-        let claim = Claim { thing: "label", remedy: "give each VRF and vif its own label, 16 to 1048575" };
+        let claim =
+            Claim { thing: "label", remedy: "give each VRF, broadcast and vif its own label, 16 to 1048575" };
         claim.enter(self.report, &mut self.labels, label.value, (label, owner));
     }
 
@@ -167,6 +188,30 @@ impl<'r> Ledger<'r> {
     pub(super) fn claim_address(&mut self, vrf: &VrfName, address: &At<IpAddr>, owner: &Owner) {
         let claim = Claim { thing: "address", remedy: "give each address to one vif of a VRF" };
         claim.enter(self.report, &mut self.addresses, (vrf.clone(), address.value), (address, owner));
+    }
+
+    /// Claims an address that sources are translated to.
+    pub(super) fn claim_public(&mut self, vrf: &VrfName, address: &At<IpAddr>, owner: &Owner) {
+        self.claim_address(vrf, address, owner);
+        self.public.push(address.clone());
+    }
+
+    /// Refuses tunnel addresses among those that sources are translated to: pods would speak with
+    /// a node's voice.
+    pub(super) fn check_public(&self) {
+        let is_node =
+            |address: &IpAddr| Some(*address) == self.tunnel_address || self.endpoints.contains_key(address);
+        for at in self.public.iter().filter(|at| is_node(&at.value)) {
+            let what = format!("{} is the tunnel address of a node", at.value);
+            self.report.add(&at.place, what, "give an address that is routed to this node and nobody has");
+        }
+    }
+
+    /// Reports a mistake in a VRF that is there.
+    pub(super) fn wrong_vrf(&self, vrf: &VrfName, what: impl fmt::Display, remedy: &str) {
+        if let Some(place) = self.vrfs.get(vrf.as_str()) {
+            self.report.add(place, what, remedy);
+        }
     }
 
     /// Claims an address with its ports for a service: it may share the address with another
@@ -211,8 +256,7 @@ impl<'r> Ledger<'r> {
         if net.prefix_len() != net.max_prefix_len() {
             return;
         }
-        let key = (vrf.clone(), net.network());
-        if let Some(owner) = self.addresses.get(&key).or_else(|| self.service_addresses.get(&key)) {
+        if let Some(owner) = self.owner(vrf, net.network()) {
             let what = format!("{} is the address of {owner}", net.network());
             self.report.add(&prefix.place, what, "remove the route: vifs and services bring their own");
         }

@@ -7,11 +7,13 @@
 //! [`load`] reads and judges a file without looking at the machine; [`check_against`] judges it
 //! beside what the kernel says. Neither changes anything. `docs/configuration.md` lists the keys.
 
+mod broadcast;
 mod desired;
 mod facts;
 mod gateway;
 mod ledger;
 mod model;
+mod nat;
 mod node;
 mod options;
 mod place;
@@ -32,6 +34,7 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+use dataplane::desired::Nat;
 use dataplane::ids::VifSlot;
 use toml::de::DeTable;
 
@@ -123,7 +126,8 @@ pub fn parse(file: &str, text: &str) -> Result<Config, Problems> {
 fn read<'a>(mut root: Section<'a>, report: &'a Report<'a>) -> Result<Config, Reported> {
     let empty = DeTable::new();
     let ledger = &mut Ledger::new(report);
-    let vrfs = root.tables("vrf", |section| vif::vrf(section, ledger));
+    let (mut pools, mut floating_ips) = (Vec::new(), Vec::new());
+    let vrfs = root.tables("vrf", |section| vif::vrf(section, ledger, &mut pools));
     let node = match root.item("node") {
         Some(item) => item.section().and_then(|section| node::read(section, ledger)),
         None => {
@@ -136,9 +140,11 @@ fn read<'a>(mut root: Section<'a>, report: &'a Report<'a>) -> Result<Config, Rep
     let node_name = node.as_ref().ok().map(|node| node.name.as_str());
     let host = root.optional("host", |item| vif::host(item.section()?, ledger, node_name));
     let policies = root.tables("policy", |section| policy::policy(section, ledger));
-    let vifs = root.tables("vif", |section| vif::vif(section, ledger));
+    let vifs = root.tables("vif", |section| vif::vif(section, ledger, &mut floating_ips));
     let services = root.tables("service", |section| service::service(section, ledger));
     let routes = root.tables("route", |section| route::route(section, ledger));
+    let known = vifs.as_deref().unwrap_or_default();
+    let broadcasts = root.tables("broadcast", |section| broadcast::broadcast(section, ledger, known));
     root.finish();
 
     let most_vifs = usize::from(VifSlot::LAST) - usize::from(matches!(host, Ok(Some(_))));
@@ -146,6 +152,11 @@ fn read<'a>(mut root: Section<'a>, report: &'a Report<'a>) -> Result<Config, Rep
     check_count(&root, &vrfs, "VRFs", MOST_VRFS);
     let host = host?.map(|at| at.value);
     host.iter().flat_map(|host| &host.routes).for_each(|prefix| ledger.check_host_route(prefix));
+    ledger.check_public();
+    let nat = Nat { pools, floating_ips };
+    if let (Ok(vrfs), Ok(routes), Ok(services)) = (&vrfs, &routes, &services) {
+        nat::check_labels(&nat, vrfs, (routes, services), ledger);
+    }
     let config = Config {
         node: node?,
         engine: engine?,
@@ -157,6 +168,8 @@ fn read<'a>(mut root: Section<'a>, report: &'a Report<'a>) -> Result<Config, Rep
         routes: routes?,
         services: services?,
         policies: policies?,
+        nat,
+        broadcasts: broadcasts?,
     };
     Ok(config)
 }

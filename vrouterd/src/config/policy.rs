@@ -112,7 +112,10 @@ fn rule(mut section: Section<'_>, list: List) -> Result<Rule, Reported> {
 }
 
 fn peers(item: &Item<'_>, list: List) -> Result<Peers, Reported> {
-    let prefixes = item.list(scalar::prefix)?;
+    let prefixes = match list {
+        List::Ingress => item.list(scalar::prefix)?,
+        List::Egress => item.list(scalar::any_prefix)?,
+    };
     if prefixes.is_empty() {
         let key = list.peers_key();
         let remedy = format!("give at least one prefix, or leave `{key}` out to allow any");

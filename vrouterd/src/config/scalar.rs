@@ -137,6 +137,15 @@ fn unfit(address: IpAddr) -> Option<&'static str> {
 
 /// A destination prefix without host bits.
 pub(super) fn prefix(item: &Item<'_>) -> Result<IpNet, Reported> {
+    let prefix = any_prefix(item)?;
+    if prefix.network().is_multicast() {
+        return Err(item.wrong(format_args!("{prefix} is multicast"), "route unicast prefixes only"));
+    }
+    Ok(prefix)
+}
+
+/// A prefix without host bits, which may be multicast.
+pub(super) fn any_prefix(item: &Item<'_>) -> Result<IpNet, Reported> {
     let text = item.text()?;
     let prefix: IpNet = text.parse().map_err(|_| {
         let remedy = match text.parse::<IpAddr>() {
@@ -148,9 +157,6 @@ pub(super) fn prefix(item: &Item<'_>) -> Result<IpNet, Reported> {
     if prefix != prefix.trunc() {
         let remedy = format!("write \"{}\", or a longer prefix", prefix.trunc());
         return Err(item.wrong(format_args!("{prefix} has bits set behind its length"), remedy));
-    }
-    if prefix.network().is_multicast() {
-        return Err(item.wrong(format_args!("{prefix} is multicast"), "route unicast prefixes only"));
     }
     Ok(prefix)
 }

@@ -1,10 +1,12 @@
 //! Whole files, good and bad.
 
 mod bad;
+mod broadcast;
 mod clash;
 mod facts;
 mod good;
 mod hostile;
+mod nat;
 mod policy;
 
 use super::{Config, parse};

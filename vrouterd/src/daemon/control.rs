@@ -13,6 +13,7 @@ use xdp_prog::{Fabric, Trunk};
 
 use super::error::{DaemonError, ReloadError};
 use super::ports::Ports;
+use super::quarantine::Quarantine;
 use super::start::{fabric_config, plugs, underlay_query, uplink_mtu, vhost_plan};
 use crate::config::{self, Config, Problems, check_against};
 use crate::engine::Engine;
@@ -58,6 +59,8 @@ pub(super) struct Control {
     underlay: watch::Receiver<Underlay>,
     /// Why the newest configuration file is not in force, if it is not.
     reload_error: Option<String>,
+    /// Labels that change hands.
+    quarantine: Quarantine,
     // Kept for as long as the daemon runs.
     _watch: Watch,
     _lock: NamespaceLock,
@@ -67,7 +70,10 @@ impl Control {
     pub(super) fn new(parts: Parts, devices: Devices, watch: Watch, lock: NamespaceLock) -> Self {
         let (mut facts, underlay) = (watch.facts(), parts.resolver.underlay());
         facts.mark_changed();
-        Self { parts, devices, facts, underlay, reload_error: None, _watch: watch, _lock: lock }
+        let mut quarantine = Quarantine::default();
+        quarantine.follow(&parts.desired, Instant::now());
+        let reload_error = None;
+        Self { parts, devices, facts, underlay, reload_error, quarantine, _watch: watch, _lock: lock }
     }
 
     pub(super) fn state(&self) -> Arc<NodeState> {
@@ -151,7 +157,10 @@ impl Control {
     /// stays as it was.
     fn publish(&mut self, config: Arc<Config>, desired: Desired) -> Result<(), CompileError> {
         let parts = &mut self.parts;
+        let mut quarantine = self.quarantine.clone();
+        parts.compiler.quarantine(quarantine.follow(&desired, Instant::now()));
         let snapshot = parts.compiler.compile(&desired)?;
+        self.quarantine = quarantine;
         parts.publisher.publish(snapshot);
         parts.state.note_slots(&parts.publisher.current());
         let query = underlay_query(&config, &parts.publisher.current());
@@ -240,16 +249,27 @@ impl Control {
         let started = Instant::now();
         self.parts.state.drain_drops();
         self.parts.state.sample_load(started);
+        self.parts.state.sample_vifs(started);
         self.parts.publisher.reclaim();
         let (fabric, trunk) = (self.parts.fabric.counters(), self.parts.trunk.counters());
         if let (Ok(fabric), Ok(trunk)) = (fabric, trunk) {
             self.parts.state.programs.store(Arc::new(ProgramCounters { fabric, trunk }));
         }
+        self.end_quarantine();
         if self.parts.ports.forget_refusals() {
             self.follow().await?;
         }
         tracing::trace!(took = ?started.elapsed(), "housekeeping");
         if self.parts.engine.is_running() { Ok(()) } else { Err(DaemonError::WorkerGone) }
+    }
+
+    /// Gives labels that have rested to their new owners.
+    fn end_quarantine(&mut self) {
+        if self.quarantine.has_ended(Instant::now())
+            && let Err(error) = self.publish(Arc::clone(&self.parts.config), self.parts.desired.clone())
+        {
+            tracing::error!(%error, "labels in quarantine stay there");
+        }
     }
 
     /// Takes everything back: programs first, so that no frame comes in any more, then workers

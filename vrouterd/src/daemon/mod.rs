@@ -7,6 +7,7 @@ mod control;
 mod error;
 mod facts;
 mod ports;
+mod quarantine;
 mod start;
 
 use std::path::Path;
@@ -92,7 +93,11 @@ async fn serve(path: &Path, config: Config) -> Result<(), DaemonError> {
                 Err(error) => break Err(error),
             },
             _ = sweep.tick() => control.sweep(),
-            _ = housekeeping.tick() => if let Err(error) = control.housekeeping().await { break Err(error) },
+            _ = housekeeping.tick() => {
+                // The service manager ends a daemon whose loop no longer turns (WatchdogSec= of the unit).
+                notify(&[sd_notify::NotifyState::Watchdog]);
+                if let Err(error) = control.housekeeping().await { break Err(error) }
+            },
         }
     };
     notify(&[sd_notify::NotifyState::Stopping]);

@@ -15,7 +15,7 @@ use dataplane::affinity::AffinityTable;
 use dataplane::counters::WorkerCounters;
 use dataplane::droplog::DropLog;
 use dataplane::fragment::FragmentTable;
-use dataplane::limiter::AnswerLimiter;
+use dataplane::limiter::VifLimiter;
 use dataplane::publish::Publisher;
 use dataplane::worker::{Continue, Idle, Worker, WorkerParts};
 use flow_table::FlowTable;
@@ -77,8 +77,8 @@ pub struct Shared {
     pub spread: RandomState,
     /// Which backend served a client last.
     pub affinity: Arc<AffinityTable>,
-    /// How many answers each vif may cause.
-    pub limiter: Arc<AnswerLimiter>,
+    /// How much each vif may cause in a second.
+    pub limiter: Arc<VifLimiter>,
     /// Start of the daemon: zero of the flow table's time.
     pub epoch: Instant,
 }

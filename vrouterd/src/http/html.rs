@@ -2,6 +2,7 @@
 
 use askama::Template;
 
+use super::chart::Chart;
 use super::chrome::{Chrome, Tab};
 use super::query::Query;
 use super::text::filters;
@@ -38,7 +39,7 @@ pages! {
     /// `/vifs`
     VifsPage in "vifs.html" { vifs: Vec<VifView> }
     /// `/vif/{name}`
-    VifPage in "vif.html" { vif: VifView }
+    VifPage in "vif.html" { vif: VifView, charts: Vec<Chart> }
     /// `/vrfs`
     VrfsPage in "vrfs.html" { vrfs: Vec<VrfView> }
     /// `/routes`

@@ -9,6 +9,7 @@
 //!
 //! Nothing here changes state, and no worker waits for it.
 
+mod chart;
 mod chrome;
 mod guard;
 mod html;

@@ -7,6 +7,7 @@ use axum::response::Response;
 use axum::routing::get;
 use dataplane::ids::{VifName, VrfName};
 
+use super::chart;
 use super::chrome::{Chrome, Tab};
 use super::html::{
     DropsPage, FlowForm, FlowsPage, LabelsPage, NextHopsPage, NodePage, RoutesPage, ServicesPage,
@@ -15,7 +16,7 @@ use super::html::{
 use super::problem::Problem;
 use super::query::{Format, Query};
 use super::render::Reader;
-use crate::view::{FlowFilter, StatusView, ViewSource, VifView};
+use crate::view::{FlowFilter, StatusView, ViewSource, VifStatus};
 
 /// The pages.
 pub(super) fn routes() -> Router<Reader> {
@@ -55,13 +56,15 @@ async fn vifs(State(reader): State<Reader>, RawQuery(raw): RawQuery) -> Response
 async fn vif(State(reader): State<Reader>, Path(name): Path<String>, RawQuery(raw): RawQuery) -> Response {
     let query = Query::parse(raw.as_deref(), &[]);
     let read = move |source: &dyn ViewSource, _: &Query| {
-        source.vif(&VifName::from(name.as_str())).ok_or_else(|| {
+        let known = VifName::from(name.as_str());
+        let vif = source.vif(&known).ok_or_else(|| {
             Problem::not_found(format!("There is no vif {name:?} on this node; the page Vifs lists them."))
-        })
+        })?;
+        Ok(VifStatus { vif, rates: source.rates(&known) })
     };
-    let page = |chrome: Chrome, _: &Query, vif: VifView| {
+    let page = |chrome: Chrome, _: &Query, VifStatus { vif, rates }: VifStatus| {
         let title = format!("Vif {}", vif.name);
-        VifPage { chrome: Chrome { title, ..chrome }, vif }
+        VifPage { chrome: Chrome { title, ..chrome }, vif, charts: chart::of_vif(&rates) }
     };
     reader.answer(query, Tab::Vifs, read, page).await
 }

@@ -3,8 +3,10 @@
 //! Each view is made of one [`Reading`]: snapshot and control state as they are at that moment,
 //! and counters that move on while they are read.
 
+mod broadcast;
 mod drops;
 mod flow;
+mod mapping;
 mod node;
 mod route;
 mod service;
@@ -22,8 +24,8 @@ use flow_table::Millis;
 
 use crate::state::{ControlState, NodeState};
 use crate::view::{
-    DropView, FlowFilter, FlowsView, Health, LabelView, NextHopView, NodeView, ProgramView, RouteView,
-    ServiceView, State, TunnelView, ViewSource, VifView, VrfView, WorkerView,
+    DropView, FlowFilter, FlowsView, Health, LabelView, NextHopView, NodeView, ProgramView, RatesView,
+    RouteView, ServiceView, State, TunnelView, ViewSource, VifView, VrfView, WorkerView,
 };
 
 /// What one view is made of.
@@ -55,6 +57,10 @@ impl ViewSource for NodeState {
 
     fn vif(&self, name: &VifName) -> Option<VifView> {
         Reading::new(self).vif(name)
+    }
+
+    fn rates(&self, name: &VifName) -> RatesView {
+        Reading::new(self).rates(name)
     }
 
     fn vrfs(&self) -> Vec<VrfView> {

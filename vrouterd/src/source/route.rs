@@ -3,16 +3,20 @@
 use std::collections::{BTreeMap, HashSet};
 use std::net::IpAddr;
 
+use dataplane::broadcast::Broadcast;
 use dataplane::desired::Reach;
 use dataplane::ecmp::{Member, Target};
 use dataplane::fib::{NextHop, Vrf, family_and_addr, ip_addr};
 use dataplane::ids::{VifName, VrfId, VrfName};
+use dataplane::nat::Pool;
 use dataplane::snapshot::{self, Snapshot};
+use encap::Label;
 use ipnet::IpNet;
 
 use super::Reading;
 use crate::view::{
-    HopView, LabelTarget, LabelView, NextHopView, ReachView, RouteHop, RouteOrigin, RouteView, State, VrfView,
+    HopView, LabelTarget, LabelView, NextHopView, ReachView, RouteHop, RouteOrigin, RouteView, SourceNatView,
+    State, VrfView,
 };
 
 /// A next hop in the numbers of the snapshot.
@@ -20,6 +24,7 @@ use crate::view::{
 enum Hop {
     To(Target),
     Vrf(VrfId),
+    Pool,
     Discard,
 }
 
@@ -51,7 +56,7 @@ impl Hops {
         let wanted = snapshot.tunnel_by_address(family, address);
         let leads = |hop: &Hop| match hop {
             Hop::To(Target::Tunnel { tunnel, .. }) => Some(*tunnel) == wanted,
-            Hop::To(Target::Vif(_)) | Hop::Vrf(_) | Hop::Discard => false,
+            Hop::To(Target::Vif(_)) | Hop::Vrf(_) | Hop::Pool | Hop::Discard => false,
         };
         self.0.iter().filter(|(hop, _)| leads(hop)).count() as u64
     }
@@ -59,6 +64,14 @@ impl Hops {
     fn id(&self, hop: Hop) -> Option<u32> {
         let index = self.0.binary_search_by_key(&hop, |(hop, _)| *hop).ok()?;
         u32::try_from(index).ok()
+    }
+}
+
+fn source_nat(pool: &Pool) -> SourceNatView {
+    SourceNatView {
+        addresses: pool.addresses.iter().map(|(family, addr)| ip_addr(*family, *addr)).collect(),
+        ports: pool.ports,
+        mapping: pool.mapping,
     }
 }
 
@@ -73,6 +86,8 @@ fn members(vrf: &Vrf, prefix: IpNet, next_hop: &NextHop) -> Vec<(Hop, u16)> {
             let backends = ports.flat_map(|mapped| mapped.backends.members()).map(hop);
             backends.collect::<BTreeMap<_, _>>().into_iter().collect()
         }
+        NextHop::Floating(pod, _) => vec![hop(pod)],
+        NextHop::Pool => vec![(Hop::Pool, 1)],
         NextHop::Vrf(id) => vec![(Hop::Vrf(*id), 1)],
         NextHop::Discard => vec![(Hop::Discard, 1)],
     }
@@ -92,6 +107,8 @@ impl Reading<'_> {
                 vifs,
                 routes: vrf.routes().count() as u64,
                 services: vrf.services().count() as u64,
+                source_nat: vrf.edge().pool.as_ref().map(source_nat),
+                broadcast: self.snapshot.broadcast(vrf.id).map(|broadcast| self.broadcast(broadcast)),
             }
         };
         let mut vrfs: Vec<_> = self.snapshot.vrfs().map(view).collect();
@@ -111,6 +128,8 @@ impl Reading<'_> {
                 prefix,
                 origin: match next_hop {
                     NextHop::Service => RouteOrigin::Service,
+                    NextHop::Floating(..) => RouteOrigin::FloatingIp,
+                    NextHop::Pool => RouteOrigin::SourceNat,
                     _ if hosts.contains(&(vrf.id, prefix)) => RouteOrigin::Vif,
                     NextHop::Group(_) | NextHop::Vrf(_) | NextHop::Discard => RouteOrigin::Declared,
                 },
@@ -154,7 +173,15 @@ impl Reading<'_> {
             };
             Some(LabelView { label: label.get(), target })
         };
-        let mut labels: Vec<_> = self.snapshot.labels().filter_map(view).collect();
+        let all = |broadcast: &Broadcast| {
+            let label = broadcast.label().filter(|label| !self.snapshot.is_quarantined(*label))?;
+            let target = LabelTarget::Broadcast { vrf: self.vrf_name(broadcast.vrf())? };
+            Some(LabelView { label: label.get(), target })
+        };
+        let labels = self.snapshot.labels().filter_map(view);
+        let mut labels: Vec<_> = labels.chain(self.snapshot.broadcasts().filter_map(all)).collect();
+        let quarantined = |label: Label| LabelView { label: label.get(), target: LabelTarget::Quarantined };
+        labels.extend(self.snapshot.quarantined().map(quarantined));
         labels.sort_by_key(|label| label.label);
         labels
     }
@@ -171,6 +198,7 @@ impl Reading<'_> {
                 Some(HopView::Tunnel { node, label: label.get() })
             }
             Hop::Vrf(id) => Some(HopView::Vrf { vrf: self.vrf_name(id)? }),
+            Hop::Pool => Some(HopView::Pool),
             Hop::Discard => Some(HopView::Discard),
         }
     }
@@ -179,7 +207,7 @@ impl Reading<'_> {
         match hop {
             Hop::To(Target::Vif(slot)) => self.vif_state(self.snapshot.vif(slot)),
             Hop::To(Target::Tunnel { tunnel, .. }) => self.tunnel_state(self.snapshot.tunnel(tunnel)),
-            Hop::Vrf(_) | Hop::Discard => State::Up,
+            Hop::Vrf(_) | Hop::Pool | Hop::Discard => State::Up,
         }
     }
 

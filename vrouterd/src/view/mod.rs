@@ -9,12 +9,14 @@
 //! The structs are values: filled by the control code at the moment of asking, read by nobody
 //! while a packet is forwarded. Counters may be a batch old.
 
+mod broadcast;
 mod decode;
 mod drops;
 mod flow;
 mod node;
 mod program;
 mod protocol;
+mod rates;
 mod route;
 mod service;
 mod source;
@@ -25,17 +27,21 @@ mod tunnel;
 mod vif;
 mod worker;
 
+pub use broadcast::{BroadcastNodeView, BroadcastView};
 pub use drops::{DropView, DroppedPacket, PortDrops, PortName};
 pub use flow::{Endpoint, FlowFilter, FlowSide, FlowView, FlowsView, RuleView, TranslatedField, Translation};
 pub use node::{Attach, CopyMode, Counts, NodeView, QueueView, UplinkView};
 pub use program::ProgramView;
 pub use protocol::{BadProtocol, Protocol};
-pub use route::{HopView, LabelTarget, LabelView, NextHopView, RouteHop, RouteOrigin, RouteView, VrfView};
+pub use rates::{RateSample, RatesView, VifStatus};
+pub use route::{
+    HopView, LabelTarget, LabelView, NextHopView, RouteHop, RouteOrigin, RouteView, SourceNatView, VrfView,
+};
 pub use service::{BackendView, ServicePortView, ServiceView};
 pub use source::ViewSource;
 pub use state::{Health, State};
 pub use traffic::{DropCount, PortView};
 pub use trouble::{StatusView, Subject, Trouble};
 pub use tunnel::{ReachView, TunnelView};
-pub use vif::{VifPolicy, VifService, VifView};
+pub use vif::{VifFloatingIp, VifPolicy, VifService, VifView};
 pub use worker::{RingView, UmemView, WorkerView};

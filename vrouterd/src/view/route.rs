@@ -2,10 +2,11 @@
 
 use std::net::IpAddr;
 
+use dataplane::desired::{Mapping, PortRange};
 use dataplane::ids::{VifName, VrfName};
 use ipnet::IpNet;
 
-use super::State;
+use super::{BroadcastView, State};
 
 /// A private routing table.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -18,6 +19,21 @@ pub struct VrfView {
     pub routes: u64,
     /// Services in it.
     pub services: u64,
+    /// What becomes of the sources of packets that other VRFs lead into it.
+    pub source_nat: Option<SourceNatView>,
+    /// Who hears its broadcast and link-local multicast; absent when nobody does.
+    pub broadcast: Option<BroadcastView>,
+}
+
+/// A pool of addresses for sources.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct SourceNatView {
+    /// The addresses.
+    pub addresses: Vec<IpAddr>,
+    /// Ports and echo identifiers that are given out.
+    pub ports: PortRange,
+    /// For which destinations a sender's port is translated alike.
+    pub mapping: Mapping,
 }
 
 /// One route of one VRF.
@@ -43,6 +59,10 @@ pub enum RouteOrigin {
     Vif,
     /// A service address.
     Service,
+    /// A public address of a pod.
+    FloatingIp,
+    /// An address of a source NAT pool.
+    SourceNat,
 }
 
 impl RouteOrigin {
@@ -52,6 +72,8 @@ impl RouteOrigin {
             RouteOrigin::Declared => "declared",
             RouteOrigin::Vif => "vif",
             RouteOrigin::Service => "service",
+            RouteOrigin::FloatingIp => "floating_ip",
+            RouteOrigin::SourceNat => "source_nat",
         }
     }
 }
@@ -89,6 +111,8 @@ pub enum HopView {
         /// Its name.
         vrf: VrfName,
     },
+    /// Answers to what was sent from the pool; the rest is dropped, counted as `nat_no_mapping`.
+    Pool,
     /// Drop, counted as `discard_route`.
     Discard,
 }
@@ -131,6 +155,13 @@ pub enum LabelTarget {
     },
     /// "Look the inner destination up in this VRF."
     Vrf {
+        /// Its name.
+        vrf: VrfName,
+    },
+    /// Nothing for a few seconds: it changed hands, and packets for its former owner may be under way.
+    Quarantined,
+    /// "All pods of this VRF on this node."
+    Broadcast {
         /// Its name.
         vrf: VrfName,
     },

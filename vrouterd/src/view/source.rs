@@ -3,8 +3,8 @@
 use dataplane::ids::{VifName, VrfName};
 
 use super::{
-    DropView, FlowFilter, FlowsView, Health, LabelView, NextHopView, NodeView, ProgramView, RouteView,
-    ServiceView, TunnelView, VifView, VrfView, WorkerView,
+    DropView, FlowFilter, FlowsView, Health, LabelView, NextHopView, NodeView, ProgramView, RatesView,
+    RouteView, ServiceView, TunnelView, VifView, VrfView, WorkerView,
 };
 
 /// Reads the state of the node. Called from threads that may block for a moment (a few at a time),
@@ -16,6 +16,8 @@ pub trait ViewSource: Send + Sync + 'static {
     fn vifs(&self) -> Vec<VifView>;
     /// One interface.
     fn vif(&self, name: &VifName) -> Option<VifView>;
+    /// The last ten minutes of an interface; empty for one that is not there.
+    fn rates(&self, name: &VifName) -> RatesView;
     /// All routing tables, by name.
     fn vrfs(&self) -> Vec<VrfView>;
     /// Routes of one VRF or of all, by VRF and prefix.

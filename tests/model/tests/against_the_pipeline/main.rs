@@ -10,6 +10,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops where it goes wrong")]
 
 mod dice;
+mod link;
 mod pieces;
 mod rules;
 mod session;
@@ -28,7 +29,7 @@ const CASES: u32 = 600;
 
 /// What a run of [`CASES`] cases or more must have come to; each comes in ten of them or more.
 /// A driver that gives only frames that go nowhere proves nothing.
-const MUST_REACH: [&str; 33] = [
+const MUST_REACH: [&str; 38] = [
     "a choice",
     "a pod at its own service",
     "a translation",
@@ -49,12 +50,17 @@ const MUST_REACH: [&str; 33] = [
     "icmp_redirect",
     "label_destination_mismatch",
     "martian_address",
+    "multicast_unsupported",
     "no_neighbour",
     "no_route",
+    "off_link",
     "pieces of a packet",
     "policy_denied",
+    "ra_guard",
     "service_no_backend",
     "service_port_unmapped",
+    "several copies",
+    "spoofed_neighbour",
     "spoofed_source",
     "suppressed",
     "tcp_bad_flags",
@@ -83,7 +89,8 @@ fn op() -> impl Strategy<Value = Op> {
         6 => any::<[u8; 20]>().prop_map(Op::FromFabric),
         6 => any::<[u8; 12]>().prop_map(Op::Reply),
         3 => any::<[u8; 12]>().prop_map(Op::IcmpError),
-        3 => any::<[u8; 8]>().prop_map(Op::Neighbour),
+        3 => any::<[u8; 16]>().prop_map(Op::Neighbour),
+        3 => any::<[u8; 12]>().prop_map(Op::ToAll),
         4 => any::<[u8; 32]>().prop_map(Op::Cut),
         12 => any::<u8>().prop_map(Op::Piece),
         4 => any::<[u8; 8]>().prop_map(Op::Mutate),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use dataplane::desired::{Desired, Vif};
-use dataplane::ids::{Mac, VrfName};
+use dataplane::ids::VrfName;
 use model_router::bytes::{octets, put, u16_at};
 use model_router::fib::{self, Exit, Scope};
 use model_router::lockstep::Lockstep;
@@ -14,7 +14,7 @@ use model_router::router::{Side, VifIds};
 use crate::dice::Dice;
 use crate::pieces::cut;
 use crate::traffic;
-use crate::world::{self, PEER_MAC, REMOTE, SERVICES, UPLINK_MAC, ip, peers};
+use crate::world::{self, ALL, GROUPS, PEER_MAC, REMOTE, SERVICES, UPLINK_MAC, ip, peers};
 
 /// What may happen. The bytes choose the details.
 #[derive(Clone, Debug)]
@@ -23,7 +23,8 @@ pub(crate) enum Op {
     FromFabric([u8; 20]),
     Reply([u8; 12]),
     IcmpError([u8; 12]),
-    Neighbour([u8; 8]),
+    Neighbour([u8; 16]),
+    ToAll([u8; 12]),
     /// Cuts a packet into fragments, to be sent by and by.
     Cut([u8; 32]),
     /// Sends one of these fragments.
@@ -54,7 +55,7 @@ const PENDING: usize = 16;
 const REMEMBERED: usize = 24;
 
 pub(crate) struct Session {
-    both: Lockstep,
+    pub(crate) both: Lockstep,
     injected: Vec<(Side, Vec<u8>)>,
     sent: Vec<(Side, Vec<u8>)>,
     pending: Vec<From>,
@@ -80,6 +81,7 @@ impl Session {
             }
             Op::Piece(which) => self.piece(usize::from(*which)),
             Op::Neighbour(bytes) => self.neighbour(&mut Dice(bytes)),
+            Op::ToAll(bytes) => self.to_all(&mut Dice(bytes)),
             Op::Mutate(bytes) => self.mutate(&mut Dice(bytes)),
             Op::Repeat(which) => self.injected.get(usize::from(*which) % self.injected.len().max(1)).cloned(),
             Op::Burst(which) => return self.burst(usize::from(*which)),
@@ -109,7 +111,7 @@ impl Session {
             Side::Trunk => 18 + 20,
             Side::Uplink => 14 + 20 + 8 + 4 + 20,
         };
-        for n in 0..52u16 {
+        for n in 0..102u16 {
             let mut frame = frame.clone();
             if which % 2 == 1 {
                 put(&mut frame, ports, &(40_000 + n).to_be_bytes());
@@ -131,7 +133,7 @@ impl Session {
         self.both.reached()
     }
 
-    fn desired(&self) -> &Desired {
+    pub(crate) fn desired(&self) -> &Desired {
         &self.both.model.desired
     }
 
@@ -141,7 +143,7 @@ impl Session {
         self.both.configure(&desired)
     }
 
-    fn pick_vif(&self, dice: &mut Dice<'_>) -> (VifIds, Vif) {
+    pub(crate) fn pick_vif(&self, dice: &mut Dice<'_>) -> (VifIds, Vif) {
         let vif = dice.pick(&self.desired().vifs);
         let ids = self.both.model.ids.vif(&vif.name).cloned().unwrap();
         (ids, vif)
@@ -173,16 +175,17 @@ impl Session {
     }
 
     /// An address that a packet may be sent to from a VRF, mostly one that is there.
-    fn destination(&self, vrf: &VrfName, like: IpAddr, dice: &mut Dice<'_>) -> IpAddr {
+    pub(crate) fn destination(&self, vrf: &VrfName, like: IpAddr, dice: &mut Dice<'_>) -> IpAddr {
         let vifs = self.desired().vifs.iter();
         let services = self.desired().services.iter();
-        let pool: Vec<IpAddr> = match dice.roll(16) {
+        let pool: Vec<IpAddr> = match dice.roll(18) {
             0..=5 => services.filter(|service| service.vrf == *vrf).map(|service| service.address).collect(),
             6..=8 => REMOTE.map(ip).to_vec(),
             9..=11 => vifs.filter(|vif| vif.vrf == *vrf).flat_map(|vif| vif.addresses.clone()).collect(),
             12 => SERVICES.map(ip).to_vec(),
             13 => self.desired().vifs.iter().flat_map(|vif| vif.addresses.clone()).collect(),
             14 => ["169.254.1.1", "fe80::1", "10.0.0.9"].map(ip).to_vec(),
+            15 | 16 => GROUPS.map(ip).to_vec(),
             _ => ["127.0.0.1", "255.255.255.255", "224.0.0.1", "ff02::2", "::1", "8.8.8.8", "fd99::1"]
                 .map(ip)
                 .to_vec(),
@@ -243,17 +246,22 @@ impl Session {
 
     fn packet_of_node(&self, dice: &mut Dice<'_>) -> Option<From> {
         let vif = dice.pick(&self.desired().vifs);
-        let label = match dice.roll(12) {
+        let label = match dice.roll(14) {
             0..=7 => vif.label.get(),
             8 => 500,
             9 => 501,
             10 => dice.pick(&[0, 2, 1, 3, 7]),
+            11 | 12 => ALL + dice.roll(3) as u32,
             _ => 0xff_fff,
         };
         let src = ip(dice.pick(&REMOTE));
         let own: Vec<_> =
             vif.addresses.iter().copied().filter(|address| address.is_ipv4() == src.is_ipv4()).collect();
-        let dst = if dice.roll(2) == 0 && !own.is_empty() {
+        let groups: Vec<_> =
+            GROUPS.map(ip).into_iter().filter(|address| address.is_ipv4() == src.is_ipv4()).collect();
+        let dst = if (ALL..ALL + 3).contains(&label) && dice.roll(4) < 3 {
+            dice.pick(&groups)
+        } else if dice.roll(2) == 0 && !own.is_empty() {
             dice.pick(&own)
         } else {
             self.destination(&vif.vrf, src, dice)
@@ -270,7 +278,7 @@ impl Session {
     }
 
     /// An MPLS-over-UDP frame from a node; the fourth is a stranger.
-    fn encapsulate(&self, label: u32, packet: &[u8], peer: usize, dice: &mut Dice<'_>) -> Vec<u8> {
+    pub(crate) fn encapsulate(&self, label: u32, packet: &[u8], peer: usize, dice: &mut Dice<'_>) -> Vec<u8> {
         let own = self.desired().node.tunnel_address;
         let stranger = ip(if own.is_ipv4() { "172.30.0.9" } else { "fd0f::9" });
         let src = peers(self.desired()).get(peer).copied().unwrap_or(stranger);
@@ -356,31 +364,6 @@ impl Session {
         }
         let error = traffic::ip(from, to, protocol, &message, dice);
         Some((self.place_of(side, &got, to, dice)?, error))
-    }
-
-    fn neighbour(&self, dice: &mut Dice<'_>) -> Option<(Side, Vec<u8>)> {
-        let (ids, Vif { mac: Mac(mac), addresses, vrf, .. }) = self.pick_vif(dice);
-        let own = |v4: bool| addresses.iter().copied().find(|address| address.is_ipv4() == v4);
-        if dice.roll(2) == 0 {
-            let sender = dice.pick(&[own(true)?, own(true)?, ip("0.0.0.0"), ip("10.0.0.99")]);
-            let target = self.destination(&vrf, sender, dice);
-            let target = if dice.roll(4) == 3 { sender } else { target };
-            let head = [0, 1, 8, 0, 6, dice.pick(&[4, 4, 4, 0]), 0, dice.pick(&[1, 1, 1, 2, 3])];
-            let body = [&head, &mac[..], &octets(sender), &[0; 6], &octets(target)].concat();
-            return Some((Side::Trunk, traffic::tagged(ids.slot, mac, 0x0806, &body)));
-        }
-        let sender = dice.pick(&[own(false)?, own(false)?, ip("::"), ip("fe80::7"), ip("fd00::99")]);
-        let elsewhere = self.destination(&vrf, sender, dice);
-        let target = dice.pick(&[elsewhere, own(false)?, ip("fe80::1")]);
-        let mut message = [&[135, 0, 0, 0, 0, 0, 0, 0], &octets(target)[..]].concat();
-        if dice.roll(4) != 3 {
-            message.extend([1, 1]);
-            message.extend(mac);
-        }
-        traffic::seal(sender, target, 58, &mut message, false);
-        let mut packet = traffic::ip(sender, target, 58, &message, &mut Dice(&[]));
-        put(&mut packet, 7, &[dice.pick(&[255, 255, 255, 64])]);
-        Some((Side::Trunk, traffic::tagged(ids.slot, mac, 0x86dd, &packet)))
     }
 
     /// A frame from before, damaged; half of the time with the IPv4 checksums made right again.

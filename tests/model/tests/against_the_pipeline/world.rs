@@ -4,9 +4,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use dataplane::desired::{
-    Affinity, Backend, BackendState, Desired, Hop, HopTarget, Link, MssClamp, Node, OnBackendGone,
-    OuterOptions, Reach, Route, RouteTarget, Service, ServicePort, Transport, Underlay, Uplink, Vif, VifKind,
-    Vrf,
+    Affinity, Backend, BackendState, Broadcast, BroadcastNode, Desired, Hop, HopTarget, Link, MssClamp, Node,
+    OnBackendGone, OuterOptions, Reach, Route, RouteTarget, Service, ServicePort, Transport, Underlay,
+    Uplink, Vif, VifKind, Vrf,
 };
 use dataplane::ids::{Mac, VifName, VrfName};
 use encap::{DontFragment, DscpMode, Label, Udp6Checksum};
@@ -42,6 +42,11 @@ const AFFINITIES: [Affinity; 4] = [
     Affinity::ClientAddress(Millis(5_000)),
     Affinity::ClientAddress(Millis(3_600_000)),
 ];
+/// Label of the first VRF for all its pods.
+pub(crate) const ALL: u32 = 600;
+/// Addresses that mean all pods, or would.
+pub(crate) const GROUPS: [&str; 7] =
+    ["255.255.255.255", "10.0.0.255", "224.0.0.251", "ff02::fb", "239.1.1.1", "ff05::1", "ff02::1"];
 const VRFS: [&str; 3] = ["red", "blue", "green"];
 
 pub(crate) fn ip(text: &str) -> IpAddr {
@@ -67,6 +72,8 @@ pub(crate) fn build(bytes: &[u8]) -> Desired {
         routes: Vec::new(),
         services: Vec::new(),
         policies: Vec::new(),
+        nat: Default::default(),
+        broadcasts: Vec::new(),
         underlay: Underlay {
             uplink: Some(Uplink {
                 mac: UPLINK_MAC,
@@ -79,6 +86,9 @@ pub(crate) fn build(bytes: &[u8]) -> Desired {
     };
     for peer in peers(&desired) {
         set_reach(&mut desired, peer, dice.pick(&[0, 0, 0, 1, 2]));
+    }
+    for _ in 0..1 + dice.roll(2) {
+        turn_broadcast(&mut desired, dice);
     }
     for _ in 0..3 + dice.roll(4) {
         add_vif(&mut desired, dice);
@@ -278,9 +288,28 @@ pub(crate) fn add_backend(desired: &Desired, service: &mut Service, dice: &mut D
     }
 }
 
+/// Gives a VRF a broadcast domain, or takes it away.
+pub(crate) fn turn_broadcast(desired: &mut Desired, dice: &mut Dice<'_>) {
+    let vrf = some_vrf(desired, dice);
+    let row = VRFS.iter().position(|name| *name == vrf.as_str()).unwrap();
+    let before = desired.broadcasts.len();
+    desired.broadcasts.retain(|broadcast| broadcast.vrf != vrf);
+    if desired.broadcasts.len() < before {
+        return;
+    }
+    let some: Vec<IpAddr> = peers(desired).into_iter().filter(|_| dice.roll(3) < 2).collect();
+    let node = |node| BroadcastNode { node, label: Label::new(700).unwrap() };
+    desired.broadcasts.push(Broadcast {
+        vrf,
+        label: dice.pick(&[Label::new(ALL + row as u32), Label::new(ALL + row as u32), None]),
+        subnets: dice.pick(&[vec!["10.0.0.0/24".parse().unwrap()], Vec::new()]),
+        nodes: some.into_iter().map(node).collect(),
+    });
+}
+
 /// Changes one thing.
 pub(crate) fn change(desired: &mut Desired, dice: &mut Dice<'_>) {
-    let which = dice.roll(18);
+    let which = dice.roll(19);
     let row = usize::from(dice.byte());
     let toggle = |link: &Link| if *link == Link::Up { Link::Down("test".to_owned()) } else { Link::Up };
     match which {
@@ -290,6 +319,7 @@ pub(crate) fn change(desired: &mut Desired, dice: &mut Dice<'_>) {
         11..=13 => add_or_remove_hop(desired, row, dice),
         3 if !desired.routes.is_empty() => drop(desired.routes.remove(row % desired.routes.len())),
         4 => add_service(desired, dice),
+        14 => turn_broadcast(desired, dice),
         5 | 9 | 10 if !desired.services.is_empty() => {
             let at = row % desired.services.len();
             let mut service = Arc::unwrap_or_clone(desired.services.remove(at));
@@ -306,7 +336,7 @@ pub(crate) fn change(desired: &mut Desired, dice: &mut Dice<'_>) {
             let at = row % desired.vifs.len();
             desired.vifs[at].link = toggle(&desired.vifs[at].link);
         }
-        14 | 15 => rules::rewrite(desired, dice),
+        15 | 18 => rules::rewrite(desired, dice),
         16 | 17 => rules::attach(desired, row, dice),
         7 => {
             let peer = peers(desired)[row % 3];

@@ -9,17 +9,22 @@
 //! | row | what | where or why |
 //! |---|---|---|
 //! | 7 | multi-buffer chains | tests of `af-xdp` |
-//! | 10 | ARP flood | pending: answers to ARP and neighbour solicitations are not rate-limited |
+//! | 10 | ARP flood | `dataplane/tests/link.rs` |
 //! | 19, 21, 23 | fragments in any order, overlap, many ids | `dataplane/tests/fragments.rs` |
 //! | 25 | larger than the way out, DF clear | `dataplane/tests/fragments.rs`, `against_the_pipeline` |
 //! | 26 | fragmentation needed from the underlay | pending |
 //! | 28 | overlapping IPv6 fragments | `dataplane/tests/fragments.rs`; atomic and malformed ones are here |
-//! | 31 | router and neighbour advertisements | pending: forwarded as unicast; solicitations are here |
-//! | 35 to 38, 41, 43, 44, 45 | translation | `against_the_pipeline`, fuzz target `nat_there_and_back` |
+//! | 35 to 38, 41, 43, 45 | translation | `against_the_pipeline`, fuzz target `nat_there_and_back` |
+//! | 44 | a pool that is used up | `dataplane/tests/source_nat.rs` |
 //! | 46 | wrong checksum inside a quote | pending: translated, and still wrong |
 //! | 49 | blind RST and SYN | tests of `flow-table` |
-//! | 62 | label used again too soon | pending: labels come from the configuration |
-//! | 64 to 74 | flow table and hashing | tests of `flow-table`; the limit of a vif is in `against_the_pipeline` |
+//! | 62 | label used again too soon | `reload::a_label_that_changes_hands_leads_nowhere_for_a_while` in `tests` |
+//! | 64, 65, 67 | full table, a vif at its limit, SYN flood | `dataplane/tests/floods.rs`, `tests/tests/netns/floods.rs`; the limit of a vif also in `against_the_pipeline` |
+//! | 66 | keys that collide | `flow-table/tests/collisions.rs`; a lookup reads two buckets, whatever is in them |
+//! | 68, 69, 74 | members leave and come, spread | tests of `dataplane/src/ecmp.rs` |
+//! | 70, 72 | backends that go, affinity | `dataplane/tests/backends.rs`, `tests/tests/netns/backends.rs` |
+//! | 71 | a pod's address used again | flow keys name the vif, not the address: `dataplane/tests/services.rs`, the flows of a removed vif |
+//! | 73 | idle times | tests of `flow-table/src/sweep.rs` |
 //! | 75 to 89 | devices, process, operator | tests of `af-xdp`, `xdp-prog`, `vrouterd` |
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops where it goes wrong")]
@@ -28,9 +33,9 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use dataplane::desired::{
-    Affinity, Backend, Desired, Hop, HopTarget, Link, MssClamp, Node as NodeSettings, OnBackendGone,
-    OuterOptions, Reach, Route, RouteTarget, Service, ServicePort, Transport, Underlay, Uplink, Vif, VifKind,
-    Vrf,
+    Affinity, Backend, Broadcast, BroadcastNode, Desired, Hop, HopTarget, Link, MssClamp,
+    Node as NodeSettings, OnBackendGone, OuterOptions, Reach, Route, RouteTarget, Service, ServicePort,
+    Transport, Underlay, Uplink, Vif, VifKind, Vrf,
 };
 use dataplane::ids::Mac;
 use encap::Label;
@@ -75,7 +80,8 @@ fn route(vrf: &str, prefix: &str, target: RouteTarget) -> Route {
     Route { vrf: vrf.into(), prefix: prefix.parse().unwrap(), target }
 }
 
-/// Two pods in one VRF, clients behind another node, one of them in another VRF; two services, one without backends.
+/// Two pods in one VRF, clients behind another node; a pod and clients in another VRF, which carries broadcasts; two
+/// services, one without backends.
 fn desired() -> Desired {
     let service = |address: &str, backends: Vec<Hop>| {
         Arc::new(Service {
@@ -102,7 +108,7 @@ fn desired() -> Desired {
             Vrf { name: "blue".into(), label: Some(label(500)) },
             Vrf { name: "red".into(), label: None },
         ],
-        vifs: vec![vif("pod", 1), vif("other", 2)],
+        vifs: vec![vif("pod", 1), vif("other", 2), Vif { vrf: "red".into(), ..vif("crowd", 5) }],
         routes: vec![
             route("blue", "10.9.0.0/16", via("172.30.0.2")),
             route("blue", "10.10.0.0/16", via("172.30.0.3")),
@@ -115,6 +121,13 @@ fn desired() -> Desired {
             service("10.96.0.2", Vec::new()),
         ],
         policies: Vec::new(),
+        nat: Default::default(),
+        broadcasts: vec![Broadcast {
+            vrf: "red".into(),
+            label: Some(label(600)),
+            subnets: vec!["10.0.0.0/24".parse().unwrap()],
+            nodes: vec![BroadcastNode { node: "172.30.0.2".parse().unwrap(), label: label(601) }],
+        }],
         underlay: Underlay {
             uplink: Some(Uplink { mac: Mac([2, 0, 0, 0, 1, 1]), mtu: 1400, vlan: None, link: Link::Up }),
             tunnels: peers.into(),

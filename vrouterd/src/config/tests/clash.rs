@@ -18,16 +18,16 @@ const ADDED: &[(&str, &[&str])] = &[
              interface",
             "f:20:14: vif[1].addresses[0]: fd00:1::2 is already the address of vif \"client\" (line 9): give each \
              address to one vif of a VRF",
-            "f:22:9: vif[1].label: 17 is already the label of vif \"client\" (line 9): give each VRF and vif its own \
+            "f:22:9: vif[1].label: 17 is already the label of vif \"client\" (line 9): give each VRF, broadcast and vif its own \
              label, 16 to 1048575",
         ],
     ),
     (
         "[[vrf]]\nname = \"red\"\nlabel = 17\n[[vrf]]\nname = \"pink\"\nlabel = 17",
         &[
-            "f:15:9: vif[0].label: 17 is already the label of VRF \"red\" (line 16): give each VRF and vif its own \
+            "f:15:9: vif[0].label: 17 is already the label of VRF \"red\" (line 16): give each VRF, broadcast and vif its own \
              label, 16 to 1048575",
-            "f:21:9: vrf[3].label: 17 is already the label of VRF \"red\" (line 16): give each VRF and vif its own \
+            "f:21:9: vrf[3].label: 17 is already the label of VRF \"red\" (line 16): give each VRF, broadcast and vif its own \
              label, 16 to 1048575",
         ],
     ),
@@ -65,7 +65,7 @@ const ADDED: &[(&str, &[&str])] = &[
              interface",
             "f:13:14: vif[0].addresses[0]: 10.0.1.2 is already the address of host \"veth1a\" (line 16): give each \
              address to one vif of a VRF",
-            "f:15:9: vif[0].label: 17 is already the label of host \"veth1a\" (line 16): give each VRF and vif its own \
+            "f:15:9: vif[0].label: 17 is already the label of host \"veth1a\" (line 16): give each VRF, broadcast and vif its own \
              label, 16 to 1048575",
         ],
     ),

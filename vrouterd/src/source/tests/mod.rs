@@ -79,6 +79,11 @@ via_vrf = "red"
 vrf = "red"
 prefix = "0.0.0.0/0"
 action = "discard"
+[[broadcast]]
+vrf = "blue"
+label = 101
+subnets = ["10.0.0.0/16"]
+nodes = [{ tunnel = "172.30.0.3", label = 102 }]
 [[service]]
 vrf = "blue"
 address = "10.96.0.12"

@@ -11,9 +11,9 @@ use xdp_prog::{XdpAttached, XdpMode};
 use super::{Node, PEER_MAC, UPLINK_MAC, vif_mut};
 use crate::state::{ControlState, ProgramCounters};
 use crate::view::{
-    Attach, BackendView, Counts, FlowFilter, HopView, LabelTarget, LabelView, NextHopView, Protocol,
-    ReachView, RouteOrigin, RouteView, RuleView, ServicePortView, State, StatusView, Subject, TunnelView,
-    ViewSource, VifPolicy, VifService, VrfView,
+    Attach, BackendView, BroadcastNodeView, BroadcastView, Counts, FlowFilter, HopView, LabelTarget,
+    LabelView, NextHopView, Protocol, ReachView, RouteOrigin, RouteView, RuleView, ServicePortView, State,
+    StatusView, Subject, TunnelView, ViewSource, VifPolicy, VifService, VrfView,
 };
 
 const FAILED: &str =
@@ -107,8 +107,28 @@ fn vrfs_name_their_vifs() {
             vifs: ["client", "web-1", "web-2"].map(VifName::from).into(),
             routes: 8,
             services: 2,
+            source_nat: None,
+            broadcast: Some(BroadcastView {
+                label: Some(101),
+                addresses: vec![ip("10.0.255.255")],
+                vifs: ["client", "web-1"].map(VifName::from).into(),
+                nodes: vec![BroadcastNodeView {
+                    node: ip("172.30.0.3"),
+                    label: 102,
+                    state: down(
+                        "The neighbour does not answer ARP or neighbour solicitation; look at the node and the cabling.",
+                    ),
+                }],
+            }),
         },
-        VrfView { name: "red".into(), vifs: vec!["other".into()], routes: 2, services: 0 },
+        VrfView {
+            name: "red".into(),
+            vifs: vec!["other".into()],
+            routes: 2,
+            services: 0,
+            source_nat: None,
+            broadcast: None,
+        },
     ];
     assert_eq!(Node::new().state.vrfs(), expected);
 }
@@ -180,6 +200,7 @@ fn labels_are_in_order() {
         vif(18, "web-1", "blue"),
         vif(19, "web-2", "blue"),
         vif(20, "other", "red"),
+        LabelView { label: 101, target: LabelTarget::Broadcast { vrf: "blue".into() } },
     ];
     assert_eq!(node.state.labels(), expected);
 }
@@ -204,7 +225,10 @@ fn tunnels_that_nobody_names_any_more_are_not_shown() {
     let two = TunnelView { peer: ip("172.30.0.2"), reach: ReachView::Via { mac: PEER_MAC }, next_hops: 1 };
     let three = TunnelView { peer: ip("172.30.0.3"), reach: ReachView::Failed, next_hops: 1 };
     assert_eq!(node.state.tunnels(), [two.clone(), three]);
-    node.change(|desired| desired.services.clear());
+    node.change(|desired| {
+        desired.services.clear();
+        desired.broadcasts.clear();
+    });
     assert_eq!(node.state.tunnels(), [two]);
     assert_eq!(node.state.node().counts.tunnels, 1);
 }
