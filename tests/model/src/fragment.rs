@@ -65,7 +65,8 @@ impl Router {
         draft: &mut Draft,
     ) -> Result<Option<Ports>, DropReason> {
         if let Ingress::Vif(name) = &at.ingress
-            && !fib::vif(&self.desired, name).is_some_and(|vif| vif.addresses.contains(&packet.tuple.src))
+            && !fib::vif(&self.desired, name)
+                .is_some_and(|vif| fib::may_send(&self.desired, vif, packet.tuple.src))
         {
             return Err(DropReason::SpoofedSource);
         }

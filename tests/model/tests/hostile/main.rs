@@ -16,7 +16,6 @@
 //! | 28 | overlapping IPv6 fragments | `dataplane/tests/fragments.rs`; atomic and malformed ones are here |
 //! | 35 to 38, 41, 43, 45 | translation | `against_the_pipeline`, fuzz target `nat_there_and_back` |
 //! | 44 | a pool that is used up | `dataplane/tests/source_nat.rs` |
-//! | 46 | wrong checksum inside a quote | pending: translated, and still wrong |
 //! | 49 | blind RST and SYN | tests of `flow-table` |
 //! | 62 | label used again too soon | `reload::a_label_that_changes_hands_leads_nowhere_for_a_while` in `tests` |
 //! | 64, 65, 67 | full table, a vif at its limit, SYN flood | `dataplane/tests/floods.rs`, `tests/tests/netns/floods.rs`; the limit of a vif also in `against_the_pipeline` |
