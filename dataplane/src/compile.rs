@@ -9,6 +9,7 @@ mod broadcast;
 mod cells;
 mod ends;
 mod ids;
+mod nat;
 mod policies;
 mod routes;
 mod services;
@@ -91,6 +92,14 @@ pub enum CompileError {
         what: &'static str,
         /// The limit.
         most: usize,
+    },
+    /// A floating IP stands for a pod that has no address of its family.
+    #[error("floating IP {address}: vif \"{vif}\" has no address of that family: give it one")]
+    FloatingFamily {
+        /// The pod.
+        vif: VifName,
+        /// The public address.
+        address: IpAddr,
     },
     /// A tunnel endpoint is IPv4 while the node's tunnel address is IPv6, or the other way round.
     #[error("tunnel endpoint {0} is not of the address family of this node's tunnel address")]

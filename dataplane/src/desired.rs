@@ -4,6 +4,7 @@
 //! (links, routes, neighbours). Names refer to names; nothing here is an index.
 
 mod broadcast;
+mod nat;
 mod policy;
 mod service;
 
@@ -17,6 +18,7 @@ use ipnet::IpNet;
 use crate::ids::{Mac, PolicyName, VifName, VrfName};
 
 pub use broadcast::{Broadcast, BroadcastNode};
+pub use nat::{FloatingIp, Mapping, Nat, SourcePool};
 pub use policy::{IcmpVersion, Peers, Policy, Rule, RuleTraffic};
 pub use service::{
     Affinity, Backend, BackendState, OnBackendGone, PortRange, Service, ServicePort, TargetPort, Transport,
@@ -38,6 +40,8 @@ pub struct Desired {
     pub services: Vec<Arc<Service>>,
     /// Security policies that vifs refer to.
     pub policies: Vec<Policy>,
+    /// Translation where routes lead from VRF to VRF.
+    pub nat: Nat,
     /// VRFs in which broadcast and link-local multicast are delivered, each at most once.
     pub broadcasts: Vec<Broadcast>,
     /// What the kernel says about the way to the other nodes.

@@ -11,6 +11,7 @@ use prefix_trie::PrefixMap;
 
 use crate::ecmp::{Group, Member};
 use crate::ids::{CellId, VrfId, VrfName};
+use crate::nat::Edge;
 use crate::service::ServiceAddress;
 
 /// Where a prefix leads.
@@ -20,6 +21,10 @@ pub enum NextHop {
     Group(Group),
     /// A service address: the port decides.
     Service,
+    /// A public address of a pod: the pod, and the address it has itself.
+    Floating(Member, Addr),
+    /// An address that sources are translated to: only answers come to it.
+    Pool,
     /// Look up once more in this VRF.
     Vrf(VrfId),
     /// Drop.
@@ -31,6 +36,7 @@ pub enum NextHop {
 pub struct Routes {
     v4: PrefixMap<Ipv4Net, NextHop>,
     v6: PrefixMap<Ipv6Net, NextHop>,
+    pub(crate) edge: Edge,
 }
 
 impl Routes {
@@ -46,13 +52,18 @@ impl Routes {
         table
     }
 
+    /// These with what becomes of sources at the edge of the VRF.
+    pub(crate) fn with_edge(self, edge: Edge) -> Self {
+        Self { edge, ..self }
+    }
+
     /// The members of all next hops, some more than once.
     pub(crate) fn members(&self) -> impl Iterator<Item = &Member> + '_ {
-        let groups = self.v4.values().chain(self.v6.values()).filter_map(|next_hop| match next_hop {
-            NextHop::Group(group) => Some(group),
-            NextHop::Service | NextHop::Vrf(_) | NextHop::Discard => None,
-        });
-        groups.flat_map(Group::members)
+        self.v4.values().chain(self.v6.values()).flat_map(|next_hop| match next_hop {
+            NextHop::Group(group) => group.members(),
+            NextHop::Floating(member, _) => std::slice::from_ref(member),
+            NextHop::Service | NextHop::Pool | NextHop::Vrf(_) | NextHop::Discard => &[],
+        })
     }
 }
 
@@ -115,6 +126,11 @@ impl Vrf {
     /// The service at an address.
     pub fn service(&self, family: Family, address: Addr) -> Option<&ServiceAddress> {
         self.services.get(&(family, address))
+    }
+
+    /// What becomes of the sources of packets that other VRFs lead into this one.
+    pub fn edge(&self) -> &Edge {
+        &self.routes.edge
     }
 
     /// All routes, IPv4 first, in the order of prefixes. For the operator.

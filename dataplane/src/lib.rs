@@ -18,6 +18,7 @@ pub mod ids;
 pub mod io;
 pub mod limiter;
 pub mod memory;
+pub mod nat;
 pub mod packet;
 pub mod pipeline;
 pub mod policy;

@@ -10,7 +10,8 @@ use flow_table::{Addr, Context, Dependency, Family};
 
 use crate::broadcast::Broadcast;
 use crate::desired::{Link, MssClamp, Reach, VifKind};
-use crate::fib::Vrf;
+use crate::ecmp::{Member, Target};
+use crate::fib::{NextHop, Vrf};
 use crate::ids::{CellId, Mac, TunnelId, VifId, VifName, VifSlot, VrfId};
 use crate::policy::Policy;
 use crate::verdict::{ContextOwner, context_owner};
@@ -143,6 +144,17 @@ impl Snapshot {
     /// The vif in a slot.
     pub fn vif(&self, slot: VifSlot) -> Option<&Vif> {
         self.vifs.get(slot.index())?.as_ref()
+    }
+
+    /// Whether packets with this source may come from a vif: its own addresses, and from the host
+    /// all that are reached through it, as it forwards for others (RFC 3704 section 2.2).
+    pub fn may_send(&self, vif: &Vif, family: Family, src: Addr) -> bool {
+        let is_behind = || {
+            let next_hop = self.vrf(vif.vrf).and_then(|vrf| vrf.lookup(family, src));
+            let leads = |member: &Member| member.target == Target::Vif(vif.slot);
+            matches!(next_hop, Some(NextHop::Group(group)) if group.members().iter().any(leads))
+        };
+        vif.has_address(family, src) || vif.kind == VifKind::Host && is_behind()
     }
 
     /// The vif with an identity, if it is still there.

@@ -24,6 +24,14 @@ pub enum Ingress {
 }
 
 impl Ingress {
+    /// The vif of this node that sent the packet.
+    pub(crate) fn own_vif(self) -> Option<VifSlot> {
+        match self {
+            Ingress::Vif(slot) => Some(slot),
+            Ingress::Fabric { .. } => None,
+        }
+    }
+
     /// The vif that sent the packet, or that its label names.
     pub(crate) fn vif(self) -> Option<VifSlot> {
         match self {
@@ -199,6 +207,12 @@ pub fn context_owner(Context(context): Context) -> ContextOwner {
         0 => ContextOwner::Vif(VifId(context & !UNANSWERED)),
         _ => ContextOwner::Vrf(VrfId(context as u16)),
     }
+}
+
+/// The VRF of which a pair remembers a translated source, told from the context of its answers.
+pub fn mapping_vrf(Context(context): Context) -> Option<VrfId> {
+    let both = VRF_CONTEXT | UNANSWERED;
+    (context & both == both).then_some(VrfId(context as u16))
 }
 
 /// The context of a key that no packet has: the answers to a flow that gets none.

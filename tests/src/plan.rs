@@ -1,8 +1,10 @@
 //! What a network shall look like: names and numbers only, nothing is made here.
 
 mod broadcast;
+mod public;
 mod services;
 
+pub(crate) use public::PublicPlan;
 pub(crate) use services::PolicyPlan;
 pub use services::{ServicePlan, ServicePort, tcp, udp};
 
@@ -18,6 +20,7 @@ pub struct Plan {
     /// More lines of the section `[node]`, on every node.
     pub(crate) node_lines: String,
     pub(crate) policies: Vec<PolicyPlan>,
+    pub(crate) public: Option<PublicPlan>,
     /// Subnet of the pods of the VRF `blue`, if they hear each other's broadcasts.
     pub(crate) broadcast_subnet: Option<String>,
 }
@@ -129,6 +132,7 @@ impl Plan {
             uplink_mtu: UPLINK_MTU,
             node_lines: String::new(),
             policies: Vec::new(),
+            public: None,
             broadcast_subnet: None,
         }
     }

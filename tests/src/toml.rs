@@ -16,6 +16,7 @@ impl Plan {
         }
         for pod in self.pods.iter().filter(|pod| pod.node == name && pod.asked_for == AskedFor::InFile) {
             text.push_str(&vif(pod, &self.policies_of(pod)));
+            text.push_str(&self.floating_line(&pod.name, node));
         }
         for other in self.nodes.iter().filter(|other| other.name != name) {
             text.push_str(&self.routes_to(other));
@@ -24,6 +25,7 @@ impl Plan {
         for service in &self.services {
             text.push_str(&self.service_toml(service, node));
         }
+        text.push_str(&self.public_toml(node));
         for PolicyPlan { name, rules, .. } in &self.policies {
             let _ = writeln!(text, "[[policy]]\nname = \"{name}\"\n{rules}");
         }

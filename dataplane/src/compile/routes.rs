@@ -9,10 +9,12 @@ use ipnet::IpNet;
 use super::CompileError;
 use super::ends::{Ends, vif_member};
 use super::ids::Ids;
-use crate::desired::{self, Desired, Hop, Route, RouteTarget};
+use super::nat::{self, VrfNat};
+use crate::desired::{self, Desired, Hop, Nat, Route, RouteTarget};
 use crate::ecmp::{Group, Member};
 use crate::fib::{NextHop, Routes};
 use crate::ids::{VrfId, VrfName};
+use crate::nat::Edge;
 use crate::snapshot::Vif;
 
 /// The routes of one VRF.
@@ -36,19 +38,25 @@ pub(super) struct RouteSources {
     vrfs: Vec<desired::Vrf>,
     vifs: Vec<desired::Vif>,
     routes: Vec<Route>,
+    nat: Nat,
 }
 
 impl RouteSources {
     pub(super) fn of(desired: &Desired) -> Self {
-        Self { vrfs: desired.vrfs.clone(), vifs: desired.vifs.clone(), routes: desired.routes.clone() }
+        let (vrfs, vifs) = (desired.vrfs.clone(), desired.vifs.clone());
+        Self { vrfs, vifs, routes: desired.routes.clone(), nat: desired.nat.clone() }
     }
 
     pub(super) fn are_those_of(&self, desired: &Desired) -> bool {
-        self.vrfs == desired.vrfs && self.vifs == desired.vifs && self.routes == desired.routes
+        self.vrfs == desired.vrfs
+            && self.vifs == desired.vifs
+            && self.routes == desired.routes
+            && self.nat == desired.nat
     }
 }
 
-/// Compiles the routes: configured ones first, then the vifs' host routes over them.
+/// Compiles the routes: configured ones first, then over them the host routes of vifs, pools and
+/// floating IPs.
 pub(super) fn compile(
     desired: &Desired,
     vifs: &[Vif],
@@ -77,16 +85,24 @@ pub(super) fn compile(
             list.extend(hosts.map(|address| (IpNet::from(address), own.clone())));
         }
     }
-    Ok(next_hops.into_iter().map(|(id, (name, list))| (id, table(name, list))).collect())
+    let mut nat = nat::compile(&desired.nat, vifs, ids)?;
+    let mut table = |(id, (name, mut list)): (VrfId, (VrfName, Vec<_>))| {
+        let VrfNat { routes, edge } = nat.remove(&id).unwrap_or_default();
+        list.extend(routes);
+        (id, table(name, list, edge))
+    };
+    Ok(next_hops.into_iter().map(&mut table).collect())
 }
 
-fn table(name: VrfName, list: Vec<(IpNet, NextHop)>) -> VrfRoutes {
+fn table(name: VrfName, list: Vec<(IpNet, NextHop)>, edge: Edge) -> VrfRoutes {
     let into = |(_, next_hop): &(IpNet, NextHop)| match next_hop {
         NextHop::Vrf(id) => Some(*id),
-        NextHop::Group(_) | NextHop::Service | NextHop::Discard => None,
+        NextHop::Group(_) | NextHop::Service | NextHop::Floating(..) | NextHop::Pool | NextHop::Discard => {
+            None
+        }
     };
     let into = list.iter().filter_map(into).collect();
-    VrfRoutes { name, table: Arc::new(Routes::new(list)), into }
+    VrfRoutes { name, table: Arc::new(Routes::new(list).with_edge(edge)), into }
 }
 
 /// Members that are up, or all when none is: then the drop says which vif is down.

@@ -41,6 +41,7 @@ fn desired(vifs: Vec<DesiredVif>) -> Desired {
         routes: Vec::new(),
         services: Vec::new(),
         policies: Vec::new(),
+        nat: Default::default(),
         broadcasts: Vec::new(),
         underlay: Underlay::default(),
     }

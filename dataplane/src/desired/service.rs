@@ -131,6 +131,11 @@ pub struct PortRange {
 }
 
 impl PortRange {
+    /// All but the well-known ports.
+    pub const UNPRIVILEGED: Self = Self { first: 1024, last: u16::MAX };
+    /// Those that are assigned to nobody (RFC 6335 section 6).
+    pub const DYNAMIC: Self = Self { first: 49152, last: u16::MAX };
+
     /// One port.
     pub const fn single(port: u16) -> Self {
         Self { first: port, last: port }

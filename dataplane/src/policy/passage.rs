@@ -56,10 +56,13 @@ impl<'s> Passage<'s> {
         self.opinion(self.sender, FlowCourse::Egress, &[as_sent, as_seen])
     }
 
-    /// What the receiver's policies say to the sender's own address and to the port that the
-    /// receiver itself is reached on.
+    /// What the receiver's policies say to the sender's address and to the port that the receiver
+    /// itself is reached on. The address is the one that the receiver sees, as another node would
+    /// have it; a pod that reaches itself is asked about under its own.
     pub fn ingress(&self) -> Opinion<'s> {
-        let question = (self.sent.src, kind(&self.sent, self.seen.dport));
+        let reaches_itself = self.seen.src == self.sent.dst;
+        let sender = if reaches_itself { self.sent.src } else { self.seen.src };
+        let question = (sender, kind(&self.sent, self.seen.dport));
         self.opinion(self.receiver, FlowCourse::Ingress, &[question])
     }
 

@@ -23,6 +23,7 @@ pub(crate) struct Fragments<'a> {
 
 impl Fragments<'_> {
     /// Looks at a packet that has just come; only fragments change.
+    #[inline(always)]
     pub(crate) fn gate(&self, prepared: &mut Prepared) {
         let (vif, outcome) = match prepared {
             Prepared::Flow(flow) => match flow.ip.fragment {
@@ -89,7 +90,7 @@ impl Fragments<'_> {
         let Ingress::Vif(slot) = flow.ingress else { return Ok(()) };
         let vif = self.snapshot.vif(slot).ok_or(DropReason::UnknownVif)?;
         let (family, src) = (flow.ip.tuple.family, flow.ip.tuple.src);
-        if vif.has_address(family, src) { Ok(()) } else { Err(DropReason::SpoofedSource) }
+        if self.snapshot.may_send(vif, family, src) { Ok(()) } else { Err(DropReason::SpoofedSource) }
     }
 
     /// While the fragment waited, its vif may have gone and its slot may be another's.

@@ -1,7 +1,9 @@
 //! ICMP errors of others: they belong to the flow of the packet they quote and follow it back,
 //! with the quoted packet translated the other way (RFC 5508 section 4.2).
 
-use encap::Delta;
+use std::net::Ipv6Addr;
+
+use encap::{Delta, Sum};
 use flow_table::{Addr, Family, Rewrite, RewriteKind, Tuple};
 
 use crate::packet::ip::Ip;
@@ -57,6 +59,24 @@ impl Quote {
         Some(Self { tuple, at, l4_at: at + header })
     }
 
+    /// RFC 5508 section 4.2: an error whose checksum is wrong goes no further, nor one that quotes a
+    /// header with a wrong one. What the quote says of its transport is not checked: it is cut.
+    pub(crate) fn is_sound(&self, packet: &[u8], ip: &Ip) -> bool {
+        let message = packet.get(ip.l4_offset..).unwrap_or_default();
+        let covered = match ip.tuple.family {
+            Family::V4 => Sum::of(message),
+            Family::V6 => {
+                let [src, dst] = [ip.tuple.src, ip.tuple.dst].map(|addr| Ipv6Addr::from_bits(addr.0));
+                Sum::pseudo_v6(src, dst, protocol::ICMPV6, message.len() as u32).add_bytes(message)
+            }
+        };
+        let quoted = match ip.tuple.family {
+            Family::V4 => Sum::of(packet.get(self.at..self.l4_at).unwrap_or_default()).finish(),
+            Family::V6 => 0,
+        };
+        covered.finish() == 0 && quoted == 0
+    }
+
     /// Translates the error and its quote on the way back. `rewrite` is that of the flow's
     /// answers, to which the error belongs: what it does to a source is undone in the quote's
     /// destination. Every checksum is updated by what has changed, so a wrong one stays wrong.
@@ -104,6 +124,9 @@ impl Quote {
         if l4::has_ports(self.tuple.protocol) {
             put(self.l4_at, rewrite.dport);
             put(self.l4_at + 2, rewrite.sport);
+        } else if self.tuple.sport != rewrite.dport {
+            // Of messages without ports only an echo is changed, in its identifier.
+            put(self.l4_at + 4, rewrite.dport);
         }
         // The answers' deltas turn source into source; the quote is the other direction of the
         // same translation, and swapping source and destination changes no sum.
@@ -116,9 +139,10 @@ impl Quote {
             }
         }
         let (at, apply): (usize, fn(Delta, u16) -> u16) = match self.tuple.protocol {
+            number if l4::is_foreign(self.tuple.family, number) => return change,
             protocol::TCP => (self.l4_at + 16, Delta::apply),
             protocol::UDP => (self.l4_at + 6, Delta::apply_udp),
-            protocol::ICMPV6 => (self.l4_at + 2, Delta::apply),
+            protocol::ICMP | protocol::ICMPV6 => (self.l4_at + 2, Delta::apply),
             _ => return change,
         };
         // Behind the 8 bytes that are promised the checksum may be missing.

@@ -12,6 +12,7 @@ pub(crate) mod fragment;
 pub(crate) mod icmp_error;
 pub(crate) mod link;
 pub(crate) mod mss;
+pub(crate) mod nat;
 pub(crate) mod neighbour;
 pub(crate) mod plan;
 pub(crate) mod policy;

@@ -5,6 +5,7 @@ use flow_table::{
 };
 
 use super::backend::{self, Clients};
+use super::nat::Plan;
 use super::resolve::{Decision, Prefer, Query, Rests, Scope, resolve};
 use crate::desired::VifKind;
 use crate::drop::DropReason;
@@ -13,7 +14,7 @@ use crate::fib;
 use crate::ids::{CellId, TunnelId, VifSlot, VrfId};
 use crate::packet::l4::protocol;
 use crate::snapshot::{LabelTarget, Snapshot, Vif};
-use crate::verdict::{Ingress, unanswered};
+use crate::verdict::{Ingress, unanswered, vrf_context};
 
 /// What a flow that is derived again shall keep, as far as the new snapshot allows.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +32,8 @@ pub(crate) struct First<'a> {
     pub(crate) ingress: Ingress,
     pub(crate) key: FlowKey,
     pub(crate) spread: FlowSpread,
+    /// Hash of the sender's address.
+    pub(crate) sender: u64,
     pub(crate) keep: Option<Keep>,
     pub(crate) clients: Clients<'a>,
 }
@@ -38,7 +41,7 @@ pub(crate) struct First<'a> {
 impl First<'_> {
     /// The pair for this packet as routes and services have it, or the reason it goes no further.
     /// Policies have not been asked yet.
-    pub(crate) fn plan(&self) -> Result<NewPair, DropReason> {
+    pub(crate) fn plan(&self) -> Result<Plan, DropReason> {
         refuse_martians(&self.key.tuple)?;
         match self.ingress {
             Ingress::Vif(slot) => {
@@ -86,28 +89,40 @@ impl First<'_> {
         Some(Action { output: Output::Drop { reason: reason as u8 }, ttl: Ttl::Keep, source, depends })
     }
 
-    fn plan_from_vif(&self, vif: &Vif) -> Result<NewPair, DropReason> {
+    fn plan_from_vif(&self, vif: &Vif) -> Result<Plan, DropReason> {
         let tuple = self.key.tuple;
-        if !vif.has_address(tuple.family, tuple.src) {
+        if !self.snapshot.may_send(vif, tuple.family, tuple.src) {
             return Err(DropReason::SpoofedSource);
         }
         let prefer = self.keep.map_or(Prefer::Hash, |keep| Prefer::Current(keep.target));
-        let query =
-            Query { tuple: &tuple, spread: self.spread, prefer, scope: Scope::Any, clients: self.clients };
+        let scope = match vif.kind {
+            VifKind::Pod => Scope::Any,
+            VifKind::Host => Scope::NotBack(vif.slot),
+        };
+        let query = Query {
+            tuple: &tuple,
+            sender: Some(vif.slot),
+            spread: self.spread,
+            prefer,
+            scope,
+            clients: self.clients,
+        };
         let decision = resolve(self.snapshot, vif.vrf, &query)?;
         self.refuse_own_voice(&decision)?;
         let depends = self.dependency(vif.vrf, decision.rests)?;
-        let (context, answers_from) = match decision.target {
-            Target::Vif(slot) => (self.context_of(slot)?, Source::Vif),
-            Target::Tunnel { tunnel, .. } => (self.key.context, Source::Tunnel(tunnel.0)),
+        let (context, answers_from) = match (decision.target, decision.source) {
+            (Target::Vif(slot), _) => (self.context_of(slot)?, Source::Vif),
+            (Target::Tunnel { tunnel, .. }, None) => (self.key.context, Source::Tunnel(tunnel.0)),
+            // The other nodes know the translated source, and for it the label of its VRF.
+            (Target::Tunnel { tunnel, .. }, Some((vrf, _))) => (vrf_context(vrf), Source::Tunnel(tunnel.0)),
         };
         let reverse_ttl = match answers_from {
             // The node that routes the answer in has decremented already.
             Source::Tunnel(_) => Ttl::Keep,
             Source::Vif | Source::Any => Ttl::Decrement,
         };
-        let translated = self.translate(vif.slot, &decision);
-        Ok(NewPair {
+        let (seen, port) = self.translate(&decision)?;
+        let pair = NewPair {
             forward: Half {
                 key: self.key,
                 action: Action {
@@ -118,7 +133,7 @@ impl First<'_> {
                 },
             },
             reverse: Half {
-                key: FlowKey { context, tuple: translated.reversed() },
+                key: FlowKey { context, tuple: seen.reversed() },
                 action: Action {
                     output: Output::Vif { slot: vif.slot.get() },
                     ttl: reverse_ttl,
@@ -127,7 +142,8 @@ impl First<'_> {
                 },
             },
             owner: vif.slot.flow_owner(),
-        })
+        };
+        Ok(Plan { pair, port })
     }
 
     /// A pod must not send tunnel packets that reach another node from this node's address, by way
@@ -153,7 +169,7 @@ impl First<'_> {
         tuple.protocol == protocol::UDP && self.snapshot.fabric.ports.accept(tuple.dport)
     }
 
-    fn plan_from_fabric(&self, target: LabelTarget, peer: TunnelId) -> Result<NewPair, DropReason> {
+    fn plan_from_fabric(&self, target: LabelTarget, peer: TunnelId) -> Result<Plan, DropReason> {
         let tuple = self.key.tuple;
         let vrf = match target {
             LabelTarget::Vif(slot) => self.snapshot.vif(slot).ok_or(DropReason::InvalidLabel)?.vrf,
@@ -167,7 +183,8 @@ impl First<'_> {
             LabelTarget::Vrf(vrf) => {
                 let prefer = self.keep.map_or(Prefer::Hash, |keep| Prefer::Current(keep.target));
                 let (spread, clients) = (self.spread, self.clients);
-                let query = Query { tuple: &tuple, spread, prefer, scope: Scope::Local, clients };
+                let scope = Scope::Local;
+                let query = Query { tuple: &tuple, sender: None, spread, prefer, scope, clients };
                 resolve(self.snapshot, vrf, &query)?
             }
         };
@@ -176,8 +193,8 @@ impl First<'_> {
             Target::Tunnel { .. } => return Err(DropReason::TunnelLoop),
         };
         let depends = self.dependency(vrf, decision.rests.and(back_rests))?;
-        let translated = translated(tuple, &decision);
-        Ok(NewPair {
+        let (seen, port) = self.translate(&decision)?;
+        let pair = NewPair {
             forward: Half {
                 key: self.key,
                 action: Action {
@@ -188,11 +205,12 @@ impl First<'_> {
                 },
             },
             reverse: Half {
-                key: FlowKey { context: self.context_of(slot)?, tuple: translated.reversed() },
+                key: FlowKey { context: self.context_of(slot)?, tuple: seen.reversed() },
                 action: Action { output: output(back), ttl: Ttl::Decrement, source: Source::Vif, depends },
             },
             owner: slot.fabric_flow_owner(),
-        })
+        };
+        Ok(Plan { pair, port })
     }
 
     /// An interface label has named the pod; the destination must be it, or a service it serves.
@@ -200,7 +218,7 @@ impl First<'_> {
         let tuple = &self.key.tuple;
         let target = Target::Vif(vif.slot);
         if vif.has_address(tuple.family, tuple.dst) {
-            return Ok(Decision { target, translate_to: None, rests: Rests::Routes });
+            return Ok(Decision { target, translate_to: None, source: None, rests: Rests::Routes });
         }
         if !vif.is_up() {
             return Err(DropReason::VifDown);
@@ -222,7 +240,7 @@ impl First<'_> {
             .ok_or(DropReason::ServicePortUnmapped)?;
         let address = vif.address(tuple.family).ok_or(DropReason::ServicePortUnmapped)?;
         let translate_to = Some((address, mapped.port.target_for(tuple.dport)));
-        Ok(Decision { target, translate_to, rests: Rests::Service(service.cell) })
+        Ok(Decision { target, translate_to, source: None, rests: Rests::Service(service.cell) })
     }
 
     /// The answer must go to the node this packet came from; this is the reverse path check too
@@ -230,8 +248,8 @@ impl First<'_> {
     pub(crate) fn way_back(&self, vrf: VrfId, peer: TunnelId) -> Result<(Target, Rests), DropReason> {
         let answer = self.key.tuple.reversed();
         let back = |prefer| {
-            let clients = Clients::Ignore;
-            let query = Query { tuple: &answer, spread: self.spread, prefer, scope: Scope::Any, clients };
+            let (spread, scope, clients) = (self.spread, Scope::Any, Clients::Ignore);
+            let query = Query { tuple: &answer, sender: None, spread, prefer, scope, clients };
             let Decision { target, rests, .. } = resolve(self.snapshot, vrf, &query).ok()?;
             matches!(target, Target::Tunnel { tunnel, .. } if tunnel == peer).then_some((target, rests))
         };
@@ -239,19 +257,6 @@ impl First<'_> {
         let kept = self.keep.and_then(|keep| keep.back);
         let stays = kept.and_then(|kept| back(Prefer::Current(kept)).filter(|(target, _)| *target == kept));
         stays.or_else(|| back(Prefer::Peer(peer))).ok_or(DropReason::TunnelSourceMismatch)
-    }
-
-    /// The tuple as the backend sees it. A pod that reaches itself must not see its own address
-    /// as the client, or it would answer past us: it sees the ClusterIP instead.
-    fn translate(&self, own: VifSlot, decision: &Decision) -> Tuple {
-        let mut tuple = translated(self.key.tuple, decision);
-        if decision.translate_to.is_some() && decision.target == Target::Vif(own) {
-            tuple.src = self.key.tuple.dst;
-            if let Some(keep) = self.keep.filter(|keep| keep.reverse.tuple.dst == tuple.src) {
-                tuple.sport = keep.reverse.tuple.dport;
-            }
-        }
-        tuple
     }
 
     fn dependency(&self, vrf: VrfId, rests: Rests) -> Result<Dependency, DropReason> {
@@ -269,13 +274,6 @@ impl First<'_> {
 
     fn context_of(&self, slot: VifSlot) -> Result<Context, DropReason> {
         self.snapshot.vif(slot).map(|vif| Context(vif.id.0)).ok_or(DropReason::VifDown)
-    }
-}
-
-fn translated(tuple: Tuple, decision: &Decision) -> Tuple {
-    match decision.translate_to {
-        Some((dst, dport)) => Tuple { dst, dport, ..tuple },
-        None => tuple,
     }
 }
 

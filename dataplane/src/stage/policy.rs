@@ -2,6 +2,7 @@
 
 use flow_table::{Action, Context, Direction, FlowKey, Hit, NewPair, Output};
 
+use super::nat::Plan;
 use super::plan::First;
 use crate::drop::DropReason;
 use crate::ids::VifSlot;
@@ -10,12 +11,12 @@ use crate::policy::Passage;
 
 impl Pipeline<'_> {
     /// The pair for a packet if the policies of both its ends allow it.
-    pub(crate) fn judged(&self, first: &First<'_>) -> Result<NewPair, DropReason> {
-        let pair = first.plan()?;
-        let (forward, answers) = (&pair.forward, &pair.reverse.key);
+    pub(crate) fn judged(&self, first: &First<'_>) -> Result<Plan, DropReason> {
+        let plan = first.plan()?;
+        let (forward, answers) = (&plan.pair.forward, &plan.pair.reverse.key);
         let passage = Passage::of(self.snapshot, &forward.key, &forward.action, answers);
-        if passage.is_allowed() || self.answers_a_flow(&pair) {
-            Ok(pair)
+        if passage.is_allowed() || self.answers_a_flow(&plan.pair) {
+            Ok(plan)
         } else {
             Err(DropReason::PolicyDenied)
         }

@@ -60,7 +60,10 @@ fn notice(halt: Halt) -> Option<Notice> {
             Some(Notice::HostUnreachable)
         }
         Halt::Drop(
-            DropReason::ServiceNoBackend | DropReason::ServicePortUnmapped | DropReason::ServiceBackendGone,
+            DropReason::ServiceNoBackend
+            | DropReason::ServicePortUnmapped
+            | DropReason::ServiceBackendGone
+            | DropReason::NatMappingGone,
         ) => Some(Notice::PortUnreachable),
         Halt::Drop(_) => None,
     }

@@ -6,7 +6,8 @@ use super::backend::{self, Clients};
 use crate::drop::DropReason;
 use crate::ecmp::{FlowSpread, Group, Member, Target};
 use crate::fib::{NextHop, Vrf};
-use crate::ids::{CellId, TunnelId, VrfId};
+use crate::ids::{CellId, TunnelId, VifSlot, VrfId};
+use crate::nat::NewSource;
 use crate::snapshot::Snapshot;
 
 /// VRFs a lookup may pass through before the routes are called a loop.
@@ -28,6 +29,8 @@ pub(crate) enum Prefer {
 pub(crate) enum Scope {
     /// All.
     Any,
+    /// All, but no route leads back to this vif: the host would forward the packet to us again.
+    NotBack(VifSlot),
     /// Vifs of this node: the packet has crossed the fabric already.
     Local,
 }
@@ -36,6 +39,8 @@ pub(crate) enum Scope {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Query<'a> {
     pub(crate) tuple: &'a Tuple,
+    /// The vif of this node that has sent it.
+    pub(crate) sender: Option<VifSlot>,
     pub(crate) spread: FlowSpread,
     pub(crate) prefer: Prefer,
     pub(crate) scope: Scope,
@@ -45,9 +50,13 @@ pub(crate) struct Query<'a> {
 impl Query<'_> {
     pub(super) fn may_take(&self, member: &Member) -> bool {
         match (self.scope, member.target) {
-            (Scope::Any, _) | (Scope::Local, Target::Vif(_)) => true,
+            (Scope::Any | Scope::NotBack(_), _) | (Scope::Local, Target::Vif(_)) => true,
             (Scope::Local, Target::Tunnel { .. }) => false,
         }
+    }
+
+    fn leads_back(&self, member: &Member) -> bool {
+        matches!(self.scope, Scope::NotBack(own) if member.target == Target::Vif(own))
     }
 
     pub(super) fn prefers(&self, target: Target) -> bool {
@@ -81,28 +90,44 @@ impl Rests {
     }
 }
 
-/// Where the flow goes, and the destination it gets when a backend of this node serves it.
+/// Where the flow goes, and the destination it gets when it is for a pod of this node that is
+/// known to others by another address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Decision {
     pub(crate) target: Target,
     pub(crate) translate_to: Option<(Addr, u16)>,
+    /// The VRF on the way that gives it another source.
+    pub(crate) source: Option<(VrfId, NewSource)>,
     pub(crate) rests: Rests,
 }
 
 pub(crate) fn resolve(snapshot: &Snapshot, vrf: VrfId, query: &Query<'_>) -> Result<Decision, DropReason> {
     let mut vrf = snapshot.vrf(vrf).ok_or(DropReason::NoRoute)?;
+    let tuple = query.tuple;
+    let mut source = None;
     for hop in 0..MAX_VRF_HOPS {
-        match vrf.lookup(query.tuple.family, query.tuple.dst).ok_or(DropReason::NoRoute)? {
+        // A VRF moves with those that it looks up in.
+        let rests = Rests::Routes;
+        match vrf.lookup(tuple.family, tuple.dst).ok_or(DropReason::NoRoute)? {
             NextHop::Group(group) => {
-                let target = pick(group, query).ok_or(no_member(group))?;
-                // A VRF moves with those that it looks up in.
-                return Ok(Decision { target, translate_to: None, rests: Rests::Routes });
+                let target = pick(group, query).ok_or(no_member(group, query.scope))?;
+                return Ok(Decision { target, translate_to: None, source, rests });
             }
             NextHop::Service => {
                 let decision = serve(snapshot, vrf, query)?;
-                return Ok(if hop == 0 { decision } else { Decision { rests: Rests::Whole, ..decision } });
+                let rests = if hop == 0 { decision.rests } else { Rests::Whole };
+                return Ok(Decision { source, rests, ..decision });
             }
-            NextHop::Vrf(next) => vrf = snapshot.vrf(*next).ok_or(DropReason::NoRoute)?,
+            NextHop::Floating(pod, inside) => {
+                let translate_to = Some((*inside, tuple.dport));
+                return Ok(Decision { target: pod.target, translate_to, source, rests });
+            }
+            NextHop::Pool => return Err(DropReason::NatNoMapping),
+            NextHop::Vrf(next) => {
+                vrf = snapshot.vrf(*next).ok_or(DropReason::NoRoute)?;
+                let new = || vrf.edge().source(query.sender, tuple.family, tuple.src);
+                source = source.or_else(|| new().map(|new| (vrf.id, new)));
+            }
             NextHop::Discard => return Err(DropReason::DiscardRoute),
         }
     }
@@ -123,11 +148,11 @@ fn serve(snapshot: &Snapshot, vrf: &Vrf, query: &Query<'_>) -> Result<Decision, 
         // The backend's node translates: the ClusterIP stays the destination on the wire.
         Target::Tunnel { .. } => None,
     };
-    Ok(Decision { target, translate_to, rests: Rests::Service(address.cell) })
+    Ok(Decision { target, translate_to, source: None, rests: Rests::Service(address.cell) })
 }
 
 fn pick(group: &Group, query: &Query<'_>) -> Option<Target> {
-    let may_take = |member: &Member| query.may_take(member);
+    let may_take = |member: &Member| query.may_take(member) && !query.leads_back(member);
     let first_choice = match query.prefer {
         Prefer::Hash => None,
         Prefer::Current(_) | Prefer::Peer(_) => {
@@ -137,7 +162,11 @@ fn pick(group: &Group, query: &Query<'_>) -> Option<Target> {
     first_choice.or_else(|| group.pick(query.spread, may_take)).map(|member| member.target)
 }
 
-/// A group without members has no route; one with members of other nodes only would loop.
-fn no_member(group: &Group) -> DropReason {
-    if group.members().is_empty() { DropReason::NoRoute } else { DropReason::TunnelLoop }
+/// A group without members has no route; one with members that may not be taken would loop.
+fn no_member(group: &Group, scope: Scope) -> DropReason {
+    match scope {
+        _ if group.members().is_empty() => DropReason::NoRoute,
+        Scope::Any | Scope::NotBack(_) => DropReason::RouteLoop,
+        Scope::Local => DropReason::TunnelLoop,
+    }
 }

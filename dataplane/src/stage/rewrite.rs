@@ -81,12 +81,12 @@ fn translate(packet: &mut [u8], ip: &Ip, rewrite: &Rewrite) {
             let crc = crc ^ crc32c::change_at_start(old ^ new, segment.len());
             write_at(segment, 8, crc.to_le_bytes());
         }
-        L4::Echo(_)
-        | L4::IcmpError
-        | L4::IcmpRefused
-        | L4::IcmpOther
-        | L4::Discovery(_)
-        | L4::GroupMembership => {
+        L4::Echo(_) => {
+            write_at(segment, 4, rewrite.sport.to_be_bytes());
+            let checksum = u16_at(segment, 2).unwrap_or_default();
+            write_at(segment, 2, delta.apply(checksum).to_be_bytes());
+        }
+        L4::IcmpError | L4::IcmpRefused | L4::IcmpOther | L4::Discovery(_) | L4::GroupMembership => {
             // RFC 4443 section 2.3: the pseudo header counts for ICMPv6 only.
             if ip.tuple.protocol == protocol::ICMPV6 {
                 let checksum = u16_at(segment, 2).unwrap_or_default();

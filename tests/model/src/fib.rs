@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use dataplane::desired::{Backend, BackendState, Desired, Hop, HopTarget, Link, RouteTarget, Vif};
+use dataplane::desired::{
+    Backend, BackendState, Desired, Hop, HopTarget, Link, RouteTarget, Service, Vif, VifKind,
+};
 use dataplane::drop::DropReason;
 use dataplane::ids::{VifName, VrfName};
 use ipnet::IpNet;
@@ -69,9 +71,10 @@ pub fn resolve(
             Found::Target(RouteTarget::Discard) => return Err(DropReason::DiscardRoute),
             Found::Target(RouteTarget::Vrf(next)) => vrf = next,
             Found::Target(RouteTarget::Hops(hops)) => {
-                let up: Vec<&Hop> = hops.iter().filter(|hop| is_up(desired, &hop.to)).collect();
-                let members = if up.is_empty() { hops.iter().collect() } else { up };
-                let exits = members.into_iter().map(|hop| exit(&hop.to)).filter(|exit| in_scope(exit, scope));
+                let exits = members(desired, hops)
+                    .into_iter()
+                    .map(|hop| exit(&hop.to))
+                    .filter(|exit| in_scope(exit, scope));
                 let choices: Vec<_> =
                     exits.map(|exit| Choice { exit, translate: None, takes_new: true }).collect();
                 return if choices.is_empty() { Err(DropReason::TunnelLoop) } else { Ok(choices) };
@@ -101,14 +104,31 @@ fn longest_match<'a>(desired: &'a Desired, vrf: &VrfName, dst: IpAddr) -> Option
     best.map(|(_, _, found)| found)
 }
 
+/// Whether packets with this source may come from a vif: its own, and from the host all that a route leads to it.
+pub fn may_send(desired: &Desired, sender: &Vif, src: IpAddr) -> bool {
+    if sender.kind != VifKind::Host || sender.addresses.contains(&src) {
+        return sender.addresses.contains(&src);
+    }
+    let Some(Found::Target(RouteTarget::Hops(hops))) = longest_match(desired, &sender.vrf, src) else {
+        return false;
+    };
+    members(desired, hops).iter().any(|hop| exit(&hop.to) == Exit::Vif(sender.name.clone()))
+}
+
+/// Next hops that are up, or all when none is.
+fn members<'a>(desired: &Desired, hops: &'a [Hop]) -> Vec<&'a Hop> {
+    let up: Vec<&Hop> = hops.iter().filter(|hop| is_up(desired, &hop.to)).collect();
+    if up.is_empty() { hops.iter().collect() } else { up }
+}
+
 /// Whether a VRF has a route to an address at all, wherever it leads.
 pub fn has_route(desired: &Desired, vrf: &VrfName, dst: IpAddr) -> bool {
     longest_match(desired, vrf, dst).is_some()
 }
 
 fn serve(desired: &Desired, vrf: &VrfName, tuple: &Tuple, scope: Scope) -> Result<Vec<Choice>, DropReason> {
-    let (target_port, backends) = mapped(desired, vrf, tuple).ok_or(DropReason::ServicePortUnmapped)?;
-    let up = backends.iter().filter(|backend| is_up(desired, &backend.to));
+    let (target_port, service) = mapped(desired, vrf, tuple).ok_or(DropReason::ServicePortUnmapped)?;
+    let up = service.backends.iter().filter(|backend| is_up(desired, &backend.to));
     let choice = |backend: &Backend| {
         let exit = exit(&backend.to);
         let translate = match &exit {
@@ -129,15 +149,32 @@ fn serve(desired: &Desired, vrf: &VrfName, tuple: &Tuple, scope: Scope) -> Resul
     if choices.is_empty() { Err(DropReason::ServiceNoBackend) } else { Ok(choices) }
 }
 
-/// Target port and backends of a service port; of several services at one address the last counts.
-pub fn mapped<'a>(desired: &'a Desired, vrf: &VrfName, tuple: &Tuple) -> Option<(u16, &'a [Backend])> {
+/// The service that a lookup ends at, with its VRF, if it has the port.
+pub fn service_behind<'a>(
+    desired: &'a Desired,
+    vrf: &'a VrfName,
+    tuple: &Tuple,
+) -> Option<(&'a VrfName, &'a Service)> {
+    let mut vrf = vrf;
+    for _ in 0..4 {
+        match longest_match(desired, vrf, tuple.dst)? {
+            Found::Service => return mapped(desired, vrf, tuple).map(|(_, service)| (vrf, service)),
+            Found::Target(RouteTarget::Vrf(next)) => vrf = next,
+            Found::Target(RouteTarget::Hops(_) | RouteTarget::Discard) | Found::Own(_) => return None,
+        }
+    }
+    None
+}
+
+/// Target port and service of a service port; of several services at one address the last counts.
+pub fn mapped<'a>(desired: &'a Desired, vrf: &VrfName, tuple: &Tuple) -> Option<(u16, &'a Service)> {
     let services = desired.services.iter().rev().map(|service| &**service);
     let mut here = services.filter(|service| service.vrf == *vrf && service.address == tuple.dst);
     here.find_map(|service| {
         let mut ports = service.ports.iter().rev();
         let port = ports
             .find(|port| port.protocol.number() == tuple.protocol && port.ports.contains(tuple.dport))?;
-        Some((port.target_for(tuple.dport), service.backends.as_slice()))
+        Some((port.target_for(tuple.dport), service))
     })
 }
 
@@ -179,7 +216,8 @@ pub fn endpoints(desired: &Desired) -> BTreeSet<IpAddr> {
     of_routes.chain(of_services).filter_map(node).chain(of_broadcasts).collect()
 }
 
-fn exit(to: &HopTarget) -> Exit {
+/// The end of the way that a hop stands for.
+pub fn exit(to: &HopTarget) -> Exit {
     match to {
         HopTarget::Vif(name) => Exit::Vif(name.clone()),
         HopTarget::Tunnel { node, label } => Exit::Tunnel(*node, label.get()),
@@ -190,7 +228,8 @@ fn in_scope(exit: &Exit, scope: Scope) -> bool {
     scope == Scope::Any || matches!(exit, Exit::Vif(_))
 }
 
-fn is_up(desired: &Desired, to: &HopTarget) -> bool {
+/// Whether a member can carry a flow.
+pub fn is_up(desired: &Desired, to: &HopTarget) -> bool {
     match to {
         HopTarget::Vif(name) => vif(desired, name).is_some_and(|vif| vif.link == Link::Up),
         HopTarget::Tunnel { .. } => true,

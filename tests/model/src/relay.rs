@@ -2,10 +2,10 @@
 
 use dataplane::drop::DropReason;
 
-use crate::fib;
-use crate::flow::Derived;
+use crate::derive::Derived;
+use crate::fib::{self, Choice, Exit, Scope};
 use crate::packet::{Packet, Tuple};
-use crate::pairs::{self, Half, Key};
+use crate::pairs::{self, Context, Half, Key};
 use crate::plan::{self, Ingress};
 use crate::quote::{self, Quote};
 use crate::router::{Arrival, Decided, Draft, End, Router, check_ttl};
@@ -15,8 +15,8 @@ impl Router {
     /// An ICMP error goes where the answers of the flow go that it speaks of.
     pub(crate) fn relay(&self, at: &Arrival, error: &Packet, draft: Draft) -> Decided<End> {
         let unmatched = || (draft.clone(), Err(Halt::Drop(DropReason::IcmpErrorUnmatched)));
-        let Some(quote) = quote::read(error) else {
-            return vec![(draft, Err(DropReason::MalformedL4.into()))];
+        let Some(quote) = quote::read(error).filter(|quote| quote::is_sound(error, quote)) else {
+            return vec![(draft, Err(DropReason::IcmpErrorMalformed.into()))];
         };
         // RFC 5508 section 4.2: an error goes to the sender of the packet it quotes, nowhere else.
         if quote.tuple.src != error.tuple.dst {
@@ -26,7 +26,12 @@ impl Router {
             return vec![(draft, Err(reason.into()))];
         }
         let key = self.context(&at.ingress).map(|context| Key { context, tuple: quote.tuple.reversed() });
-        let Some((row, direction)) = key.and_then(|key| pairs::find(&draft.state.pairs, &key)) else {
+        let behind = || {
+            let context = self.pod_behind(&at.ingress, &error.tuple)?;
+            Some(Key { context, tuple: quote.tuple.reversed() })
+        };
+        let find = |key: Key| pairs::find(&draft.state.pairs, &key);
+        let Some((row, direction)) = key.and_then(find).or_else(|| behind().and_then(find)) else {
             return vec![unmatched()];
         };
         let mut ends = Vec::new();
@@ -37,11 +42,25 @@ impl Router {
                     let (half, answer) = (pair.halves(direction).0, pair.leaves_as(direction));
                     self.relay_along(at, error, &quote, (&half, answer))
                 }
-                Derived::Refused(_) | Derived::Gone => Err(DropReason::IcmpErrorUnmatched.into()),
+                Derived::Refused(_) | Derived::Denied | Derived::Gone => {
+                    Err(DropReason::IcmpErrorUnmatched.into())
+                }
             };
             ends.push((draft, end));
         }
         ends
+    }
+
+    /// The pod to whose address another node has sent something with the label of its VRF.
+    fn pod_behind(&self, ingress: &Ingress, tuple: &Tuple) -> Option<Context> {
+        let Ingress::VrfLabel(vrf, _) = ingress else { return None };
+        match fib::resolve(&self.desired, vrf, tuple, Scope::Local).ok()?.as_slice() {
+            [Choice { exit: Exit::Vif(name), .. }] => {
+                fib::vif(&self.desired, name).filter(|vif| vif.addresses.contains(&tuple.dst))?;
+                self.ids.vif(name).map(|vif| Context::Vif(vif.id))
+            }
+            _ => None,
+        }
     }
 
     fn relay_along(
@@ -55,8 +74,8 @@ impl Router {
             return Err(DropReason::TunnelSourceMismatch.into());
         }
         if let Ingress::Vif(name) = &at.ingress {
-            let own =
-                fib::vif(&self.desired, name).is_some_and(|vif| vif.addresses.contains(&error.tuple.src));
+            let own = fib::vif(&self.desired, name)
+                .is_some_and(|vif| fib::may_send(&self.desired, vif, error.tuple.src));
             if !own {
                 return Err(DropReason::SpoofedSource.into());
             }

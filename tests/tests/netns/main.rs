@@ -12,16 +12,20 @@ mod command_line;
 mod diagnostics;
 mod engine;
 mod faults;
+mod floods;
 mod fragments;
 mod host;
 mod icmp;
 mod lifecycle;
+mod nat;
 mod pods;
 mod policy;
 mod reload;
 mod services;
 mod transfers;
+mod vrctl;
 mod wire;
+mod workers;
 
 use tests::{Plan, tcp, udp};
 

@@ -1,6 +1,7 @@
 //! `vrctl config`: all that programs have asked for, as one document.
 
 use clap::Subcommand;
+use serde_json::Value;
 
 use crate::client::Request;
 use crate::failure::Failure;
@@ -74,11 +75,30 @@ fn get(session: &Session) -> Result<(), Failure> {
     {
         session.say(&format!("# revision {revision}\n"))?;
     }
-    session.answer(PATH, &answer, |document| {
-        let document = document.as_object().ok_or_else(|| Mismatch::Kind("document".to_owned(), "object"))?;
-        // TOML has no empty list of tables.
-        let full = document.iter().filter(|(_, list)| list.as_array().is_none_or(|list| !list.is_empty()));
-        let full: serde_json::Map<_, _> = full.map(|(key, list)| (key.clone(), list.clone())).collect();
-        toml::to_string(&full).map_err(|_| Mismatch::Kind("document".to_owned(), "TOML"))
-    })
+    session.answer(PATH, &answer, toml)
+}
+
+fn toml(document: &Value) -> Result<String, Mismatch> {
+    let document = document.as_object().ok_or_else(|| Mismatch::Kind("document".to_owned(), "object"))?;
+    let mut full = document.clone();
+    full.retain(|_, list| list.as_array().is_none_or(|list| !list.is_empty()));
+    ::toml::to_string(&full).map_err(|_| Mismatch::Kind("document".to_owned(), "TOML"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_document_is_toml_without_what_there_is_none_of() {
+        let via = json!([{ "tunnel": "172.30.0.2", "label": 33 }]);
+        let route = json!({ "vrf": "blue", "prefix": "10.0.2.0/24", "via": via });
+        let document = json!({ "vrf": [{ "name": "blue" }], "policy": [], "route": [route] });
+        let text = toml(&document).unwrap();
+        assert!(text.contains("[[vrf]]\nname = \"blue\"\n") && !text.contains("policy"), "{text}");
+        let read: Value = ::toml::from_str(&text).unwrap();
+        assert_eq!(read, json!({ "vrf": [{ "name": "blue" }], "route": [route] }));
+        assert_eq!(toml(&json!({ "vrf": [] })).unwrap(), "");
+    }
 }

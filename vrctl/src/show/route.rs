@@ -8,14 +8,29 @@ use crate::table::{Table, details};
 use crate::value::{Mismatch, at, cell, list, state, target};
 
 pub(crate) fn vrfs(document: &Value) -> Result<String, Mismatch> {
-    let columns = [Left("NAME"), Right("ROUTES"), Right("SERVICES"), Left("VIFS"), Left("BROADCAST TO")];
+    let columns = [
+        Left("NAME"),
+        Right("ROUTES"),
+        Right("SERVICES"),
+        Left("VIFS"),
+        Left("SOURCE NAT"),
+        Left("BROADCAST TO"),
+    ];
     let mut table = Table::new(columns);
     for vrf in list(document, "")? {
         let [name, routes, services, vifs] =
             [cell(vrf, "/name")?, cell(vrf, "/routes")?, cell(vrf, "/services")?, cell(vrf, "/vifs")?];
-        table.row([name, routes, services, vifs, broadcast(vrf)?]);
+        table.row([name, routes, services, vifs, source_nat(vrf)?, broadcast(vrf)?]);
     }
     Ok(table.to_string())
+}
+
+/// The pool of sources for what other VRFs lead in.
+fn source_nat(vrf: &Value) -> Result<String, Mismatch> {
+    Ok(match at(vrf, "/source_nat")? {
+        Value::Null => "-".to_owned(),
+        nat => format!("{}:{}", cell(nat, "/addresses")?, cell(nat, "/ports")?),
+    })
 }
 
 /// Whom a packet for all is copied to.
@@ -68,7 +83,8 @@ pub(crate) fn route(route: &Value) -> Result<String, Mismatch> {
 /// One VRF with what is in it.
 pub(crate) fn vrf(document: &Value) -> Result<String, Mismatch> {
     let vrf = at(document, "/vrf")?;
-    let pairs = [("name", cell(vrf, "/name")?), ("broadcast to", broadcast(vrf)?)];
+    let pairs =
+        [("name", cell(vrf, "/name")?), ("source nat", source_nat(vrf)?), ("broadcast to", broadcast(vrf)?)];
     let mut text = details(&pairs);
     let filled = |pointer: &str| Ok(!list(document, pointer)?.is_empty());
     if filled("/vifs")? {

@@ -51,6 +51,10 @@ pub(crate) fn one(vif: &Value) -> Result<String, Mismatch> {
         ("tx", traffic(vif, "/traffic/tx")?),
         ("dropped", format!("{} packets", cell(vif, "/traffic/dropped")?)),
     ]);
+    for floating in value::list(vif, "/floating_ips")? {
+        pairs
+            .push(("floating ip", format!("{} in {}", cell(floating, "/address")?, cell(floating, "/vrf")?)));
+    }
     for service in value::list(vif, "/services")? {
         pairs.push(("service", format!("{} {}", cell(service, "/address")?, service_ports(service)?)));
     }

@@ -120,7 +120,10 @@ fn services_and_vrfs_in_full() {
         "there is no service \"10.96.0.99\" on this node; `vrctl service list` names those there are";
     assert_mistake(&["service", "show", "10.96.0.99"], absent);
     let red = shown(&["vrf", "show", "red"]);
-    assert!(red.starts_with("name          red\nbroadcast to  off\n\nNAME "), "{red}");
+    assert!(
+        red.starts_with("name          red\nsource nat    192.0.2.1:1024-65535\nbroadcast to  off\n\nNAME "),
+        "{red}"
+    );
     assert!(red.ends_with("\nred  0.0.0.0/0  declared   4       1  discard\n"), "{red}");
     assert_mistake(
         &["vrf", "show", "nope"],

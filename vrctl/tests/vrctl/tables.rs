@@ -80,10 +80,8 @@ fn vifs() {
     assert_shown(&["vif", "list"], VIFS);
     assert_shown(&["vif", "show", "client"], CLIENT);
     let web = shown(&["vif", "show", "web-1"]);
-    assert!(
-        web.ends_with("service    10.96.0.10 tcp/80->8080,udp/53\npolicy     web: ingress 2 rules\n"),
-        "{web}"
-    );
+    let last = "service      10.96.0.10 tcp/80->8080,udp/53\npolicy       web: ingress 2 rules\n";
+    assert!(web.ends_with(last), "{web}");
     let waiting = shown(&["vif", "show", "web-2"]);
     assert!(waiting.contains("\nstate      down: The interface veth3a"), "{waiting}");
     assert!(waiting.contains("\nslot       -\n"), "{waiting}");
@@ -170,12 +168,15 @@ fn routing() {
     let vrfs = shown(&["vrf"]);
     let lines: Vec<&str> = vrfs.lines().collect();
     assert!(
-        lines[0].starts_with("NAME  ROUTES  SERVICES  VIFS ") && lines[0].ends_with("  BROADCAST TO"),
+        lines[0].starts_with("NAME  ROUTES  SERVICES  VIFS ")
+            && lines[0].ends_with("  SOURCE NAT            BROADCAST TO"),
         "{vrfs}"
     );
     assert!(lines[1].starts_with("blue       4         2  client,web-1,web-2 "), "{vrfs}");
     assert!(lines[1].ends_with("  client, web-1, 172.30.0.2 label 102, 172.30.0.3 label 103"), "{vrfs}");
     assert!(lines[2].ends_with("  off"), "{vrfs}");
+    assert!(lines[2].contains("  192.0.2.1:1024-65535  "), "{vrfs}");
+    assert!(shown(&["vif", "show", "web-1"]).contains("\nfloating ip  192.0.2.10 in red\n"));
 }
 
 const SERVICES: &str = "\

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use dataplane::counters::{PortTotals, TrafficTotals};
-use dataplane::desired::{BackendState, OnBackendGone, PortRange};
+use dataplane::desired::{BackendState, Mapping, OnBackendGone, PortRange};
 use dataplane::drop::DropReason;
 use dataplane::ids::{Mac, VifName, VifSlot, VrfName};
 use dataplane::policy::FlowCourse;
@@ -90,6 +90,7 @@ fn vif(slot: u16, name: &str, vrf: &str, address: &str, state: State) -> VifView
         slot: if state.is_up() { VifSlot::new(slot) } else { None },
         vrf: vrf.into(),
         addresses: vec![ip(address), ip(&six)],
+        floating_ips: vec![],
         mac: Mac([2, 0, 0, 0, 10, slot.to_be_bytes()[1]]),
         label: 16 + u32::from(slot),
         mtu: 1468,
@@ -124,10 +125,16 @@ fn web() -> VifView {
     VifView {
         traffic: port(traffic(900_100, 2_000_000_000), traffic(450_000, 40_000_000), &[]),
         policies: vec![VifPolicy { name: "web".into(), ingress: Some(2), egress: None }],
+        floating_ips: vec![VifFloatingIp { address: ip("192.0.2.10"), vrf: "red".into() }],
         services: vec![VifService { address: ip("10.96.0.10"), ports: service_ports() }],
         flows: 1,
         ..vif(2, "web-1", "blue", "10.0.1.3", State::Up)
     }
+}
+
+fn source_nat() -> SourceNatView {
+    let (ports, mapping) = (PortRange::UNPRIVILEGED, Mapping::AddressAndPortDependent);
+    SourceNatView { addresses: vec![ip("192.0.2.1")], ports, mapping }
 }
 
 fn service_ports() -> Vec<ServicePortView> {
@@ -263,9 +270,17 @@ impl ViewSource for Fixture {
                 vifs: vifs("blue"),
                 routes: 4,
                 services: 2,
+                source_nat: None,
                 broadcast: Some(broadcast()),
             },
-            VrfView { name: "red".into(), vifs: vifs("red"), routes: 1, services: 0, broadcast: None },
+            VrfView {
+                name: "red".into(),
+                vifs: vifs("red"),
+                routes: 1,
+                services: 0,
+                source_nat: Some(source_nat()),
+                broadcast: None,
+            },
         ]
     }
 

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use dataplane::desired::Desired;
+use dataplane::desired::{Desired, FloatingIp, SourcePool, Vrf};
 use utoipa::ToSchema;
 
-use crate::config::Config;
+use crate::config::{Config, Vif};
 use crate::declared::{Declared, Key, Kind};
 use crate::view::State;
 
@@ -72,9 +72,9 @@ impl Event {
 }
 
 fn of_configs(old: &Config, new: &Config) -> Vec<Changed> {
-    let mut changed = compare(Kind::Vrf, &old.vrfs, &new.vrfs, |vrf| vrf.name.to_string());
+    let mut changed = compare(Kind::Vrf, &vrfs(old), &vrfs(new), |(vrf, _)| vrf.name.to_string());
     changed.extend(compare(Kind::Policy, &old.policies, &new.policies, |policy| policy.name.to_string()));
-    changed.extend(compare(Kind::Vif, &old.vifs, &new.vifs, |vif| vif.name.to_string()));
+    changed.extend(compare(Kind::Vif, &vifs(old), &vifs(new), |(vif, _)| vif.name.to_string()));
     changed.extend(compare(Kind::Service, &old.services, &new.services, |service| {
         let address = service.addresses.first().map_or_else(String::new, ToString::to_string);
         service.name.clone().unwrap_or_else(|| format!("{}/{address}", service.vrf))
@@ -86,6 +86,19 @@ fn of_configs(old: &Config, new: &Config) -> Vec<Changed> {
         broadcast.vrf.to_string()
     }));
     changed
+}
+
+/// The VRFs with what their tables say of translation.
+fn vrfs(config: &Config) -> Vec<(&Vrf, Option<&SourcePool>)> {
+    let pools = &config.nat.pools;
+    config.vrfs.iter().map(|vrf| (vrf, pools.iter().find(|pool| pool.vrf == vrf.name))).collect()
+}
+
+/// The vifs with their floating IPs.
+fn vifs(config: &Config) -> Vec<(&Vif, Vec<&FloatingIp>)> {
+    let all = &config.nat.floating_ips;
+    let with = |vif: &'_ Vif| all.iter().filter(|floating| floating.vif == vif.name).collect();
+    config.vifs.iter().map(|vif| (vif, with(vif))).collect()
 }
 
 fn links(old: &Desired, new: &Desired) -> Vec<LinkChange> {
@@ -154,6 +167,19 @@ mod tests {
         let json = serde_json::to_value(&event).unwrap();
         assert_eq!(json["links"][0], serde_json::json!({ "vif": "client", "state": "up" }));
         assert_eq!(json["changed"][0]["kind"], "vrf");
+    }
+
+    #[test]
+    fn what_is_translated_belongs_to_the_vrf_and_the_vif() {
+        let vrfs = "[[vrf]]\nname = \"blue\"\n[[vrf]]\nname = \"public\"\n";
+        let old = config(&format!("{vrfs}{VIF}"));
+        let pool = "source_nat = { addresses = [\"192.0.2.1\"] }\n";
+        let floating = "floating_ips = [{ address = \"192.0.2.10\", vrf = \"public\" }]\n";
+        let new = config(&format!("{vrfs}{pool}{VIF}{floating}"));
+        let event = Event::between(1, (&old, &old.desired(1500)), (&new, &new.desired(1500)));
+        let names: Vec<_> =
+            event.changed.iter().map(|changed| (changed.name.as_str(), changed.change)).collect();
+        assert_eq!(names, [("public", How::Replaced), ("client", How::Replaced)]);
     }
 
     #[test]

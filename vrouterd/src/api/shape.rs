@@ -43,6 +43,25 @@ pub(super) struct Vrf {
     /// "Look the destination up in this VRF" for the other nodes.
     #[schema(minimum = 16, maximum = 1_048_575)]
     label: Option<u32>,
+    source_nat: Option<SourceNat>,
+}
+
+/// Sources of packets that a route of another VRF leads in.
+#[derive(ToSchema)]
+pub(super) struct SourceNat {
+    /// The pool.
+    addresses: Vec<String>,
+    ports: Option<Ports>,
+    /// `address-and-port-dependent` or `endpoint-independent`
+    mapping: Option<String>,
+}
+
+/// A public address of a pod.
+#[derive(ToSchema)]
+pub(super) struct FloatingIp {
+    address: String,
+    /// Where it is public.
+    vrf: String,
 }
 
 /// An interface of a pod.
@@ -63,6 +82,7 @@ pub(super) struct Vif {
     /// Bytes.
     #[schema(minimum = 576, maximum = 3400)]
     mtu: Option<u16>,
+    floating_ips: Option<Vec<FloatingIp>>,
     /// Names of policies.
     policies: Option<Vec<String>>,
 }

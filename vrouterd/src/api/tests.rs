@@ -108,6 +108,8 @@ fn the_shapes_have_the_keys_of_the_reader() {
     };
     let table = [
         ("Vrf", "[[vrf]]\nnonsense = 1"),
+        ("SourceNat", "[[vrf]]\nsource_nat = { nonsense = 1 }"),
+        ("FloatingIp", "[[vif]]\nfloating_ips = [{ nonsense = 1 }]"),
         ("Vif", "[[vif]]\nnonsense = 1"),
         ("Route", "[[route]]\nnonsense = 1"),
         ("NextHop", "[[route]]\nvia = [{ nonsense = 1 }]"),

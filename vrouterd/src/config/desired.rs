@@ -58,6 +58,7 @@ impl Config {
             routes: self.routes.clone(),
             services: self.services.iter().flat_map(one_per_address).collect(),
             policies: self.policies.clone(),
+            nat: self.nat.clone(),
             broadcasts: self.broadcasts.clone(),
             underlay: Underlay::default(),
         }

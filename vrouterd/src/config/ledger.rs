@@ -70,6 +70,7 @@ pub(super) struct Ledger<'r> {
     service_addresses: HashMap<(VrfName, IpAddr), Owner>,
     service_ports: HashMap<(VrfName, IpAddr), Vec<(ServicePort, Owner)>>,
     endpoints: BTreeMap<IpAddr, Place>,
+    public: Vec<At<IpAddr>>,
 }
 
 impl<'r> Ledger<'r> {
@@ -88,6 +89,7 @@ impl<'r> Ledger<'r> {
             service_addresses: HashMap::new(),
             service_ports: HashMap::new(),
             endpoints: BTreeMap::new(),
+            public: Vec::new(),
         }
     }
 
@@ -189,6 +191,30 @@ impl<'r> Ledger<'r> {
     pub(super) fn claim_address(&mut self, vrf: &VrfName, address: &At<IpAddr>, owner: &Owner) {
         let claim = Claim { thing: "address", remedy: "give each address to one vif of a VRF" };
         claim.enter(self.findings, &mut self.addresses, (vrf.clone(), address.value), (address, owner));
+    }
+
+    /// Claims an address that sources are translated to.
+    pub(super) fn claim_public(&mut self, vrf: &VrfName, address: &At<IpAddr>, owner: &Owner) {
+        self.claim_address(vrf, address, owner);
+        self.public.push(address.clone());
+    }
+
+    /// Refuses tunnel addresses among those that sources are translated to: pods would speak with
+    /// a node's voice.
+    pub(super) fn check_public(&self) {
+        let is_node =
+            |address: &IpAddr| Some(*address) == self.tunnel_address || self.endpoints.contains_key(address);
+        for at in self.public.iter().filter(|at| is_node(&at.value)) {
+            let what = format!("{} is the tunnel address of a node", at.value);
+            self.findings.add(&at.place, what, "give an address that is routed to this node and nobody has");
+        }
+    }
+
+    /// Reports a mistake in a VRF that is there.
+    pub(super) fn wrong_vrf(&self, vrf: &VrfName, what: impl fmt::Display, remedy: &str) {
+        if let Some(place) = self.vrfs.get(vrf.as_str()) {
+            self.findings.add(place, what, remedy);
+        }
     }
 
     /// Claims an address with its ports for a service: it may share the address with another

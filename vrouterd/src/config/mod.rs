@@ -15,6 +15,7 @@ mod gateway;
 mod inventory;
 mod ledger;
 mod model;
+mod nat;
 mod node;
 mod options;
 mod place;
@@ -36,6 +37,7 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+use dataplane::desired::Nat;
 use dataplane::ids::VifSlot;
 use toml::de::DeTable;
 
@@ -130,7 +132,8 @@ pub fn parse(file: &str, text: &str) -> Result<Config, Problems> {
 fn read(mut roots: Roots<'_>, findings: &Findings) -> Result<Config, Reported> {
     let empty = DeTable::new();
     let ledger = &mut Ledger::new(findings);
-    let vrfs = roots.tables("vrf", |section| vif::vrf(section, ledger));
+    let (mut pools, mut floating_ips) = (Vec::new(), Vec::new());
+    let vrfs = roots.tables("vrf", |section| vif::vrf(section, ledger, &mut pools));
     let root = &mut roots.file;
     let node = match root.item("node") {
         Some(item) => item.section().and_then(|section| node::read(section, ledger)),
@@ -146,7 +149,7 @@ fn read(mut roots: Roots<'_>, findings: &Findings) -> Result<Config, Reported> {
     let node_name = node.as_ref().ok().map(|node| node.name.as_str());
     let host = root.optional("host", |item| vif::host(item.section()?, ledger, node_name));
     let policies = roots.tables("policy", |section| policy::policy(section, ledger));
-    let vifs = roots.tables("vif", |section| vif::vif(section, ledger));
+    let vifs = roots.tables("vif", |section| vif::vif(section, ledger, &mut floating_ips));
     let services = roots.tables("service", |section| service::service(section, ledger));
     let routes = roots.tables("route", |section| route::route(section, ledger));
     let known = vifs.as_deref().unwrap_or_default();
@@ -158,6 +161,11 @@ fn read(mut roots: Roots<'_>, findings: &Findings) -> Result<Config, Reported> {
     check_count(&roots, &vrfs, "VRFs", MOST_VRFS);
     let host = host?.map(|at| at.value);
     host.iter().flat_map(|host| &host.routes).for_each(|prefix| ledger.check_host_route(prefix));
+    ledger.check_public();
+    let nat = Nat { pools, floating_ips };
+    if let (Ok(vrfs), Ok(routes), Ok(services)) = (&vrfs, &routes, &services) {
+        nat::check_labels(&nat, vrfs, (routes, services), ledger);
+    }
     let config = Config {
         node: node?,
         engine: engine?,
@@ -170,6 +178,7 @@ fn read(mut roots: Roots<'_>, findings: &Findings) -> Result<Config, Reported> {
         routes: routes?,
         services: services?,
         policies: policies?,
+        nat,
         broadcasts: broadcasts?,
     };
     Ok(config)

@@ -4,7 +4,7 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
 use dataplane::desired::{
-    Affinity, Backend, Broadcast, MssClamp, OnBackendGone, OuterOptions, Policy, Route, ServicePort, Vrf,
+    Affinity, Backend, Broadcast, MssClamp, Nat, OnBackendGone, OuterOptions, Policy, Route, ServicePort, Vrf,
 };
 use dataplane::ids::{Mac, PolicyName, VifName, VrfName};
 use encap::Label;
@@ -38,6 +38,8 @@ pub struct Config {
     pub services: Vec<Service>,
     /// `[[policy]]`
     pub policies: Vec<Policy>,
+    /// `source_nat` of the VRFs and `floating_ips` of the vifs.
+    pub nat: Nat,
     /// `[[broadcast]]`
     pub broadcasts: Vec<Broadcast>,
 }

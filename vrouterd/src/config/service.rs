@@ -164,7 +164,7 @@ fn target_port(item: &Item<'_>, ports: PortRange) -> Result<TargetPort, Reported
     Ok(TargetPort::From(target.first()))
 }
 
-fn range(item: &Item<'_>) -> Result<PortRange, Reported> {
+pub(super) fn range(item: &Item<'_>) -> Result<PortRange, Reported> {
     let ports = scalar::port_range(item)?;
     let range = PortRange::new(*ports.start(), *ports.end());
     range.ok_or_else(|| item.wrong("the range is empty", "give the lower port first"))

@@ -6,6 +6,7 @@ mod clash;
 mod facts;
 mod good;
 mod hostile;
+mod nat;
 mod policy;
 mod sources;
 

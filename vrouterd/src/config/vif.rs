@@ -2,12 +2,13 @@
 
 use core::net::IpAddr;
 
-use dataplane::desired::Vrf;
-use dataplane::ids::Mac;
+use dataplane::desired::{FloatingIp, SourcePool, Vrf};
+use dataplane::ids::{Mac, VrfName};
 
 use super::gateway::gateways;
 use super::ledger::{Ledger, Owner};
 use super::model::{Host, Vif};
+use super::nat;
 use super::place::At;
 use super::policy;
 use super::problem::{Reported, quote};
@@ -23,20 +24,32 @@ pub(super) const LEAST_MTU_V4: u16 = 576;
 /// (drivers/net/veth.c, `veth_xdp_set`), and a frame of the UMEM is one chunk of 4 KiB.
 pub const MOST_VIF_MTU: u16 = 3400;
 
-pub(super) fn vrf(mut section: Section<'_>, ledger: &mut Ledger<'_>) -> Result<Vrf, Reported> {
+pub(super) fn vrf(
+    mut section: Section<'_>,
+    ledger: &mut Ledger<'_>,
+    pools: &mut Vec<SourcePool>,
+) -> Result<Vrf, Reported> {
     let name = section.required("name", "name = \"blue\"", scalar::path_name);
     let label = section.optional("label", scalar::label);
+    let source_nat = section.optional("source_nat", nat::source_nat);
     section.finish();
+    let owner = Owner::new("VRF", &name, &section.place);
     if let Ok(name) = &name {
         ledger.claim_vrf(name);
     }
     if let Ok(Some(label)) = &label {
-        ledger.claim_label(label, &Owner::new("VRF", &name, &section.place));
+        ledger.claim_label(label, &owner);
     }
-    Ok(Vrf { name: name?.value.as_str().into(), label: label?.map(|at| at.value) })
+    let (name, source_nat) = (VrfName::from(name?.value.as_str()), source_nat?);
+    pools.extend(source_nat.map(|pool| pool.value.of(name.clone(), &owner, ledger)));
+    Ok(Vrf { name, label: label?.map(|at| at.value) })
 }
 
-pub(super) fn vif(mut section: Section<'_>, ledger: &mut Ledger<'_>) -> Result<Vif, Reported> {
+pub(super) fn vif(
+    mut section: Section<'_>,
+    ledger: &mut Ledger<'_>,
+    floating_ips: &mut Vec<FloatingIp>,
+) -> Result<Vif, Reported> {
     let name = section.required("name", "name = \"client\"", scalar::path_name);
     let ifname =
         section.required("ifname", "ifname = \"veth1a\", the node's end of the pod's veth", scalar::ifname);
@@ -47,6 +60,9 @@ pub(super) fn vif(mut section: Section<'_>, ledger: &mut Ledger<'_>) -> Result<V
     let label = section.required("label", "label = 17", scalar::label);
     let mtu = section.optional("mtu", |item| mtu(item, addresses.as_ref().ok()));
     let policies = section.or_default("policies", Vec::new(), |item| policy::attached(item, ledger));
+    let own = (vrf.as_ref().ok().map(|at| &at.value), addresses.as_ref().ok().map(|at| at.value.as_slice()));
+    let floating =
+        section.or_default("floating_ips", Vec::new(), |item| nat::floating_ips(item, ledger, own));
     section.finish();
 
     let owner = Owner::new("vif", &name, &section.place);
@@ -62,8 +78,10 @@ pub(super) fn vif(mut section: Section<'_>, ledger: &mut Ledger<'_>) -> Result<V
     if let (Ok(vrf), Ok(addresses)) = (&vrf, &addresses) {
         addresses.value.iter().for_each(|address| ledger.claim_address(&vrf.value, address, &owner));
     }
+    let name = name?.value;
+    floating_ips.extend(floating?.into_iter().map(|floating| floating.of(&name, &owner, ledger)));
     Ok(Vif {
-        name: name?.value.as_str().into(),
+        name: name.as_str().into(),
         ifname: ifname?,
         vrf: vrf?.value,
         addresses: addresses?.value,

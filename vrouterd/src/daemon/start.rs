@@ -1,6 +1,7 @@
 //! From a configuration to a running engine, in the order in which each part needs the other.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::num::{NonZeroU16, NonZeroU32};
 use std::sync::Arc;
 use std::time::Instant;
@@ -14,6 +15,7 @@ use dataplane::publish::Publisher;
 use dataplane::snapshot::Snapshot;
 use dataplane::worker::Idle;
 use flow_table::{FlowTable, TableConfig};
+use ipnet::IpNet;
 use tokio::sync::mpsc::Receiver;
 use tokio::sync::watch;
 use xdp_prog::{Fabric, FabricConfig, IfIndex, PortKind, TcPreference, Trunk, VlanId, XdpPreference};
@@ -28,7 +30,7 @@ use crate::api::{Command, Exchange};
 use crate::config::{Attach, Config, HugePages, MOST_VIF_MTU, Problems, Wait, ZeroCopy, check_against};
 use crate::declared::Store;
 use crate::engine::{Engine, EnginePlan, Shared, UplinkQueues};
-use crate::kernel::devices::{Devices, HostRoute, RxQueues, TrunkPlan, VethPair, VhostPlan};
+use crate::kernel::devices::{Devices, HostRoute, RxQueues, TrunkPlan, VethPair, VhostPlan, link_local};
 use crate::kernel::lock::NamespaceLock;
 use crate::kernel::resolver::Resolver;
 use crate::kernel::underlay::UnderlayQuery;
@@ -105,6 +107,7 @@ async fn after_trunk(
     let publisher = Publisher::new(compiler.compile(&desired)?);
     let epoch = Instant::now();
     let flows = Arc::new(FlowTable::new(table_config(&config), seeds()));
+    move_to_huge_pages(&flows);
     let shared = Shared {
         flows: Arc::clone(&flows),
         fragments: Arc::new(FragmentTable::new(FRAGMENTED_DATAGRAMS, RandomState::new())),
@@ -209,12 +212,17 @@ pub(super) fn plugs(config: &Config) -> BTreeMap<VifName, Plug> {
 pub(super) fn vhost_plan(config: &Config, desired: &dataplane::desired::Desired) -> Option<VhostPlan> {
     let host = config.host.as_ref()?;
     let mtu = desired.vifs.iter().find(|vif| vif.name == host.vif_name()).map_or(1400, |vif| vif.mtu);
+    let mut addresses: Vec<IpNet> = host.addresses.iter().map(|address| address.value.into()).collect();
+    if addresses.iter().any(|address| address.addr().is_ipv6()) {
+        // With none the kernel asks for no neighbour on behalf of what it forwards.
+        addresses.push(IpAddr::V6(link_local(host.mac)).into());
+    }
     Some(VhostPlan {
         host_end: host.ifname.clone(),
         node_end: HOST_NODE_END.to_owned(),
         mac: host.mac,
         mtu: u32::from(mtu),
-        addresses: host.addresses.iter().map(|address| address.value.into()).collect(),
+        addresses,
         routes: host.routes.iter().map(|route| HostRoute { prefix: route.value, gateway: None }).collect(),
     })
 }
@@ -283,6 +291,15 @@ fn table_config(config: &Config) -> TableConfig {
         max_per_owner: config.engine.flows_per_vif,
         max_owners: VifSlot::FLOW_OWNERS,
         timeouts: config.timeouts.clone(),
+    }
+}
+
+/// Packets read the flow table at random, so the fewer pages it has the fewer translations are missing.
+fn move_to_huge_pages(flows: &FlowTable) {
+    for memory in flows.memory() {
+        if let Err(reason) = af_xdp::move_to_huge_pages(memory) {
+            tracing::info!(%reason, "the flow table stays in small pages, which is slower with many flows");
+        }
     }
 }
 

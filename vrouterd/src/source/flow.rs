@@ -8,7 +8,7 @@ use dataplane::drop::DropReason;
 use dataplane::fib::ip_addr;
 use dataplane::ids::{TunnelId, VifName, VrfName};
 use dataplane::policy::{AllowedBy, Opinion, Passage};
-use dataplane::verdict::{ContextOwner, context_owner};
+use dataplane::verdict::{ContextOwner, context_owner, mapping_vrf};
 use flow_table::{Addr, Context, DirectionView, Family, Millis, Output, Source};
 
 use super::Reading;
@@ -93,6 +93,9 @@ impl Reading<'_> {
 
     fn flow(&self, pair: &flow_table::FlowView) -> Option<FlowView> {
         let (forward, reverse) = (&pair.forward, &pair.reverse);
+        if let Some(vrf) = mapping_vrf(reverse.key.context) {
+            return self.mapping(pair, vrf);
+        }
         Some(FlowView {
             vrf: self.vrf_of(forward.key.context)?,
             protocol: Protocol(forward.key.tuple.protocol),
@@ -140,7 +143,7 @@ impl Reading<'_> {
     }
 
     /// The VRF in which the first packet was looked up.
-    fn vrf_of(&self, context: Context) -> Option<VrfName> {
+    pub(super) fn vrf_of(&self, context: Context) -> Option<VrfName> {
         let id = match context_owner(context) {
             ContextOwner::Vif(id) => self.snapshot.vif_by_id(id)?.vrf,
             ContextOwner::Vrf(id) => id,
@@ -189,10 +192,10 @@ fn translations(forward: &DirectionView, reverse: &DirectionView) -> Vec<Transla
     changed.map(view).collect()
 }
 
-fn end(family: Family, address: Addr, port: u16) -> Endpoint {
+pub(super) fn end(family: Family, address: Addr, port: u16) -> Endpoint {
     Endpoint { address: ip_addr(family, address), port }
 }
 
-fn seconds(span: Millis) -> u64 {
+pub(super) fn seconds(span: Millis) -> u64 {
     span.0 / 1000
 }

@@ -6,6 +6,7 @@
 mod broadcast;
 mod drops;
 mod flow;
+mod mapping;
 mod node;
 mod route;
 mod service;

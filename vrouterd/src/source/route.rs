@@ -8,13 +8,15 @@ use dataplane::desired::Reach;
 use dataplane::ecmp::{Member, Target};
 use dataplane::fib::{NextHop, Vrf, family_and_addr, ip_addr};
 use dataplane::ids::{VifName, VrfId, VrfName};
+use dataplane::nat::Pool;
 use dataplane::snapshot::{self, Snapshot};
 use encap::Label;
 use ipnet::IpNet;
 
 use super::Reading;
 use crate::view::{
-    HopView, LabelTarget, LabelView, NextHopView, ReachView, RouteHop, RouteOrigin, RouteView, State, VrfView,
+    HopView, LabelTarget, LabelView, NextHopView, ReachView, RouteHop, RouteOrigin, RouteView, SourceNatView,
+    State, VrfView,
 };
 
 /// A next hop in the numbers of the snapshot.
@@ -22,6 +24,7 @@ use crate::view::{
 enum Hop {
     To(Target),
     Vrf(VrfId),
+    Pool,
     Discard,
 }
 
@@ -53,7 +56,7 @@ impl Hops {
         let wanted = snapshot.tunnel_by_address(family, address);
         let leads = |hop: &Hop| match hop {
             Hop::To(Target::Tunnel { tunnel, .. }) => Some(*tunnel) == wanted,
-            Hop::To(Target::Vif(_)) | Hop::Vrf(_) | Hop::Discard => false,
+            Hop::To(Target::Vif(_)) | Hop::Vrf(_) | Hop::Pool | Hop::Discard => false,
         };
         self.0.iter().filter(|(hop, _)| leads(hop)).count() as u64
     }
@@ -61,6 +64,14 @@ impl Hops {
     fn id(&self, hop: Hop) -> Option<u32> {
         let index = self.0.binary_search_by_key(&hop, |(hop, _)| *hop).ok()?;
         u32::try_from(index).ok()
+    }
+}
+
+fn source_nat(pool: &Pool) -> SourceNatView {
+    SourceNatView {
+        addresses: pool.addresses.iter().map(|(family, addr)| ip_addr(*family, *addr)).collect(),
+        ports: pool.ports,
+        mapping: pool.mapping,
     }
 }
 
@@ -75,6 +86,8 @@ fn members(vrf: &Vrf, prefix: IpNet, next_hop: &NextHop) -> Vec<(Hop, u16)> {
             let backends = ports.flat_map(|mapped| mapped.backends.members()).map(hop);
             backends.collect::<BTreeMap<_, _>>().into_iter().collect()
         }
+        NextHop::Floating(pod, _) => vec![hop(pod)],
+        NextHop::Pool => vec![(Hop::Pool, 1)],
         NextHop::Vrf(id) => vec![(Hop::Vrf(*id), 1)],
         NextHop::Discard => vec![(Hop::Discard, 1)],
     }
@@ -94,6 +107,7 @@ impl Reading<'_> {
                 vifs,
                 routes: vrf.routes().count() as u64,
                 services: vrf.services().count() as u64,
+                source_nat: vrf.edge().pool.as_ref().map(source_nat),
                 broadcast: self.snapshot.broadcast(vrf.id).map(|broadcast| self.broadcast(broadcast)),
             }
         };
@@ -114,6 +128,8 @@ impl Reading<'_> {
                 prefix,
                 origin: match next_hop {
                     NextHop::Service => RouteOrigin::Service,
+                    NextHop::Floating(..) => RouteOrigin::FloatingIp,
+                    NextHop::Pool => RouteOrigin::SourceNat,
                     _ if hosts.contains(&(vrf.id, prefix)) => RouteOrigin::Vif,
                     NextHop::Group(_) | NextHop::Vrf(_) | NextHop::Discard => RouteOrigin::Declared,
                 },
@@ -182,6 +198,7 @@ impl Reading<'_> {
                 Some(HopView::Tunnel { node, label: label.get() })
             }
             Hop::Vrf(id) => Some(HopView::Vrf { vrf: self.vrf_name(id)? }),
+            Hop::Pool => Some(HopView::Pool),
             Hop::Discard => Some(HopView::Discard),
         }
     }
@@ -190,7 +207,7 @@ impl Reading<'_> {
         match hop {
             Hop::To(Target::Vif(slot)) => self.vif_state(self.snapshot.vif(slot)),
             Hop::To(Target::Tunnel { tunnel, .. }) => self.tunnel_state(self.snapshot.tunnel(tunnel)),
-            Hop::Vrf(_) | Hop::Discard => State::Up,
+            Hop::Vrf(_) | Hop::Pool | Hop::Discard => State::Up,
         }
     }
 

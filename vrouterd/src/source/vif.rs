@@ -3,19 +3,20 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use dataplane::desired::{Policy, Rule};
+use dataplane::desired::{FloatingIp, Policy, Rule};
 use dataplane::droplog::DropRecord;
 use dataplane::fib::ip_addr;
 use dataplane::ids::{VifName, VifSlot};
 use dataplane::snapshot::Vif;
 
 use super::Reading;
-use crate::view::{DroppedPacket, PortView, RatesView, State, VifPolicy, VifService, VifView};
+use crate::view::{DroppedPacket, PortView, RatesView, State, VifFloatingIp, VifPolicy, VifService, VifView};
 
 /// What the configuration knows about vifs, by name.
 struct Known<'a> {
     ifnames: HashMap<VifName, &'a str>,
     services: HashMap<&'a VifName, Vec<VifService>>,
+    floating_ips: HashMap<&'a VifName, Vec<VifFloatingIp>>,
 }
 
 impl Reading<'_> {
@@ -37,7 +38,13 @@ impl Reading<'_> {
     }
 
     fn known(&self) -> Known<'_> {
-        Known { ifnames: self.control.config.interfaces().collect(), services: self.services_by_vif() }
+        let config = &self.control.config;
+        let mut floating_ips = HashMap::<_, Vec<_>>::new();
+        for FloatingIp { vif, vrf, address } in &config.nat.floating_ips {
+            let view = VifFloatingIp { address: *address, vrf: vrf.clone() };
+            floating_ips.entry(vif).or_default().push(view);
+        }
+        Known { ifnames: config.interfaces().collect(), services: self.services_by_vif(), floating_ips }
     }
 
     /// None for a vif that is being removed: the configuration does not know it any more.
@@ -48,6 +55,7 @@ impl Reading<'_> {
             slot: Some(vif.slot),
             vrf: self.vrf_name(vif.vrf)?,
             addresses: vif.addresses.iter().map(|(family, addr)| ip_addr(*family, *addr)).collect(),
+            floating_ips: known.floating_ips.get(&vif.name).cloned().unwrap_or_default(),
             mac: vif.mac,
             label: vif.label.get(),
             mtu: u16::try_from(vif.mtu).unwrap_or(u16::MAX),

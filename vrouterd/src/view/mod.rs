@@ -37,12 +37,14 @@ pub use node::{Attach, CopyMode, Counts, NodeView, QueueView, UplinkView};
 pub use program::ProgramView;
 pub use protocol::{BadProtocol, Protocol};
 pub use rates::{RateSample, RatesView, VifStatus};
-pub use route::{HopView, LabelTarget, LabelView, NextHopView, RouteHop, RouteOrigin, RouteView, VrfView};
+pub use route::{
+    HopView, LabelTarget, LabelView, NextHopView, RouteHop, RouteOrigin, RouteView, SourceNatView, VrfView,
+};
 pub use service::{BackendView, ServicePortView, ServiceView};
 pub use source::ViewSource;
 pub use state::{Health, State};
 pub use traffic::{DropCount, PortView};
 pub use trouble::{StatusView, Subject, Trouble};
 pub use tunnel::{ReachView, TunnelView};
-pub use vif::{VifPolicy, VifService, VifView};
+pub use vif::{VifFloatingIp, VifPolicy, VifService, VifView};
 pub use worker::{RingView, UmemView, WorkerView};

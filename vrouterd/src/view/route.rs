@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use dataplane::desired::{Mapping, PortRange};
 use dataplane::ids::{VifName, VrfName};
 use ipnet::IpNet;
 
@@ -18,8 +19,21 @@ pub struct VrfView {
     pub routes: u64,
     /// Services in it.
     pub services: u64,
+    /// What becomes of the sources of packets that other VRFs lead into it.
+    pub source_nat: Option<SourceNatView>,
     /// Who hears its broadcast and link-local multicast; absent when nobody does.
     pub broadcast: Option<BroadcastView>,
+}
+
+/// A pool of addresses for sources.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct SourceNatView {
+    /// The addresses.
+    pub addresses: Vec<IpAddr>,
+    /// Ports and echo identifiers that are given out.
+    pub ports: PortRange,
+    /// For which destinations a sender's port is translated alike.
+    pub mapping: Mapping,
 }
 
 /// One route of one VRF.
@@ -45,6 +59,10 @@ pub enum RouteOrigin {
     Vif,
     /// A service address.
     Service,
+    /// A public address of a pod.
+    FloatingIp,
+    /// An address of a source NAT pool.
+    SourceNat,
 }
 
 impl RouteOrigin {
@@ -54,6 +72,8 @@ impl RouteOrigin {
             RouteOrigin::Declared => "declared",
             RouteOrigin::Vif => "vif",
             RouteOrigin::Service => "service",
+            RouteOrigin::FloatingIp => "floating_ip",
+            RouteOrigin::SourceNat => "source_nat",
         }
     }
 }
@@ -91,6 +111,8 @@ pub enum HopView {
         /// Its name.
         vrf: VrfName,
     },
+    /// Answers to what was sent from the pool; the rest is dropped, counted as `nat_no_mapping`.
+    Pool,
     /// Drop, counted as `discard_route`.
     Discard,
 }

@@ -92,6 +92,7 @@ impl super::BackendView {
             HopView::Vif { vif } => format!("vif {vif}"),
             HopView::Tunnel { node, label } => format!("label {label} at {node}"),
             HopView::Vrf { vrf } => format!("VRF {vrf}"),
+            HopView::Pool => "source NAT pool".to_owned(),
             HopView::Discard => "discard".to_owned(),
         };
         match &self.state {

@@ -19,6 +19,8 @@ pub struct VifView {
     pub vrf: VrfName,
     /// Addresses the pod may use.
     pub addresses: Vec<IpAddr>,
+    /// Addresses that stand for it in other VRFs; of one VRF and family the first is what it sends from.
+    pub floating_ips: Vec<VifFloatingIp>,
     /// The pod's Ethernet address.
     pub mac: Mac,
     /// MPLS label other nodes use for it, 20 bits.
@@ -38,6 +40,15 @@ pub struct VifView {
     pub policies: Vec<VifPolicy>,
     /// Flow pairs that count towards its limit: those it began, and those that came to it from other nodes.
     pub flows: u64,
+}
+
+/// A public address of a vif.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct VifFloatingIp {
+    /// The address.
+    pub address: IpAddr,
+    /// Where it is public.
+    pub vrf: VrfName,
 }
 
 /// A service as seen from one of its backends.

@@ -127,6 +127,12 @@ impl<'n> Walk<'n> {
                 self.step(node, depth, format!("-> {to}"), None);
                 self.look_up(node, &cell(hop, "/vrf")?, depth + 1)
             }
+            "pool" => {
+                let end =
+                    End::Unknown("only the flow knows: these are answers to a source NAT pool".to_owned());
+                self.step(node, depth, format!("-> {to}"), Some(end));
+                Ok(())
+            }
             _ => {
                 let end = End::Dropped("the route says so (discard_route)".to_owned());
                 self.step(node, depth, format!("-> {to}"), Some(end));

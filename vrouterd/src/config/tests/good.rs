@@ -5,9 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use dataplane::desired::{
-    Affinity, Backend, BackendState, Broadcast, BroadcastNode, Desired, Hop, HopTarget, IcmpVersion, Link,
-    Node, OnBackendGone, OuterOptions, Peers, Policy, PortRange, Route, RouteTarget, Rule, RuleTraffic,
-    Service, ServicePort, TargetPort, Transport, Underlay, Vif, VifKind, Vrf,
+    Affinity, Backend, BackendState, Broadcast, BroadcastNode, Desired, FloatingIp, Hop, HopTarget,
+    IcmpVersion, Link, Mapping, Nat, Node, OnBackendGone, OuterOptions, Peers, Policy, PortRange, Route,
+    RouteTarget, Rule, RuleTraffic, Service, ServicePort, SourcePool, TargetPort, Transport, Underlay, Vif,
+    VifKind, Vrf,
 };
 use dataplane::ids::Mac;
 use encap::{DontFragment, DscpMode, Label, Udp6Checksum};
@@ -66,6 +67,7 @@ name = "blue"
 [[vrf]]
 name = "green"
 label = 100
+source_nat = { addresses = ["192.0.2.1", "2001:db8::1"], ports = "2000-2999", mapping = "endpoint-independent" }
 [[vif]]
 name = "web-1"
 ifname = "veth1a"
@@ -76,6 +78,7 @@ label = 1048575
 mtu = 1400
 gateway = ["10.0.1.1", "fe80::ffff"]
 policies = ["web", "quiet"]
+floating_ips = [{ address = "192.0.2.10", vrf = "green" }, { address = "2001:db8::10", vrf = "green" }]
 [[policy]]
 name = "web"
 ingress = [{ name = "http", from = ["10.0.0.0/8", "fd00::/8"], protocol = "tcp", port = 8080 }, { protocol = "icmp", icmp_type = 8 }, { from = ["10.0.1.1/32"] }]
@@ -181,6 +184,23 @@ fn policies() -> Vec<Policy> {
     ]
 }
 
+fn nat() -> Nat {
+    let floating = |address: &str| FloatingIp {
+        vif: "web-1".into(),
+        vrf: "green".into(),
+        address: address.parse().unwrap(),
+    };
+    Nat {
+        pools: vec![SourcePool {
+            vrf: "green".into(),
+            addresses: vec!["192.0.2.1".parse().unwrap(), "2001:db8::1".parse().unwrap()],
+            ports: PortRange::new(2000, 2999).unwrap(),
+            mapping: Mapping::EndpointIndependent,
+        }],
+        floating_ips: vec![floating("192.0.2.10"), floating("2001:db8::10")],
+    }
+}
+
 fn broadcasts() -> Vec<Broadcast> {
     let node = |node: &str, value| BroadcastNode { node: node.parse().unwrap(), label: label(value) };
     vec![
@@ -268,6 +288,7 @@ fn every_key_reaches_the_desired_state() {
             }),
         ],
         policies: policies(),
+        nat: nat(),
         broadcasts: broadcasts(),
         underlay: Underlay::default(),
     };
@@ -326,7 +347,7 @@ fn the_least_file_gets_the_documented_defaults() {
     assert_eq!((engine.wait, engine.huge_pages), (Wait::Adaptive, HugePages::Off));
     let t = &config.timeouts;
     let millis = [t.tcp_opening, t.tcp_established, t.tcp_closing, t.udp, t.icmp, t.other, t.dropped];
-    let documented = [240, 7440, 240, 300, 60, 300, 10];
+    let documented = [240, 7560, 240, 300, 60, 300, 10];
     assert_eq!(millis, documented.map(|seconds| Millis(seconds * 1000)));
     assert_eq!(config.http.listen, "127.0.0.1:8085".parse::<SocketAddr>().unwrap());
     assert_eq!(
@@ -423,6 +444,7 @@ fn the_examples_of_the_documentation_are_sound() {
     let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/examples");
     for (file, summary) in [
         ("node-a.toml", "node node-a: 2 VRFs, 3 vifs, 4 routes, 1 service, 1 worker"),
+        ("source-nat.toml", "node node-a: 2 VRFs, 2 vifs and the host's, 4 routes, 0 services, 1 worker"),
         ("node-b.toml", "node node-b: 1 VRF, 2 vifs, 4 routes, 1 service, 1 worker"),
     ] {
         let config = load(&examples.join(file)).unwrap_or_else(|error| panic!("{error}"));

@@ -24,7 +24,7 @@ pub use port::PreparedPort;
 pub use queues::RxQueues;
 pub use swap::SwapError;
 pub use trunk::TrunkPlan;
-pub use vhost::{HostRoute, VhostPlan};
+pub use vhost::{HostRoute, VhostPlan, link_local};
 
 /// Group (`IFLA_GROUP`, `ip link show group 1987211125`) of devices made by the daemon: "vrou".
 pub const MARK: u32 = 0x7672_6f75;

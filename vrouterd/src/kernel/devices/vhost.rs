@@ -1,6 +1,6 @@
 //! The host's own interface: a veth pair that is attached like a pod's.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use dataplane::ids::Mac;
 use ipnet::IpNet;
@@ -41,6 +41,12 @@ pub struct HostRoute {
     pub prefix: IpNet,
     /// Gateway; without one the destinations are resolved on the link, and the engine answers.
     pub gateway: Option<IpAddr>,
+}
+
+/// The link-local address that an Ethernet address stands for (RFC 4291 appendix A).
+pub fn link_local(Mac([a, b, c, d, e, f]): Mac) -> Ipv6Addr {
+    let pair = |high, low| u16::from_be_bytes([high, low]);
+    Ipv6Addr::new(0xfe80, 0, 0, 0, pair(a ^ 0x02, b), pair(c, 0xff), pair(0xfe, d), pair(e, f))
 }
 
 impl Devices {
@@ -112,4 +118,17 @@ fn route_message(index: IfIndex, route: &HostRoute) -> RouteMessage {
     message.attributes = vec![RouteAttribute::Destination(network.into()), RouteAttribute::Oif(index.0)];
     message.attributes.extend(route.gateway.map(|gateway| RouteAttribute::Gateway(gateway.into())));
     message
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_local_address_is_made_of_the_ethernet_address() {
+        assert_eq!(
+            link_local(Mac([0x34, 0x56, 0x78, 0x9a, 0xbc, 0xde])).to_string(),
+            "fe80::3656:78ff:fe9a:bcde"
+        );
+    }
 }

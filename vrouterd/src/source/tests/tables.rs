@@ -107,6 +107,7 @@ fn vrfs_name_their_vifs() {
             vifs: ["client", "web-1", "web-2"].map(VifName::from).into(),
             routes: 8,
             services: 2,
+            source_nat: None,
             broadcast: Some(BroadcastView {
                 label: Some(101),
                 addresses: vec![ip("10.0.255.255")],
@@ -120,7 +121,14 @@ fn vrfs_name_their_vifs() {
                 }],
             }),
         },
-        VrfView { name: "red".into(), vifs: vec!["other".into()], routes: 2, services: 0, broadcast: None },
+        VrfView {
+            name: "red".into(),
+            vifs: vec!["other".into()],
+            routes: 2,
+            services: 0,
+            source_nat: None,
+            broadcast: None,
+        },
     ];
     assert_eq!(Node::new().state.vrfs(), expected);
 }

@@ -57,9 +57,10 @@ fn all_ways_are_followed_to_their_ends() {
         tunnel(7, "172.30.0.3", 33),
         tunnel(66, THERE, 33),
         json!({ "next_hop": 8, "kind": "discard" }),
+        json!({ "next_hop": 9, "kind": "pool" }),
     ];
     let expected = "\
-a  VRF blue: route 10.0.2.0/24 (declared), 9 ways
+a  VRF blue: route 10.0.2.0/24 (declared), 10 ways
   a  -> vif web  delivered: to 10.0.9.9
   a  -> vif off  dropped: down: gone
   a  -> 172.30.0.2 label 33
@@ -73,7 +74,8 @@ a  VRF blue: route 10.0.2.0/24 (declared), 9 ways
   a  -> 172.30.0.3 label 33  unknown: add the node of 172.30.0.3 with --node NAME=URL
   a  -> 172.30.0.2 label 33  dropped: down: no answer
   a  -> discard  dropped: the route says so (discard_route)
-delivered on 2 of 9 ways
+  a  -> pool  unknown: only the flow knows: these are answers to a source NAT pool
+delivered on 2 of 10 ways
 ";
     assert_eq!(followed(json!([route("blue", "10.0.2.0/24", &hops)]), json!([])), expected);
 }
