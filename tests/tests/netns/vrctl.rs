@@ -107,8 +107,8 @@ fn flows_are_listed_by_filters_and_flushed() {
     assert!(listed.contains("blue  tcp ") && listed.contains("1 listed; "), "{listed}");
     let shown = node.vrctl(&[&["flow", "show"][..], &filters].concat());
     assert!(shown.contains("\nstate       tcp_established\n"), "{shown}");
-    assert_eq!(node.vrctl(&[&["flow", "flush"][..], &filters].concat()), "1 flows removed\n");
-    assert_eq!(node.vrctl(&[&["flow", "flush"][..], &filters].concat()), "0 flows removed\n");
+    assert_eq!(node.vrctl(&[&["flow", "flush"][..], &filters].concat()), "flow pairs removed: 1\n");
+    assert_eq!(node.vrctl(&[&["flow", "flush"][..], &filters].concat()), "flow pairs removed: 0\n");
     stream.write_all(b"more").unwrap();
     let rest: Value = serde_json::from_str(&node.vrctl(&["flow", "flush", "--all", "-o", "json"])).unwrap();
     assert!(rest["removed"].as_u64().unwrap() >= 1, "{rest}");

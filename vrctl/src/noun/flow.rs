@@ -150,6 +150,6 @@ fn flush(session: &Session, filter: &Filter, all: bool) -> Result<(), Failure> {
     session.must_exist(Noun::Vrf, filter.vrf.as_deref())?;
     let path = query::of_v1("/v1/flows", &parameters);
     session.act(&path, &Request::delete(&path), |document| {
-        Ok(format!("{} flows removed\n", cell(document, "/removed")?))
+        Ok(format!("flow pairs removed: {}\n", cell(document, "/removed")?))
     })
 }
