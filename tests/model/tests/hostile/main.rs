@@ -12,7 +12,7 @@
 //! | 10 | ARP flood | `dataplane/tests/link.rs` |
 //! | 19, 21, 23 | fragments in any order, overlap, many ids | `dataplane/tests/fragments.rs` |
 //! | 25 | larger than the way out, DF clear | `dataplane/tests/fragments.rs`, `against_the_pipeline` |
-//! | 26 | fragmentation needed from the underlay | pending |
+//! | 26 | fragmentation needed from the underlay | `path_mtu` in `tests`, tests of `vrouterd/src/kernel/path_mtu/report.rs` |
 //! | 28 | overlapping IPv6 fragments | `dataplane/tests/fragments.rs`; atomic and malformed ones are here |
 //! | 35 to 38, 41, 43, 45 | translation | `against_the_pipeline`, fuzz target `nat_there_and_back` |
 //! | 44 | a pool that is used up | `dataplane/tests/source_nat.rs` |
@@ -130,6 +130,7 @@ fn desired() -> Desired {
         underlay: Underlay {
             uplink: Some(Uplink { mac: Mac([2, 0, 0, 0, 1, 1]), mtu: 1400, vlan: None, link: Link::Up }),
             tunnels: peers.into(),
+            ..Underlay::default()
         },
     }
 }
