@@ -15,7 +15,9 @@ const ONE_SECOND: Duration = Duration::from_secs(1);
 fn flows(node: &Node, src: &str, dst: &str) -> Vec<Value> {
     let view = node.json("/flows");
     let all = view["flows"].as_array().unwrap();
-    let wanted = |flow: &&Value| flow["forward"]["src"] == src && flow["forward"]["dst"] == dst;
+    let wanted = |flow: &&Value| {
+        flow["forward"]["source"]["address"] == src && flow["forward"]["destination"]["address"] == dst
+    };
     all.iter().filter(wanted).cloned().collect()
 }
 
@@ -53,8 +55,12 @@ fn a_pod_begins_what_its_egress_rules_allow_and_the_rule_is_shown() {
     assert_eq!(decided("10.96.0.10"), [("out".into(), 2.into(), Value::Null)]);
     let reason = |flow: &Value| flow["drop_reason"] == "policy_denied";
     assert!(flows(node, "10.0.1.2", "10.0.2.2").iter().any(reason), "the refusal is shown");
-    let page = node.get("/vif/client").unwrap().body;
-    assert!(page.contains("to web") && page.contains("tcp 8000-8080"), "{page}");
+    let page = node.get("/flows").unwrap().body;
+    for shown in
+        ["egress allowed by <bdi>out</bdi>, <bdi>to web</bdi>: tcp 8000-8080 with", "rule 2: tcp 80 with"]
+    {
+        assert!(page.contains(shown), "no {shown} in {page}");
+    }
 
     // Answers to what others begin are no flows of its own.
     let _server = lab.pod("client").serve_tcp(7070);
