@@ -36,7 +36,7 @@
 //! | 83 | killed, ended, started again | `netns/lifecycle.rs`, without load |
 //! | 84, 87 | API server, CNI | not part of this program |
 //! | 85 | bad configuration | `vrouterd/src/config/tests/bad.rs`, `netns/reload.rs` |
-//! | 86 | state file | there is none |
+//! | 86 | state file cut, disk that takes no more | `netns/api_restart.rs`
 //! | 88 | events lost by the kernel | tests of `vrouterd/src/kernel/decode.rs`; no test floods the kernel |
 //! | 89 | hostile HTTP | `vrouterd/tests/http_limits.rs`, `vrouterd/tests/diagnostics.rs` |
 //! | 90 | flipped bits, long runs | the model's `Mutate`, fuzz targets, and lines here |
