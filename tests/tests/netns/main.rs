@@ -27,6 +27,7 @@ mod reload;
 mod rules;
 mod services;
 mod transfers;
+mod vrctl;
 mod wire;
 mod workers;
 
