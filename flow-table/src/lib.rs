@@ -10,7 +10,7 @@
 //! * A packet of an unknown flow: the caller decides, then [`FlowTable::insert`].
 //! * An action that rests on something that changed since ([`Dependency`]): the caller decides anew, then
 //!   [`FlowTable::replace`].
-//! * A control thread: [`FlowTable::sweep`]. The operator: [`FlowTable::view`], [`FlowTable::statistics`].
+//! * A control thread: [`FlowTable::sweep`]. Over a restart: [`FlowTable::carry`], [`FlowTable::restore`]. The operator: [`FlowTable::view`], [`FlowTable::statistics`].
 //!
 //! The crate does no I/O and reads no clock. Nothing allocates after [`FlowTable::new`], except the view.
 
@@ -20,6 +20,7 @@
 mod action;
 mod activity;
 mod bucket;
+mod carry;
 mod index;
 mod insert;
 mod key;
@@ -44,6 +45,7 @@ mod model_tests;
 mod race_tests;
 
 pub use action::{Action, Dependency, Output, Source, Ttl};
+pub use carry::{Carried, Progress, Trace};
 pub use index::FlowHash;
 pub use insert::{InsertError, NewPair};
 pub use key::{Addr, Context, Direction, Family, FlowKey, Tuple};
