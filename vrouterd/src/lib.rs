@@ -11,6 +11,7 @@ pub mod daemon;
 pub mod engine;
 pub mod history;
 pub mod http;
+pub mod journal;
 pub mod kernel;
 pub mod log;
 pub mod preflight;

@@ -79,7 +79,7 @@ pub struct Shared {
     pub affinity: Arc<AffinityTable>,
     /// How much each vif may cause in a second.
     pub limiter: Arc<VifLimiter>,
-    /// Start of the daemon: zero of the flow table's time.
+    /// Zero of the flow table's time.
     pub epoch: Instant,
 }
 
