@@ -10,7 +10,8 @@
 //! * A packet of an unknown flow: the caller decides, then [`FlowTable::insert`].
 //! * An action that rests on something that changed since ([`Dependency`]): the caller decides anew, then
 //!   [`FlowTable::replace`].
-//! * A control thread: [`FlowTable::sweep`]. Over a restart: [`FlowTable::carry`], [`FlowTable::restore`]. The operator: [`FlowTable::view`], [`FlowTable::statistics`].
+//! * A control thread: [`FlowTable::sweep`]. The operator: [`FlowTable::view`], [`FlowTable::statistics`].
+//! * From one process to the next: [`FlowTable::carry`], [`FlowTable::restore`].
 //!
 //! The crate does no I/O and reads no clock. Nothing allocates after [`FlowTable::new`], except the view.
 
@@ -21,6 +22,7 @@ mod action;
 mod activity;
 mod bucket;
 mod carry;
+mod evict;
 mod index;
 mod insert;
 mod key;
@@ -39,6 +41,8 @@ mod view;
 
 #[cfg(test)]
 mod fixtures;
+#[cfg(all(test, feature = "loom"))]
+mod loom_tests;
 #[cfg(test)]
 mod model_tests;
 #[cfg(test)]

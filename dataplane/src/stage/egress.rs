@@ -1,9 +1,11 @@
 //! The way out: a vif over the trunk, or a tunnel over the uplink.
 
 use encap::{Fields, Label, Template, entropy};
-use flow_table::{Addr, Family, FlowHash, Output};
+use flow_table::{Action, Addr, Family, FlowHash, Output};
 
+use super::rewrite;
 use crate::drop::DropReason;
+use crate::fragment::split;
 use crate::ids::{Mac, TunnelId, VifSlot};
 use crate::packet::Packet;
 use crate::packet::ethernet::{TAGGED_HEADER, TYPE_IPV4, TYPE_IPV6, group_mac, write_to_vif};
@@ -18,6 +20,7 @@ pub(crate) enum Exit<'s> {
 }
 
 /// Finds the way out, before anything is changed in the packet.
+#[inline]
 pub(crate) fn open(snapshot: &Snapshot, output: Output, len: usize) -> Result<Exit<'_>, Halt> {
     match output {
         Output::Vif { slot } => open_vif(snapshot, slot, len),
@@ -25,6 +28,15 @@ pub(crate) fn open(snapshot: &Snapshot, output: Output, len: usize) -> Result<Ex
         Output::Drop { reason } => {
             Err(DropReason::from_index(usize::from(reason)).unwrap_or(DropReason::DiscardRoute).into())
         }
+    }
+}
+
+/// Whether the first packet of a flow gets out at all, before a flow is made for it.
+pub(crate) fn check_first(snapshot: &Snapshot, ip: &Ip, action: &Action) -> Result<(), Halt> {
+    rewrite::check_ttl(ip, action.ttl)?;
+    match open(snapshot, action.output, ip.len) {
+        Err(Halt::TooBig { mtu }) if split::is_allowed(ip, mtu) => Ok(()),
+        opened => opened.map(drop),
     }
 }
 
@@ -60,6 +72,7 @@ impl Exit<'_> {
     }
 
     /// Puts the headers of the way out in front of the IP packet.
+    #[inline]
     pub(crate) fn leave(
         self,
         packet: &mut Packet<'_>,

@@ -76,8 +76,8 @@ fn sigterm_leaves_nothing_behind() {
     assert_eq!(node.end(Signal::TERM).code(), Some(0));
     assert_eq!(node.namespace.links(), before);
     eventually(5, "the kernel has freed programs, maps and links", || objects.remaining().ids.is_empty());
-    let left = std::fs::read_dir(node.state_dir()).map_or(0, Iterator::count);
-    assert_eq!(left, 0, "files in {}", node.state_dir().display());
+    let left = std::fs::read_dir(node.state_dir()).unwrap().map(|entry| entry.unwrap().file_name());
+    assert_eq!(left.collect::<Vec<_>>(), ["flows"], "files in {}", node.state_dir().display());
     for interface in ["eth0", "veth-client"] {
         let shown = node.namespace.run(&format!("tc filter show dev {interface} ingress"));
         assert_eq!(shown, "", "{interface}");
@@ -119,7 +119,10 @@ fn a_daemon_without_root_carries_packets_and_takes_everything_back() {
     let mut stream = lab.pod("client").namespace.connect("10.96.0.10:80").unwrap();
     assert_eq!(tcp_greeting(&stream).unwrap().backend, "web");
     echo(&mut stream, &[7; 100_000]).unwrap();
+    let api = lab.node("node-a").api();
+    api.ok("PUT /v1/vrfs/green", Some(&serde_json::json!({})));
     for node in ["node-a", "node-b"] {
         assert!(lab.node_mut(node).end(Signal::TERM).success());
     }
+    assert!(lab.node("node-a").state_dir().join("declared.toml").exists() && !api.socket().exists());
 }

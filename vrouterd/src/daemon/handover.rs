@@ -135,15 +135,15 @@ pub(super) async fn take_lock(beginning: Beginning) -> Result<NamespaceLock, Dae
 }
 
 fn ask() -> Result<(), DaemonError> {
-    let Some(mut stream) = NamespaceLock::holder()? else {
+    let Some(stream) = NamespaceLock::holder()? else {
         tracing::info!("nobody to replace");
         return Ok(());
     };
-    let mut talk = || -> std::io::Result<Vec<u8>> {
+    let talk = || -> std::io::Result<Vec<u8>> {
         stream.set_read_timeout(Some(PATIENCE))?;
-        stream.write_all(REQUEST)?;
+        (&stream).write_all(REQUEST)?;
         let mut answer = Vec::new();
-        stream.by_ref().take(DONE.len() as u64).read_to_end(&mut answer)?;
+        std::io::Read::take(&stream, DONE.len() as u64).read_to_end(&mut answer)?;
         Ok(answer)
     };
     match talk() {

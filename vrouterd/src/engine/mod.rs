@@ -240,8 +240,7 @@ impl EnginePlan {
                 bound => break bound,
             }
         };
-        bound
-            .map_err(|source| socket_error(&format!("bind a socket to queue {queue} of the {side}"), source))
+        bound.map_err(|source| socket_error(&format!("bind a socket to queue {queue} of the {side}"), source))
     }
 
     /// Rings of a worker that serves the trunk and its share of the uplink's queues. All its fill

@@ -26,7 +26,10 @@ impl Signature {
 
     /// Whether a device carries it.
     pub(super) fn is_on(&self, message: &LinkMessage) -> bool {
-        message.attributes.iter().any(|attribute| matches!(attribute, LinkAttribute::IfAlias(alias) if *alias == self.0))
+        message
+            .attributes
+            .iter()
+            .any(|attribute| matches!(attribute, LinkAttribute::IfAlias(alias) if *alias == self.0))
     }
 }
 
@@ -39,7 +42,8 @@ impl Devices {
     ) -> Result<Option<VethPair>, KernelError> {
         for name in [spec.near, spec.far] {
             let found = self.find_message(name).await?;
-            let is_kept = |message| signature.is_on(message) && link_facts(message).is_some_and(|link| is_ours(&link));
+            let is_kept =
+                |message| signature.is_on(message) && link_facts(message).is_some_and(|link| is_ours(&link));
             if !found.as_ref().is_some_and(is_kept) {
                 return Ok(None);
             }

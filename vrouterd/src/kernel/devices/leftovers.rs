@@ -4,8 +4,8 @@ use rtnetlink::packet_core::NLM_F_DUMP;
 use rtnetlink::packet_route::RouteNetlinkMessage;
 use rtnetlink::packet_route::link::LinkMessage;
 
-use super::{Devices, Signature};
 use super::link::is_ours;
+use super::{Devices, Signature};
 use crate::kernel::decode::link_facts;
 use crate::kernel::error::KernelError;
 use crate::kernel::lock::NamespaceLock;
@@ -17,7 +17,11 @@ impl Devices {
     ///
     /// # Errors
     /// What a request meets.
-    pub async fn remove_leftovers(&self, _lock: &NamespaceLock, keep: &[Signature]) -> Result<Vec<String>, KernelError> {
+    pub async fn remove_leftovers(
+        &self,
+        _lock: &NamespaceLock,
+        keep: &[Signature],
+    ) -> Result<Vec<String>, KernelError> {
         let message = RouteNetlinkMessage::GetLink(LinkMessage::default());
         let answers = self.netlink.request(message, NLM_F_DUMP, "list links").await?;
         let mut removed = Vec::new();
