@@ -63,8 +63,10 @@ pub struct ProgramCounters {
 /// Everything there is to look at.
 #[derive(Debug)]
 pub struct NodeState {
-    /// Start of the daemon; zero of the flow table's time.
+    /// Zero of the flow table's time.
     pub epoch: Instant,
+    /// Start of the daemon.
+    pub started: Instant,
     /// The snapshot in force.
     pub snapshot: Arc<ArcSwap<Snapshot>>,
     /// The flows.
@@ -135,6 +137,7 @@ impl NodeState {
         };
         let state = Self {
             epoch,
+            started: Instant::now(),
             snapshot,
             flows,
             workers,
