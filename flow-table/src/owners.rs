@@ -12,6 +12,18 @@ impl Owners {
         Owners { counts: (0..owners).map(|_| AtomicU32::new(0)).collect(), most }
     }
 
+    /// As many owners with the same share, without pairs.
+    pub(crate) fn alike(&self) -> Owners {
+        Owners { counts: self.counts.iter().map(|_| AtomicU32::new(0)).collect(), most: self.most }
+    }
+
+    /// Takes over the counts of others.
+    pub(crate) fn set_as(&self, others: &Owners) {
+        for (count, other) in self.counts.iter().zip(&others.counts) {
+            count.store(other.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+    }
+
     /// Counts a pair for an owner; false if it has its share, or is out of range.
     pub(crate) fn admit(&self, owner: u16) -> bool {
         let Some(count) = self.counts.get(usize::from(owner)) else { return false };
