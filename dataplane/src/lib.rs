@@ -26,5 +26,6 @@ pub mod publish;
 pub mod service;
 pub mod snapshot;
 mod stage;
+pub mod trace;
 pub mod verdict;
 pub mod worker;

@@ -20,6 +20,7 @@ pub mod bytes;
 pub mod fabric;
 pub mod fib;
 mod flow;
+pub mod foretold;
 pub mod limit;
 pub mod lockstep;
 pub mod masked;

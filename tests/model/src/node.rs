@@ -18,12 +18,14 @@ use dataplane::ids::VifSlot;
 use dataplane::limiter::VifLimiter;
 use dataplane::memory::MemoryIo;
 use dataplane::publish::Publisher;
+use dataplane::trace::{Trace, Tracer};
 use dataplane::verdict::{ContextOwner, context_owner};
 use dataplane::worker::{Idle, Worker, WorkerParts};
 use flow_table::{
     Action, DirectionView, FlowTable, Millis, Output as Out, Source, TableConfig, Timeouts, Ttl,
 };
 
+use crate::foretold;
 use crate::packet::Tuple;
 use crate::pairs::{Context, Half, Key, Origin, Output, Owner, Plan, Step};
 use crate::router::{Ids, Moved, Side, VifIds};
@@ -39,6 +41,8 @@ pub struct Node {
     worker: Worker<MemoryIo>,
     counters: Arc<WorkerCounters>,
     flows: Arc<FlowTable>,
+    tracer: Tracer,
+    frames: u64,
     id_of_slot: BTreeMap<u16, u32>,
     ports: BTreeSet<(String, Option<VifSlot>)>,
     readings: Moved,
@@ -80,14 +84,18 @@ impl Node {
             timeouts: Timeouts::default(),
         };
         let flows = Arc::new(FlowTable::new(config, [1, 2, 3, 4]));
+        let spread = RandomState::with_seeds(5, 6, 7, 8);
+        let affinity = Arc::new(AffinityTable::new(16, RandomState::with_seeds(13, 14, 15, 16)));
+        let tracer =
+            Tracer { flows: Arc::clone(&flows), spread: spread.clone(), affinity: Arc::clone(&affinity) };
         let parts = WorkerParts {
             snapshots: publisher.subscribe(),
             flows: Arc::clone(&flows),
             fragments: Arc::new(FragmentTable::new(16, RandomState::with_seeds(9, 10, 11, 12))),
-            spread: RandomState::with_seeds(5, 6, 7, 8),
+            spread,
             counters: Arc::clone(&counters),
             drops: Arc::new(DropLog::new(1)),
-            affinity: Arc::new(AffinityTable::new(16, RandomState::with_seeds(13, 14, 15, 16))),
+            affinity,
             limiter: Arc::new(VifLimiter::new()),
             batch: 4,
             idle: Idle::Sleep,
@@ -101,6 +109,8 @@ impl Node {
             worker,
             counters,
             flows,
+            tracer,
+            frames: 0,
             id_of_slot: BTreeMap::new(),
             ports,
             readings,
@@ -141,15 +151,16 @@ impl Node {
         }
     }
 
-    /// Runs one frame through the node.
+    /// Runs one frame through the node, after a trace has said what will come of it.
     ///
     /// # Errors
-    /// A conservation law is broken.
+    /// A conservation law is broken, or the trace was wrong or has changed something.
     pub fn step(&mut self, side: Side, frame: &[u8], now: u64) -> Result<Observed, String> {
         let io_side = |side| match side {
             Side::Trunk => dataplane::io::Side::Trunk,
             Side::Uplink => dataplane::io::Side::Uplink,
         };
+        let foretold = self.foretell((io_side(side), frame), Millis(now))?;
         if !self.worker.io().inject(io_side(side), frame) {
             return Err(format!("no room for a frame of {} bytes", frame.len()));
         }
@@ -169,7 +180,30 @@ impl Node {
             return Err(format!("{processed} frames processed, or one lost"));
         }
         self.check_accounts()?;
-        Ok(Observed { sent, moved })
+        let observed = Observed { sent, moved };
+        if let Some(trace) = foretold {
+            foretold::check(&trace, &observed)?;
+        }
+        Ok(observed)
+    }
+
+    /// A trace of every fourth frame, which must change nothing. None while the flow table is full:
+    /// nobody can say whether a pair is found that gives way.
+    fn foretell(
+        &mut self,
+        frame: (dataplane::io::Side, &[u8]),
+        now: Millis,
+    ) -> Result<Option<Trace>, String> {
+        self.frames += 1;
+        if !self.frames.is_multiple_of(4) || self.flows.len() == self.flows.capacity() {
+            return Ok(None);
+        }
+        let before = self.pairs(now.0);
+        let trace = self.tracer.trace_frame(&self.publisher.current(), frame, now);
+        if self.pairs(now.0) != before || self.read() != self.readings {
+            return Err("a trace has changed something".to_owned());
+        }
+        Ok(Some(trace))
     }
 
     /// The laws: rx + generated = tx + consumed + drops; pairs made = pairs live and gone.
