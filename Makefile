@@ -38,6 +38,8 @@ test: deps ## Format, lints, unit, pipeline and namespace tests, and the demo
 	cargo build --locked --workspace
 	$(call say,"Unit and pipeline tests")
 	$(runner) cargo test --locked --workspace --exclude tests
+	$(call say,"The flow table under a model checker")
+	cargo test --locked -p flow-table --features loom --lib loom_tests
 	$(call say,"Namespace tests")
 	$(runner) cargo test --locked -p tests
 	$(call say,"The demo")

@@ -7,7 +7,7 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use bench::cpu::{CpuTime, thread_time};
-use bench::node::{TABLE_PAIRS, table_config};
+use bench::node::{TABLE_PAIRS, table_config, use_huge_pages};
 use bench::pairs;
 use bench::visits::Visits;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
@@ -20,6 +20,7 @@ const CHUNK: u32 = 1000;
 
 fn filled(flows: u32) -> FlowTable {
     let table = FlowTable::new(table_config(TABLE_PAIRS), [1, 2, 3, 4]);
+    use_huge_pages(&table);
     for n in 0..flows {
         table.insert(&pairs::pair(n), NOW).expect("the table has room");
     }
@@ -35,6 +36,7 @@ fn random_key(visits: &mut Visits, from: u32, flows: u32) -> FlowKey {
 fn batch(table: &FlowTable, keys: &[FlowKey]) -> usize {
     let hashes: [_; BATCH] = std::array::from_fn(|n| table.hash(&keys[n]));
     black_box(hashes.iter().fold(0, |folded, hash| folded ^ table.prefetch(*hash)));
+    black_box(hashes.iter().fold(0, |folded, hash| folded ^ table.prefetch_pairs(*hash)));
     let mut found = 0;
     for (hash, key) in hashes.iter().zip(keys) {
         if let Some(hit) = table.lookup(*hash, key) {

@@ -56,12 +56,22 @@ pub fn table_config(pairs: u32) -> TableConfig {
     }
 }
 
+/// As the daemon does; a machine that has no huge pages says so.
+pub fn use_huge_pages(flows: &FlowTable) {
+    for memory in flows.memory() {
+        if let Err(error) = af_xdp::move_to_huge_pages(memory) {
+            eprintln!("the flow table stays in small pages: {error}");
+        }
+    }
+}
+
 impl Node {
     /// A node that knows no flow yet; the flows will come one after the other.
     pub fn cold(load: Load) -> Self {
         let publisher = Publisher::new(Compiler::default().compile(&topology::desired()).unwrap());
         let counters = Arc::new(WorkerCounters::new());
         let flows = Arc::new(FlowTable::new(table_config(TABLE_PAIRS), [1, 2, 3, 4]));
+        use_huge_pages(&flows);
         let parts = WorkerParts {
             snapshots: publisher.subscribe(),
             flows: Arc::clone(&flows),

@@ -11,8 +11,12 @@
 //! piece     headers on, for each piece of a packet that is too big
 //! ```
 //!
-//! `prepare` runs over a whole batch before `finish` does, so that the flow table's cache misses
-//! of a batch overlap.
+//! `prepare` runs over a whole batch before `finish` does, and in between the worker asks for the
+//! flows of all its packets, so that the flow table's cache misses of a batch overlap.
+//!
+//! What is handed from stage to stage is larger than registers hold. Where that is measured to
+//! cost more than the stage itself it is borrowed, or the stage is `inline(always)` so that it
+//! writes to where its caller wants it.
 
 use ahash::RandomState;
 use flow_table::{Family, FlowHash, FlowTable, Millis};
@@ -59,14 +63,15 @@ pub struct Pipeline<'a> {
 }
 
 impl Pipeline<'_> {
-    /// First half: headers parsed and taken off, the flow's buckets on their way into the cache.
-    pub fn prepare(&self, side: Side, packet: &mut Packet<'_>) -> (Prepared, FlowHash) {
+    /// First half: headers parsed and taken off.
+    #[inline]
+    pub fn prepare(&self, side: Side, packet: &mut Packet<'_>) -> Prepared {
         let mut prepared = match side {
             Side::Trunk => trunk_in::prepare(self.snapshot, packet),
             Side::Uplink => fabric_in::prepare(self.snapshot, packet),
         };
         self.fragment_stage().gate(&mut prepared);
-        (prepared, self.hash(&prepared))
+        prepared
     }
 
     /// Looks again at a fragment that has waited, with the result that `prepare` would have.
@@ -75,7 +80,8 @@ impl Pipeline<'_> {
         (prepared, self.hash(&prepared))
     }
 
-    fn hash(&self, prepared: &Prepared) -> FlowHash {
+    /// What the flow of a packet is looked up by; 0 for a packet that has none.
+    pub fn hash(&self, prepared: &Prepared) -> FlowHash {
         match prepared {
             Prepared::Flow(flow) | Prepared::Broadcast(flow) => self.flows.hash(&flow.key),
             Prepared::Wait(_) | Prepared::Arp { .. } | Prepared::Link { .. } | Prepared::Drop { .. } => {
@@ -137,20 +143,29 @@ impl Pipeline<'_> {
         packet: &mut Packet<'_>,
         outer_id: u16,
     ) -> Result<Verdict, Halt> {
-        let (action, translation) = self.decide(flow, hash)?;
+        // Borrowed from where they were found, because copying them costs more than carrying them out.
+        let found = self.flows.lookup(hash, &flow.key);
+        let made;
+        let (action, translation) = match &found {
+            Some(hit) if self.is_served(flow, hit) => (&hit.action, &hit.rewrite),
+            _ => {
+                made = self.decide(flow, hash, found.as_ref())?;
+                (&made.0, &made.1)
+            }
+        };
         let mut ip = flow.ip;
         rewrite::check_ttl(&ip, action.ttl)?;
-        fragment::check_translation(flow, &translation)?;
+        fragment::check_translation(flow, translation)?;
         let exit = match egress::open(self.snapshot, action.output, packet.len()) {
             Err(Halt::TooBig { mtu }) if split::is_allowed(&ip, mtu) => {
-                rewrite::apply(packet.bytes_mut(), &mut ip, action.ttl, &translation);
+                rewrite::apply(packet.bytes_mut(), &mut ip, action.ttl, translation);
                 let vif = flow.ingress.vif();
                 return Ok(Verdict::Split(Split { vif, output: action.output, hash, mtu }));
             }
             opened => opened?,
         };
         self.clamp_segment_size(flow, &exit, packet);
-        rewrite::apply(packet.bytes_mut(), &mut ip, action.ttl, &translation);
+        rewrite::apply(packet.bytes_mut(), &mut ip, action.ttl, translation);
         Ok(Verdict::Send(exit.leave(packet, &ip, hash, outer_id)?))
     }
 

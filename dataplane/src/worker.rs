@@ -63,7 +63,8 @@ pub struct Worker<Io: PacketIo> {
     io: Io,
     parts: WorkerParts,
     frames: Vec<Io::Frame>,
-    prepared: Vec<(Prepared, FlowHash)>,
+    prepared: Vec<Prepared>,
+    hashes: Vec<FlowHash>,
     desk: Desk<Io::Frame>,
     hold: Hold<Io::Frame>,
     next_tick: Millis,
@@ -97,6 +98,7 @@ impl<Io: PacketIo> Worker<Io> {
             parts,
             frames: Vec::with_capacity(batch),
             prepared: Vec::with_capacity(batch),
+            hashes: Vec::with_capacity(batch),
             desk: Desk::new(),
             hold: Hold::new(),
             next_tick: Millis(0),
@@ -158,18 +160,20 @@ impl<Io: PacketIo> Worker<Io> {
             let extent = packet.extent();
             self.io.set_extent(frame, extent);
         }
-        let touched =
-            self.prepared.iter().fold(0, |touched, (_, hash)| touched ^ pipeline.flows.prefetch(*hash));
-        std::hint::black_box(touched);
+        self.hashes.extend(self.prepared.iter().map(|prepared| pipeline.hash(prepared)));
+        fetch_flows(pipeline.flows, &self.hashes);
         let mut outlet = Outlet { io: &mut self.io, pipeline, desk: &mut self.desk };
-        for (frame, (prepared, hash)) in self.frames.drain(..).zip(self.prepared.drain(..)) {
+        let ahead = self.prepared.iter().zip(&self.hashes);
+        for (frame, (prepared, hash)) in self.frames.drain(..).zip(ahead) {
             match prepared {
-                Prepared::Wait(waiting) if self.hold.has_room(&waiting) => {
-                    self.hold.push(Held { frame, side, waiting });
+                Prepared::Wait(waiting) if self.hold.has_room(waiting) => {
+                    self.hold.push(Held { frame, side, waiting: *waiting });
                 }
-                _ => outlet.finish(side, frame, &prepared, hash),
+                _ => outlet.finish(side, frame, prepared, *hash),
             }
         }
+        self.prepared.clear();
+        self.hashes.clear();
         count
     }
 
@@ -193,6 +197,16 @@ impl<Io: PacketIo> Worker<Io> {
 fn open(parts: &mut WorkerParts, now: Millis) -> Pipeline<'_> {
     let WorkerParts { snapshots, flows, fragments, spread, counters, drops, affinity, limiter, .. } = parts;
     Pipeline { snapshot: snapshots.load(), flows, fragments, spread, counters, drops, affinity, limiter, now }
+}
+
+/// Has the cache misses of a batch overlap: all buckets first, then the pairs they name.
+fn fetch_flows(flows: &FlowTable, hashes: &[FlowHash]) {
+    let fold = |fetch: fn(&FlowTable, FlowHash) -> u64| {
+        // The loads must not be optimised away, so somebody has to look at the result.
+        std::hint::black_box(hashes.iter().fold(0, |folded, hash| folded ^ fetch(flows, *hash)));
+    };
+    fold(FlowTable::prefetch);
+    fold(FlowTable::prefetch_pairs);
 }
 
 fn count_rx(counters: &WorkerCounters, side: Side, pipeline: &Pipeline<'_>, frame: &[u8]) {

@@ -7,6 +7,10 @@ use crate::timeout::Millis;
 /// Attempts to store the time of a packet. A worker that loses them all lost to others that stored theirs.
 const ATTEMPTS: usize = 4;
 
+/// How much older than the last packet its stored time may be, so that most packets have none to store: a line
+/// that is not written stays in the caches of all workers.
+pub(crate) const GRAIN: Millis = Millis(512);
+
 /// Last time, marks and incarnation of a direction, in one word so that they change together.
 ///
 /// Milliseconds (40) | TCP marks (8) | low bits of the slot's incarnation (16): a late update by the holder of an
@@ -63,7 +67,7 @@ pub(crate) struct Activity {
 }
 
 impl Activity {
-    pub(crate) const fn new() -> Activity {
+    pub(crate) fn new() -> Activity {
         Activity {
             seen: AtomicU64::new(0),
             packets: AtomicU64::new(0),
@@ -118,11 +122,10 @@ impl Activity {
     fn store_seen(&self, before: Seen, now: Millis, marks: Marks) {
         let mut current = before;
         for _ in 0..ATTEMPTS {
-            let next = Seen::new(now.max(current.at()), marks, before.tag());
-            // Within one batch the time stands still: most packets of a busy flow have nothing to store.
-            if next == current {
+            if marks == current.marks() && now.since(current.at()) < GRAIN {
                 return;
             }
+            let next = Seen::new(now.max(current.at()), marks, before.tag());
             let stored =
                 self.seen.compare_exchange_weak(current.0, next.0, Ordering::Release, Ordering::Acquire);
             match stored {
@@ -133,7 +136,7 @@ impl Activity {
         }
     }
 
-    /// Last time a packet was seen, or the time the pair was made.
+    /// Last time a packet was seen, or the time the pair was made; the true one is less than [`GRAIN`] later.
     pub(crate) fn last(&self) -> Millis {
         Seen(self.seen.load(Ordering::Relaxed)).at()
     }

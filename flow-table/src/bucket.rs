@@ -43,8 +43,8 @@ pub(crate) struct Bucket {
 }
 
 impl Bucket {
-    pub(crate) const fn new() -> Bucket {
-        Bucket { lock: AtomicU64::new(UNLOCKED), entries: [const { AtomicU64::new(EMPTY) }; ENTRIES] }
+    pub(crate) fn new() -> Bucket {
+        Bucket { lock: AtomicU64::new(UNLOCKED), entries: std::array::from_fn(|_| AtomicU64::new(EMPTY)) }
     }
 
     /// Loads a word, for the sake of having the line in the cache.
@@ -55,8 +55,8 @@ impl Bucket {
     /// The entries that may be those of a key with this tag.
     pub(crate) fn matching(&self, tag: u32) -> impl Iterator<Item = Entry> {
         self.entries.iter().filter_map(move |word| {
-            let entry = Entry::from_word(word.load(Ordering::Acquire))?;
-            (entry.tag == tag).then_some(entry)
+            let word = word.load(Ordering::Acquire);
+            if (word >> 32) as u32 == tag { Entry::from_word(word) } else { None }
         })
     }
 

@@ -79,6 +79,30 @@ pub(crate) fn find(table: &FlowTable, key: &FlowKey) -> Option<Hit> {
     table.lookup(table.hash(key), key)
 }
 
+pub(crate) fn after(millis: u64) -> Millis {
+    Millis(START.0 + millis)
+}
+
+/// A packet of either direction, found by its key.
+pub(crate) fn packet(table: &FlowTable, key: &FlowKey, now: Millis, segment: Option<Segment>) {
+    let hit = find(table, key).unwrap();
+    table.touch(&hit, now, 100, segment);
+}
+
+pub(crate) fn established(table: &FlowTable, new: &NewPair, now: Millis) {
+    table.insert(new, now).unwrap();
+    packet(table, &new.forward.key, now, Some(segment(SYN, 99, 0, 0)));
+    packet(table, &new.reverse.key, now, Some(segment(SYN | ACK, 499, 100, 0)));
+    packet(table, &new.forward.key, now, Some(segment(ACK, 100, 500, 0)));
+}
+
+/// A UDP pair with a packet of its reverse direction.
+pub(crate) fn answered(table: &FlowTable, n: u32, now: Millis) {
+    let new = plain(UDP, n);
+    table.insert(&new, now).unwrap();
+    packet(table, &new.reverse.key, now, None);
+}
+
 pub(crate) fn segment(flags: u8, seq: u32, ack: u32, payload: u32) -> Segment {
     Segment { flags, seq, ack, payload }
 }

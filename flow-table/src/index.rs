@@ -4,6 +4,7 @@
 //! key that is in the table is found whatever else goes on.
 
 use std::hash::{BuildHasher, Hasher};
+use std::ops::Range;
 
 use ahash::RandomState;
 
@@ -107,6 +108,11 @@ impl Index {
     pub(crate) fn unlink(&self, hash: FlowHash, pair: u32, direction: Direction) {
         let entry = Entry { tag: hash.tag(), pair, direction };
         self.buckets(hash).for_each(|bucket| bucket.take(entry));
+    }
+
+    pub(crate) fn memory(&self) -> Range<*const u8> {
+        let buckets = self.buckets.as_ptr_range();
+        buckets.start.cast()..buckets.end.cast()
     }
 
     #[cfg(test)]

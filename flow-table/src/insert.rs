@@ -38,7 +38,8 @@ pub enum InsertError {
     /// No slot, and no idle pair in reach that could give way.
     #[error("the flow table is full: raise its size or lower the timeouts")]
     TableFull,
-    /// The owner has its share, idle pairs not yet swept included, or its index is not below `max_owners`.
+    /// The owner has its share, and no idle pair of its own in reach that could give way; or its index is not below
+    /// `max_owners`.
     #[error("the owner of this flow has as many flows as it may: raise its limit")]
     OwnerLimit,
     /// Both candidate buckets of a key are full. By chance this does not happen.
@@ -53,19 +54,30 @@ impl FlowTable {
     /// See [`InsertError`]; nothing is changed then, except that an idle pair may have given way.
     pub fn insert(&self, pair: &NewPair, now: Millis) -> Result<Hit, InsertError> {
         let hashes = (self.hash(&pair.forward.key), self.hash(&pair.reverse.key));
-        if !self.owners.admit(pair.owner) {
-            return Err(self.refused(hashes.0, pair, InsertError::OwnerLimit));
-        }
-        let Some(index) = self.free.pop().or_else(|| self.evict(now)) else {
-            self.owners.release(pair.owner);
-            return Err(self.refused(hashes.0, pair, InsertError::TableFull));
-        };
+        let index = self.slot_for(pair.owner, now).map_err(|error| self.refused(hashes.0, pair, error))?;
         let published = self.publish(index, pair, hashes, now);
         if published.is_err() {
             self.owners.release(pair.owner);
             self.give_back(index);
         }
         published.map_err(|error| self.refused(hashes.0, pair, error))
+    }
+
+    /// A free slot that counts for `owner`.
+    fn slot_for(&self, owner: u16, now: Millis) -> Result<u32, InsertError> {
+        let mut own = None;
+        if !self.owners.admit(owner) {
+            let index = self.evict_own(owner, now).ok_or(InsertError::OwnerLimit)?;
+            if !self.owners.admit(owner) {
+                self.give_back(index);
+                return Err(InsertError::OwnerLimit);
+            }
+            own = Some(index);
+        }
+        own.or_else(|| self.free.pop()).or_else(|| self.evict(now)).ok_or_else(|| {
+            self.owners.release(owner);
+            InsertError::TableFull
+        })
     }
 
     /// The error to report: that the flow exists comes before all others, and is no refusal.
@@ -93,6 +105,10 @@ impl FlowTable {
     ) -> Result<Hit, InsertError> {
         let slot = self.pairs.get(index as usize).ok_or(InsertError::TableFull)?;
         let distinct = new.forward.key != new.reverse.key;
+        // Four buckets and a slot, all at random: asked for together, waited for once.
+        let touched =
+            self.index.prefetch(forward) ^ self.index.prefetch(reverse) ^ slot.load_any(Direction::Forward);
+        std::hint::black_box(touched);
         let _locks = self.index.lock(forward, reverse);
         if let Some(hit) = self.find_settled(forward, &new.forward.key) {
             return Err(InsertError::Exists(hit));

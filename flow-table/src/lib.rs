@@ -20,6 +20,7 @@
 mod action;
 mod activity;
 mod bucket;
+mod evict;
 mod index;
 mod insert;
 mod key;
@@ -39,6 +40,8 @@ mod view;
 
 #[cfg(test)]
 mod fixtures;
+#[cfg(all(test, feature = "loom"))]
+mod loom_tests;
 #[cfg(test)]
 mod model_tests;
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use proptest::prelude::*;
 
+use crate::activity::GRAIN;
 use crate::fixtures::{START, UDP, action, assert_law, config, find, keep_all, owned, translated};
 use crate::{Direction, FlowKey, FlowTable, InsertError, Millis, NewPair, TableConfig};
 
@@ -45,7 +46,7 @@ fn pair(flow: u32, reverse_of: u32, owner: u16) -> NewPair {
 
 struct Known {
     pair: NewPair,
-    last: Millis,
+    last: [Millis; 2],
 }
 
 /// Pairs by forward key.
@@ -63,7 +64,7 @@ impl Model {
 
     fn expire(&mut self, now: Millis) -> usize {
         let before = self.0.len();
-        self.0.retain(|_, known| now.since(known.last).0 <= UDP_IDLE);
+        self.0.retain(|_, known| now.since(known.last[0].max(known.last[1])).0 <= UDP_IDLE + GRAIN.0);
         before - self.0.len()
     }
 
@@ -81,7 +82,7 @@ impl Model {
         if self.has_reverse(&pair.reverse.key) {
             return "reverse";
         }
-        self.0.insert(pair.forward.key, Known { pair: *pair, last: now });
+        self.0.insert(pair.forward.key, Known { pair: *pair, last: [now; 2] });
         "made"
     }
 }
@@ -108,9 +109,12 @@ fn apply(table: &FlowTable, model: &mut Model, now: &mut Millis, operation: &Ope
         Operation::Packet { flow, direction } => {
             let Some(known) = model.0.get_mut(&pair(flow, flow, 0).forward.key) else { return };
             let half = if direction { known.pair.forward } else { known.pair.reverse };
+            let last = &mut known.last[usize::from(direction)];
             let hit = find(table, &half.key).unwrap();
             table.touch(&hit, *now, 1, None);
-            known.last = *now;
+            if now.since(*last) >= GRAIN {
+                *last = *now;
+            }
         }
         Operation::Remove { flow } => {
             let key = pair(flow, flow, 0).forward.key;
@@ -155,7 +159,7 @@ proptest! {
     fn the_table_does_what_a_map_does(operations in prop::collection::vec(operation(), 1..120), seed: [u64; 4]) {
         let mut config = TableConfig { max_per_owner: PER_OWNER, ..config(PAIRS) };
         // The model makes no room.
-        config.timeouts.unanswered_full = Millis(UDP_IDLE);
+        config.timeouts.unanswered_full = Millis(u64::MAX);
         let table = FlowTable::new(config, seed);
         let mut model = Model::default();
         let mut now = START;

@@ -2,14 +2,21 @@
 
 use crate::sync::{AtomicU32, Ordering};
 
+struct Owner {
+    count: AtomicU32,
+    /// Where the search for a pair of this owner that may give way goes on.
+    cursor: AtomicU32,
+}
+
 pub(crate) struct Owners {
-    counts: Box<[AtomicU32]>,
+    owners: Box<[Owner]>,
     most: u32,
 }
 
 impl Owners {
     pub(crate) fn new(owners: u16, most: u32) -> Owners {
-        Owners { counts: (0..owners).map(|_| AtomicU32::new(0)).collect(), most }
+        let owner = |_| Owner { count: AtomicU32::new(0), cursor: AtomicU32::new(0) };
+        Owners { owners: (0..owners).map(owner).collect(), most }
     }
 
     /// As many owners with the same share, without pairs.
@@ -26,16 +33,21 @@ impl Owners {
 
     /// Counts a pair for an owner; false if it has its share, or is out of range.
     pub(crate) fn admit(&self, owner: u16) -> bool {
-        let Some(count) = self.counts.get(usize::from(owner)) else { return false };
+        let Some(owner) = self.owners.get(usize::from(owner)) else { return false };
         let below = |count| (count < self.most).then_some(count + 1);
-        count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, below).is_ok()
+        owner.count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, below).is_ok()
     }
 
     /// Takes back what [`Owners::admit`] counted.
     pub(crate) fn release(&self, owner: u16) {
-        if let Some(count) = self.counts.get(usize::from(owner)) {
-            count.fetch_sub(1, Ordering::Relaxed);
+        if let Some(owner) = self.owners.get(usize::from(owner)) {
+            owner.count.fetch_sub(1, Ordering::Relaxed);
         }
+    }
+
+    /// Moves an owner's cursor on by `step` and gives where it was.
+    pub(crate) fn advance(&self, owner: u16, step: u32) -> u32 {
+        self.owners.get(usize::from(owner)).map_or(0, |owner| owner.cursor.fetch_add(step, Ordering::Relaxed))
     }
 
     /// Most pairs of one owner.
@@ -44,6 +56,6 @@ impl Owners {
     }
 
     pub(crate) fn len(&self, owner: u16) -> u32 {
-        self.counts.get(usize::from(owner)).map_or(0, |count| count.load(Ordering::Relaxed))
+        self.owners.get(usize::from(owner)).map_or(0, |owner| owner.count.load(Ordering::Relaxed))
     }
 }

@@ -4,11 +4,8 @@ use crate::action::Action;
 use crate::activity::Activity;
 use crate::key::{Direction, FlowKey, Kind, PackedKey};
 use crate::rewrite::{Deltas, Rewrite, RewriteKind};
-use crate::sync::{AtomicU64, Ordering, fence, pause, spin};
+use crate::sync::{AtomicU64, Ordering, READ_ATTEMPTS, fence, pause, spin};
 use crate::timeout::Millis;
-
-/// Attempts of a reader while the slot is being written; a writer needs one at most unless it was preempted.
-const ATTEMPTS: u32 = 32;
 
 /// One direction as the caller gives it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -86,9 +83,13 @@ struct Side {
     action: [AtomicU64; 2],
 }
 
+fn words<const N: usize>() -> [AtomicU64; N] {
+    std::array::from_fn(|_| AtomicU64::new(0))
+}
+
 impl Side {
-    const fn new() -> Side {
-        Side { key: [const { AtomicU64::new(0) }; 5], action: [const { AtomicU64::new(0) }; 2] }
+    fn new() -> Side {
+        Side { key: words(), action: words() }
     }
 
     fn store_key(&self, words: [u64; 5]) {
@@ -156,7 +157,7 @@ pub(crate) struct Pair {
 }
 
 impl Pair {
-    pub(crate) const fn new() -> Pair {
+    pub(crate) fn new() -> Pair {
         Pair {
             sequence: AtomicU64::new(0),
             forward: Side::new(),
@@ -173,8 +174,9 @@ impl Pair {
 
     /// Reads the slot so that everything `look` loads belongs together. `look` runs on words that may be torn
     /// while a writer is at work, and again until none was; so it must be total and without effect.
+    #[inline(always)]
     pub(crate) fn read<T>(&self, look: impl Fn(&Pair) -> T) -> Read<T> {
-        for _ in 0..ATTEMPTS {
+        for _ in 0..READ_ATTEMPTS {
             let before = Sequence(self.sequence.load(Ordering::Acquire));
             if !before.is_being_written() {
                 if !before.incarnation().is_live() {
@@ -248,6 +250,12 @@ impl Pair {
         self.reverse.store_action(reverse);
     }
 
+    /// Loads a word of each line, for the sake of having them in the cache.
+    pub(crate) fn load_any(&self, direction: Direction) -> u64 {
+        let (activity, _) = self.activity(direction);
+        self.sequence.load(Ordering::Relaxed) ^ self.shape.load(Ordering::Relaxed) ^ activity.last().0
+    }
+
     fn side(&self, direction: Direction) -> &Side {
         match direction {
             Direction::Forward => &self.forward,
@@ -260,19 +268,25 @@ impl Pair {
     }
 
     /// Whether the key of this direction is `key`.
+    #[inline]
     pub(crate) fn holds(&self, direction: Direction, key: &PackedKey) -> bool {
-        self.side(direction).key_words() == key.words && self.shape().kind(direction) == key.kind
+        // Not as arrays: that is a call of memcmp on copies.
+        let words = self.side(direction).key.iter().zip(key.words);
+        let differing = words.fold(0, |bits, (word, wanted)| bits | (word.load(Ordering::Relaxed) ^ wanted));
+        differing == 0 && self.shape().kind(direction) == key.kind
     }
 
     pub(crate) fn key(&self, direction: Direction) -> PackedKey {
         PackedKey { words: self.side(direction).key_words(), kind: self.shape().kind(direction) }
     }
 
+    #[inline]
     pub(crate) fn action(&self, direction: Direction) -> Action {
         self.side(direction).action()
     }
 
     /// What translation does to a packet of this direction, whose key is `key`.
+    #[inline]
     pub(crate) fn rewrite(&self, direction: Direction, key: &FlowKey) -> Rewrite {
         let shape = self.shape();
         if !shape.translates() {

@@ -1,6 +1,6 @@
 //! What became of the pairs.
 
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{Ordering, Tally};
 use crate::table::FlowTable;
 
 /// Counts since the table was made. Once no insert or removal is going on,
@@ -11,7 +11,7 @@ pub struct TableStatistics {
     pub created: u64,
     /// Pairs that a sweep removed because they were idle.
     pub expired: u64,
-    /// Idle pairs that gave way to a new one in a full table.
+    /// Idle pairs that gave way to a new one in a full table, or to one of an owner that had its share.
     pub evicted: u64,
     /// Pairs removed by request, or by a sweep because the caller wanted them no more.
     pub purged: u64,
@@ -35,14 +35,14 @@ pub(crate) enum Cause {
 
 #[derive(Default)]
 pub(crate) struct Counters {
-    pub(crate) created: AtomicU64,
-    expired: AtomicU64,
-    evicted: AtomicU64,
-    purged: AtomicU64,
-    pub(crate) live: AtomicU64,
-    pub(crate) refused_full: AtomicU64,
-    pub(crate) refused_owner: AtomicU64,
-    pub(crate) refused_bucket: AtomicU64,
+    pub(crate) created: Tally,
+    expired: Tally,
+    evicted: Tally,
+    purged: Tally,
+    pub(crate) live: Tally,
+    pub(crate) refused_full: Tally,
+    pub(crate) refused_owner: Tally,
+    pub(crate) refused_bucket: Tally,
 }
 
 impl Counters {
@@ -61,7 +61,7 @@ impl FlowTable {
     /// The counts, each read on its own.
     #[must_use]
     pub fn statistics(&self) -> TableStatistics {
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let read = |counter: &Tally| counter.load(Ordering::Relaxed);
         let counters = &self.counters;
         TableStatistics {
             created: read(&counters.created),

@@ -1,6 +1,7 @@
 //! Finding and removing idle pairs.
 
 use crate::action::Output;
+use crate::activity::GRAIN;
 use crate::key::{Direction, FlowKey, PackedKey};
 use crate::pair::{Pair, Read};
 use crate::statistics::Cause;
@@ -8,9 +9,6 @@ use crate::sync::{AtomicUsize, Ordering};
 use crate::table::{FlowTable, PairRef};
 use crate::tcp;
 use crate::timeout::{FlowState, Millis, Pressure};
-
-/// Slots that an insert into a full table looks at for one that may give way.
-const EVICT_REACH: usize = 32;
 
 const TCP: u8 = 6;
 
@@ -73,46 +71,29 @@ impl FlowTable {
         (glance.is_idle && self.unlink(pair, Cause::Expired, idle)).then_some(Cause::Expired)
     }
 
-    /// A slot from a pair that may give way in a full table.
-    pub(crate) fn evict(&self, now: Millis) -> Option<u32> {
-        (0..EVICT_REACH.min(self.capacity()))
-            .map(|_| self.next_slot(&self.evict_cursor))
-            .find(|index| self.evict_slot(*index, now))
-    }
-
-    fn next_slot(&self, cursor: &AtomicUsize) -> u32 {
+    pub(crate) fn next_slot(&self, cursor: &AtomicUsize) -> u32 {
         (cursor.fetch_add(1, Ordering::Relaxed) % self.capacity()) as u32
     }
 
-    /// Removes the pair in a slot if it is idle for a full table; the slot is then the caller's.
-    fn evict_slot(&self, index: u32, now: Millis) -> bool {
-        let Some(slot) = self.pairs.get(index as usize) else { return false };
-        let idle = |slot: &Pair| self.is_idle(slot, now, Pressure::Full);
-        match slot.read(idle) {
-            // A packet may come between the look and the removal, so the slot is asked again.
-            Read::Live(incarnation, true) => {
-                self.unlink(PairRef { index, incarnation }, Cause::Evicted, idle)
-            }
-            Read::Live(_, false) | Read::Free | Read::Busy => false,
-        }
-    }
-
-    fn is_idle(&self, slot: &Pair, now: Millis, pressure: Pressure) -> bool {
+    pub(crate) fn is_idle(&self, slot: &Pair, now: Millis, pressure: Pressure) -> bool {
         let (forward, reverse) = slot.activity(Direction::Forward);
-        now.since(forward.last().max(reverse.last())) > self.timeout(slot, pressure)
+        now.since(forward.last().max(reverse.last())) > self.patience(slot, pressure)
     }
 
-    fn timeout(&self, slot: &Pair, pressure: Pressure) -> Millis {
+    fn patience(&self, slot: &Pair, pressure: Pressure) -> Millis {
         let tuple = slot.key(Direction::Forward).unpack().tuple;
         let state = state(slot);
-        let timeout = self.timeouts.of(state, tuple.protocol, tuple.dport, pressure);
+        // The RFCs say how long a pair stays at the least, and the time stored may be older than the packet.
+        let usual = self.timeouts.of(state, tuple.protocol, tuple.dport).0.saturating_add(GRAIN.0);
         let (_, reverse) = slot.activity(Direction::Forward);
-        match (state, pressure) {
-            (FlowState::Stateless, Pressure::Full) if reverse.counts().packets == 0 => {
-                timeout.min(self.timeouts.unanswered_full)
+        let short = match (pressure, state) {
+            (Pressure::Full, FlowState::TcpOpening) => self.timeouts.tcp_opening_full.0,
+            (Pressure::Full, FlowState::Stateless) if reverse.counts().packets == 0 => {
+                self.timeouts.unanswered_full.0
             }
-            _ => timeout,
-        }
+            _ => usual,
+        };
+        Millis(short.min(usual))
     }
 }
 

@@ -1,5 +1,7 @@
 //! The table and what a packet of a known flow does with it.
 
+use std::ops::Range;
+
 use crossbeam::queue::ArrayQueue;
 
 use crate::action::Action;
@@ -132,11 +134,21 @@ impl FlowTable {
         self.index.prefetch(hash)
     }
 
+    /// Loads a word of each line of the pairs the lookup will read: the second step of [`FlowTable::prefetch`],
+    /// once that has been done for the whole batch.
+    #[must_use]
+    pub fn prefetch_pairs(&self, hash: FlowHash) -> u64 {
+        self.index.matching(hash).fold(0, |folded, entry| {
+            folded ^ self.pairs.get(entry.pair as usize).map_or(0, |pair| pair.load_any(entry.direction))
+        })
+    }
+
     /// Finds the pair of a key. `hash` must be the hash of `key`.
     ///
     /// A pair that is being written for longer than a reader waits counts as not found; an insert then waits and
     /// finds it.
     #[must_use]
+    #[inline(always)]
     pub fn lookup(&self, hash: FlowHash, key: &FlowKey) -> Option<Hit> {
         match self.find(hash, key) {
             Found::Hit(hit) => Some(hit),
@@ -144,6 +156,7 @@ impl FlowTable {
         }
     }
 
+    #[inline(always)]
     pub(crate) fn find(&self, hash: FlowHash, key: &FlowKey) -> Found {
         let packed = PackedKey::new(key);
         let mut found = Found::Nothing;
@@ -180,6 +193,7 @@ impl FlowTable {
 
     /// Notes a packet: time, counts, TCP state. `bytes` is whatever length the caller counts; `segment` is given
     /// for TCP alone. Does nothing if the pair is gone.
+    #[inline]
     pub fn touch(&self, hit: &Hit, now: Millis, bytes: u32, segment: Option<Segment>) {
         let Some(pair) = self.pairs.get(hit.pair.index as usize) else { return };
         let (own, other) = pair.activity(hit.direction);
@@ -212,6 +226,14 @@ impl FlowTable {
             (pair.incarnation, ())
         });
         replaced.is_some()
+    }
+
+    /// Where the table's memory lies, for those who know how to have it in larger pages: packets read it at random.
+    pub fn memory(&self) -> impl Iterator<Item = Range<*const u8>> {
+        let pairs = self.pairs.as_ptr_range();
+        let origins = self.origins.as_ptr_range();
+        let pairs = pairs.start.cast()..pairs.end.cast();
+        [self.index.memory(), pairs, origins.start.cast()..origins.end.cast()].into_iter()
     }
 
     /// Pairs in the table.

@@ -94,9 +94,9 @@ pub enum TimeoutError {
 pub struct Timeouts {
     /// TCP before the handshake is complete.
     pub tcp_opening: Millis,
-    /// TCP before the handshake is complete, while the table is full.
+    /// TCP before the handshake is complete, while the table is full or the owner of the pair has its share.
     pub tcp_opening_full: Millis,
-    /// Anything but TCP as long as no answer has come, while the table is full: floods in one direction then make
+    /// Anything but TCP as long as no answer has come, at such times: floods in one direction then make
     /// room, and whoever has been answered keeps its place.
     pub unanswered_full: Millis,
     /// TCP once both ends agreed.
@@ -125,7 +125,7 @@ impl Default for Timeouts {
             tcp_opening: Millis(4 * MINUTE),
             tcp_opening_full: Millis(5 * SECOND),
             unanswered_full: Millis(10 * SECOND),
-            tcp_established: Millis(124 * MINUTE),
+            tcp_established: Millis(126 * MINUTE),
             tcp_closing: Millis(4 * MINUTE),
             tcp_closed: Millis(10 * SECOND),
             // RFC 4787 REQ-5: not below 2 minutes, 5 minutes recommended.
@@ -139,7 +139,7 @@ impl Default for Timeouts {
     }
 }
 
-/// Whether there is room in the table.
+/// Whether there is room, in the table and for the owner of a pair.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Pressure {
     Normal,
@@ -176,15 +176,14 @@ impl Timeouts {
     }
 
     /// Idle timeout of a pair, by protocol and destination port of its forward key.
-    pub(crate) fn of(&self, state: FlowState, protocol: u8, port: u16, pressure: Pressure) -> Millis {
-        match (state, pressure) {
-            (FlowState::Dropped, _) => self.dropped,
-            (FlowState::TcpOpening, Pressure::Normal) => self.tcp_opening,
-            (FlowState::TcpOpening, Pressure::Full) => self.tcp_opening.min(self.tcp_opening_full),
-            (FlowState::TcpClosing, _) => self.tcp_closing,
-            (FlowState::TcpClosed, _) => self.tcp_closed,
-            (FlowState::TcpEstablished, _) => self.by_port(protocol, port).unwrap_or(self.tcp_established),
-            (FlowState::Stateless, _) => self.by_port(protocol, port).unwrap_or(match protocol {
+    pub(crate) fn of(&self, state: FlowState, protocol: u8, port: u16) -> Millis {
+        match state {
+            FlowState::Dropped => self.dropped,
+            FlowState::TcpOpening => self.tcp_opening,
+            FlowState::TcpClosing => self.tcp_closing,
+            FlowState::TcpClosed => self.tcp_closed,
+            FlowState::TcpEstablished => self.by_port(protocol, port).unwrap_or(self.tcp_established),
+            FlowState::Stateless => self.by_port(protocol, port).unwrap_or(match protocol {
                 17 => self.udp,
                 1 | 58 => self.icmp,
                 _ => self.other,

@@ -15,7 +15,7 @@ pub struct DirectionView {
     pub key: FlowKey,
     /// What is done to them.
     pub action: Action,
-    /// Time since its last packet, or since the pair was made.
+    /// Time since its last packet, or since the pair was made; up to half a second too much.
     pub idle: Millis,
     /// Packets.
     pub packets: u64,

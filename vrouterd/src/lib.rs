@@ -5,9 +5,11 @@
 //! * [`state`] is what of it all can be looked at, [`history`] its last ten minutes, [`view`] how it looks (`source` fills the views),
 //!   [`http`] who serves it.
 
+pub mod api;
 pub mod cli;
 pub mod config;
 pub mod daemon;
+pub mod declared;
 pub mod engine;
 pub mod history;
 pub mod http;

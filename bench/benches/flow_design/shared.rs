@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-use bench::node::table_config;
+use bench::node::{table_config, use_huge_pages};
 use bench::pairs;
 use flow_table::{FlowHash, FlowTable, Millis};
 
@@ -13,6 +13,7 @@ pub(crate) struct Shared(FlowTable);
 impl Shared {
     pub(crate) fn new(flows: u32) -> Self {
         let table = FlowTable::new(table_config(flows), [1, 2, 3, 4]);
+        use_huge_pages(&table);
         for n in 0..flows {
             table.insert(&pairs::pair(n), Millis(0)).unwrap();
         }
@@ -32,6 +33,7 @@ impl Shared {
             hashes.extend(batch.iter().map(|packet| self.0.hash(&packet.key)));
             if fetch == Fetch::Ahead {
                 black_box(hashes.iter().fold(0, |folded, hash| folded ^ self.0.prefetch(*hash)));
+                black_box(hashes.iter().fold(0, |folded, hash| folded ^ self.0.prefetch_pairs(*hash)));
             }
             for (hash, packet) in hashes.iter().zip(&batch) {
                 if let Some(hit) = self.0.lookup(*hash, &packet.key) {

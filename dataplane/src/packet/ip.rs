@@ -69,6 +69,7 @@ struct Claim {
 
 impl Claim {
     /// `malformed` is the family's reason for a fragment that is empty or ends off the grid.
+    #[inline(always)]
     fn check(&self, malformed: DropReason) -> Result<Fragment, DropReason> {
         if self.offset == 0 && !self.more {
             // RFC 6946: an atomic fragment is a whole datagram.
@@ -94,6 +95,7 @@ impl Ip {
     ///
     /// # Errors
     /// The reason to drop it for: malformed headers, a wrong IPv4 header checksum, source routes.
+    #[inline(always)]
     pub fn parse(family: Family, bytes: &[u8]) -> Result<Self, DropReason> {
         match family {
             Family::V4 => parse_v4(bytes),
@@ -111,6 +113,7 @@ impl Ip {
     }
 }
 
+#[inline(always)]
 fn parse_v4(bytes: &[u8]) -> Result<Ip, DropReason> {
     let fixed: [u8; 20] = array_at(bytes, 0).ok_or(DropReason::MalformedIpv4)?;
     let header_len = usize::from(fixed[0] & 0x0f) * 4;
@@ -212,6 +215,7 @@ fn parse_v6(bytes: &[u8]) -> Result<Ip, DropReason> {
     })
 }
 
+#[inline(always)]
 fn transport(
     (family, protocol): (Family, u8),
     segment: &[u8],

@@ -105,6 +105,7 @@ pub enum Extent {
 /// # Errors
 /// [`DropReason::MalformedL4`] when it is cut short or its lengths lie, [`DropReason::FragmentTiny`]
 /// when it is a first fragment that the header reaches out of (RFC 1858 section 3).
+#[inline(always)]
 pub fn parse(protocol_number: u8, segment: &[u8], extent: Extent) -> Result<Transport, DropReason> {
     let transport = match protocol_number {
         protocol::TCP => tcp(segment),
@@ -136,6 +137,7 @@ fn header_len(protocol_number: u8, segment: &[u8]) -> usize {
     }
 }
 
+#[inline(always)]
 fn tcp(segment: &[u8]) -> Option<Transport> {
     let fixed: [u8; 20] = array_at(segment, 0)?;
     let header = usize::from(fixed[12] >> 4) * 4;
@@ -151,6 +153,7 @@ fn tcp(segment: &[u8]) -> Option<Transport> {
     Some(Transport { l4, sport: u16_at(&fixed, 0)?, dport: u16_at(&fixed, 2)? })
 }
 
+#[inline(always)]
 fn udp(segment: &[u8], extent: Extent) -> Option<Transport> {
     let fixed: [u8; 8] = array_at(segment, 0)?;
     let len = usize::from(u16_at(&fixed, 4)?);

@@ -18,6 +18,7 @@ pub(crate) enum Exit<'s> {
 }
 
 /// Finds the way out, before anything is changed in the packet.
+#[inline]
 pub(crate) fn open(snapshot: &Snapshot, output: Output, len: usize) -> Result<Exit<'_>, Halt> {
     match output {
         Output::Vif { slot } => open_vif(snapshot, slot, len),
@@ -60,6 +61,7 @@ impl Exit<'_> {
     }
 
     /// Puts the headers of the way out in front of the IP packet.
+    #[inline]
     pub(crate) fn leave(
         self,
         packet: &mut Packet<'_>,

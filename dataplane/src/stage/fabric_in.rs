@@ -25,6 +25,7 @@ enum Meaning<'s> {
 
 /// Looks at a frame from the uplink and leaves the inner packet, its ECN field combined with
 /// the outer one.
+#[inline(always)]
 pub(crate) fn prepare(snapshot: &Snapshot, packet: &mut Packet<'_>) -> Prepared {
     let mut vif = None;
     match decapsulate(snapshot, packet, &mut vif) {
@@ -34,6 +35,7 @@ pub(crate) fn prepare(snapshot: &Snapshot, packet: &mut Packet<'_>) -> Prepared 
 }
 
 /// `vif` is set as soon as the label has named it, so that later drops are laid at its door.
+#[inline(always)]
 fn decapsulate(
     snapshot: &Snapshot,
     packet: &mut Packet<'_>,

@@ -17,25 +17,39 @@ use crate::snapshot::LabelTarget;
 use crate::verdict::{ContextOwner, Flow, Ingress, context_owner};
 
 impl Pipeline<'_> {
-    /// What to do with a packet: what its flow says, or what a new flow will say.
-    pub(crate) fn decide(&self, flow: &Flow, hash: FlowHash) -> Result<(Action, Rewrite), DropReason> {
-        let Some(hit) = self.flows.lookup(hash, &flow.key) else {
+    /// What to do with a packet of which no flow can say it: what a new flow will say, or one derived again.
+    #[cold]
+    pub(crate) fn decide(
+        &self,
+        flow: &Flow,
+        hash: FlowHash,
+        found: Option<&Hit>,
+    ) -> Result<(Action, Rewrite), DropReason> {
+        let Some(hit) = found else {
             self.counters.flow_misses.add(1);
             return self.admit(flow);
         };
         self.counters.flow_hits.add(1);
-        if self.is_current(&hit.action) && came_from(flow.ingress, hit.action.source) {
-            self.touch(&hit, flow);
-            return Ok((hit.action, hit.rewrite));
-        }
         self.counters.flow_revalidations.add(1);
-        self.revalidate(flow, hash, &hit)
+        self.revalidate(flow, hash, hit)
+    }
+
+    /// Whether a packet's flow says what to do with it; if so the flow has noted the packet.
+    #[inline]
+    pub(crate) fn is_served(&self, flow: &Flow, hit: &Hit) -> bool {
+        let is_served = self.is_current(&hit.action) && came_from(flow.ingress, hit.action.source);
+        if is_served {
+            self.counters.flow_hits.add(1);
+            self.touch(hit, flow);
+        }
+        is_served
     }
 
     pub(crate) fn is_current(&self, action: &Action) -> bool {
         self.snapshot.is_current(&action.depends)
     }
 
+    #[inline]
     fn touch(&self, hit: &Hit, flow: &Flow) {
         let segment = match flow.ip.l4 {
             L4::Tcp(segment) => Some(segment),

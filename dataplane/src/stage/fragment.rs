@@ -23,6 +23,7 @@ pub(crate) struct Fragments<'a> {
 
 impl Fragments<'_> {
     /// Looks at a packet that has just come; only fragments change.
+    #[inline(always)]
     pub(crate) fn gate(&self, prepared: &mut Prepared) {
         let (vif, outcome) = match prepared {
             Prepared::Flow(flow) => match flow.ip.fragment {

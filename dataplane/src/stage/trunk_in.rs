@@ -15,6 +15,7 @@ use crate::verdict::{Flow, Ingress, Prepared};
 
 /// Looks at a frame from the trunk. An IP packet is left at its IP header; ARP and messages
 /// of the link keep their Ethernet header, because an answer reuses it.
+#[inline(always)]
 pub(crate) fn prepare(snapshot: &Snapshot, packet: &mut Packet<'_>) -> Prepared {
     let (vif, ethernet) = match vif_of(snapshot, packet.bytes()) {
         Ok(found) => found,
@@ -26,6 +27,7 @@ pub(crate) fn prepare(snapshot: &Snapshot, packet: &mut Packet<'_>) -> Prepared 
     }
 }
 
+#[inline(always)]
 fn vif_of<'s>(snapshot: &'s Snapshot, frame: &[u8]) -> Result<(&'s Vif, Ethernet), DropReason> {
     let ethernet = Ethernet::parse(frame)?;
     let vlan = ethernet.vlan.ok_or(DropReason::MalformedEthernet)?;
@@ -34,6 +36,7 @@ fn vif_of<'s>(snapshot: &'s Snapshot, frame: &[u8]) -> Result<(&'s Vif, Ethernet
     Ok((vif, ethernet))
 }
 
+#[inline(always)]
 fn classify(
     snapshot: &Snapshot,
     vif: &Vif,

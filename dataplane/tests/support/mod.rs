@@ -266,6 +266,26 @@ impl Node {
         output
     }
 
+    /// Runs a batch through the node while other workers run too: what they change is not looked at. Gives what
+    /// was sent to the pods, and checks what is this worker's own.
+    pub(crate) fn batch_beside_others(&mut self, side: Side, frames: &[Vec<u8>]) -> Vec<Vec<u8>> {
+        for frame in frames {
+            assert!(self.worker.io().inject(side, frame), "no buffer for a frame");
+        }
+        assert_eq!(self.worker.round(Millis(self.now)), frames.len());
+        let sent = self.worker.io().sent(Side::Trunk);
+        assert_eq!(self.worker.io().sent(Side::Uplink).len(), 0, "nothing leaves the node");
+        let held = self.held() as usize;
+        assert!(self.worker.io().is_conserved(held), "a frame was lost");
+        self.assert_accounts();
+        sent
+    }
+
+    /// Flow lookups of this worker that found a pair, and that did not.
+    pub(crate) fn lookups(&self) -> (u64, u64) {
+        (self.counters.flow_hits.get(), self.counters.flow_misses.get())
+    }
+
     /// Sweeps all flow pairs as the control thread does.
     pub(crate) fn sweep(&self) {
         let snapshot = self.publisher.current();

@@ -11,7 +11,7 @@ fn port(protocol: u8, ports: RangeInclusive<u16>, seconds: u64) -> PortTimeout {
 fn defaults_by_state_and_protocol() {
     let timeouts = Timeouts::default();
     let cases = [
-        (FlowState::TcpEstablished, 6, 124 * MINUTE),
+        (FlowState::TcpEstablished, 6, 126 * MINUTE),
         (FlowState::TcpOpening, 6, 4 * MINUTE),
         (FlowState::TcpClosing, 6, 4 * MINUTE),
         (FlowState::TcpClosed, 6, 10 * SECOND),
@@ -23,31 +23,18 @@ fn defaults_by_state_and_protocol() {
         (FlowState::Dropped, 17, 10 * SECOND),
     ];
     for (state, protocol, idle) in cases {
-        assert_eq!(timeouts.of(state, protocol, 80, Pressure::Normal), Millis(idle), "{state:?} {protocol}");
+        assert_eq!(timeouts.of(state, protocol, 80), Millis(idle), "{state:?} {protocol}");
     }
-}
-
-#[test]
-fn a_full_table_gives_half_open_connections_less_time_and_nobody_else() {
-    let timeouts = Timeouts::default();
-    assert_eq!(timeouts.of(FlowState::TcpOpening, 6, 80, Pressure::Full), Millis(5 * SECOND));
-    let others = [FlowState::TcpEstablished, FlowState::TcpClosing, FlowState::TcpClosed, FlowState::Dropped];
-    for state in others {
-        let normal = timeouts.of(state, 6, 80, Pressure::Normal);
-        assert_eq!(timeouts.of(state, 6, 80, Pressure::Full), normal);
-    }
-    let quick = Timeouts { tcp_opening: Millis(7), ..Timeouts::default() };
-    assert_eq!(quick.of(FlowState::TcpOpening, 6, 80, Pressure::Full), Millis(7));
 }
 
 #[test]
 fn ports_override_established_tcp_and_stateless_protocols() {
     let list = vec![port(17, 53..=53, 10), port(6, 22..=23, 20), port(6, 8000..=8999, 30)];
     let timeouts = Timeouts::default().with_overrides(list).unwrap();
-    let of = |state, protocol, port| timeouts.of(state, protocol, port, Pressure::Normal).0 / SECOND;
+    let of = |state, protocol, port| timeouts.of(state, protocol, port).0 / SECOND;
     let tcp = |port| of(FlowState::TcpEstablished, 6, port);
-    assert_eq!([21, 22, 23, 24].map(tcp), [7440, 20, 20, 7440]);
-    assert_eq!([7999, 8000, 8999, 9000].map(tcp), [7440, 30, 30, 7440]);
+    assert_eq!([21, 22, 23, 24].map(tcp), [7560, 20, 20, 7560]);
+    assert_eq!([7999, 8000, 8999, 9000].map(tcp), [7560, 30, 30, 7560]);
     assert_eq!(of(FlowState::TcpOpening, 6, 22), 240);
     assert_eq!(of(FlowState::TcpClosed, 6, 22), 10);
     assert_eq!([52, 53, 54].map(|port| of(FlowState::Stateless, 17, port)), [300, 10, 300]);

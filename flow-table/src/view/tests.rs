@@ -7,20 +7,20 @@ fn a_pair_is_shown_with_times_and_counts_of_both_directions() {
     let new = owned(translated(UDP, 1), 2);
     let made = table.insert(&new, START).unwrap();
     table.touch(&made, START, 60, None);
-    table.touch(&made, Millis(START.0 + 10), 40, None);
+    table.touch(&made, Millis(START.0 + 1000), 40, None);
     let reverse = find(&table, &new.reverse.key).unwrap();
-    table.touch(&reverse, Millis(START.0 + 30), 1500, None);
+    table.touch(&reverse, Millis(START.0 + 3000), 1500, None);
     let direction =
         |key, action, idle, packets, bytes| DirectionView { key, action, idle: Millis(idle), packets, bytes };
     let expected = FlowView {
         pair: made.pair,
         owner: 2,
         state: FlowState::Stateless,
-        age: Millis(100),
-        forward: direction(new.forward.key, action(1), 90, 2, 100),
-        reverse: direction(new.reverse.key, action(2), 70, 1, 1500),
+        age: Millis(10_000),
+        forward: direction(new.forward.key, action(1), 9000, 2, 100),
+        reverse: direction(new.reverse.key, action(2), 7000, 1, 1500),
     };
-    assert_eq!(table.view(Millis(START.0 + 100), 0, 10, |_| true), [expected]);
+    assert_eq!(table.view(Millis(START.0 + 10_000), 0, 10, |_| true), [expected]);
 }
 
 #[test]

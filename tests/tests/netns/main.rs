@@ -3,12 +3,16 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod api;
+mod api_attach;
+mod api_restart;
 mod backends;
 mod broadcast;
 mod command_line;
 mod diagnostics;
 mod engine;
 mod faults;
+mod floods;
 mod fragments;
 mod host;
 mod icmp;
@@ -20,6 +24,7 @@ mod reload;
 mod services;
 mod transfers;
 mod wire;
+mod workers;
 
 use tests::{Plan, tcp, udp};
 

@@ -429,6 +429,10 @@ impl ViewSource for Fixture {
         None
     }
 
+    fn set_aside_state(&self) -> Option<String> {
+        None
+    }
+
     fn outer_fragments(&self) -> u64 {
         0
     }

@@ -24,6 +24,8 @@ pub struct Config {
     pub timeouts: Timeouts,
     /// `[http]`
     pub http: Http,
+    /// `[api]`
+    pub api: Api,
     /// `[host]`, if the host takes part.
     pub host: Option<Host>,
     /// `[[vrf]]`
@@ -133,6 +135,15 @@ pub enum HugePages {
 pub struct Http {
     /// Loopback address and port.
     pub listen: SocketAddr,
+}
+
+/// The API's socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Api {
+    /// Where it is, absolute.
+    pub socket: PathBuf,
+    /// User ids that may use it, beside root and the daemon's own.
+    pub allow_uids: Vec<u32>,
 }
 
 /// The host's own interface to the vrouter.

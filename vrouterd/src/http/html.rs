@@ -66,7 +66,11 @@ pub(super) struct FlowForm {
     pub(super) vrf: String,
     pub(super) proto: String,
     pub(super) addr: String,
+    pub(super) src: String,
+    pub(super) dst: String,
     pub(super) port: String,
+    pub(super) state: String,
+    pub(super) top: String,
     pub(super) limit: String,
 }
 
@@ -78,14 +82,20 @@ impl FlowForm {
             vrf: text("vrf"),
             proto: text("proto"),
             addr: text("addr"),
+            src: text("src"),
+            dst: text("dst"),
             port: text("port"),
+            state: text("state"),
+            top: text("top"),
             limit: text("limit"),
         }
     }
 
     /// Whether any condition is set.
     pub(super) fn filters(&self) -> bool {
-        [&self.vif, &self.vrf, &self.proto, &self.addr, &self.port].iter().any(|text| !text.is_empty())
+        let conditions =
+            [&self.vif, &self.vrf, &self.proto, &self.addr, &self.src, &self.dst, &self.port, &self.state];
+        conditions.iter().any(|text| !text.is_empty())
     }
 }
 

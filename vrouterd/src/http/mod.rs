@@ -11,6 +11,7 @@
 
 mod chart;
 mod chrome;
+mod filter;
 mod guard;
 mod html;
 mod metrics;
@@ -30,7 +31,9 @@ use axum::Router;
 use axum::http::{HeaderValue, header};
 use axum::routing::get;
 
+pub(crate) use filter::{FLOW_FILTERS, flow_filter};
 pub use guard::Hosts;
+pub(crate) use query::Query;
 pub use server::{Limits, serve};
 
 use crate::view::ViewSource;

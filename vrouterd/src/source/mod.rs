@@ -107,6 +107,10 @@ impl ViewSource for NodeState {
         self.control.load().reload_error.clone()
     }
 
+    fn set_aside_state(&self) -> Option<String> {
+        self.control.load().set_aside.clone()
+    }
+
     fn outer_fragments(&self) -> u64 {
         self.programs.load().fabric.outer_fragment
     }

@@ -29,7 +29,10 @@ mod worker;
 
 pub use broadcast::{BroadcastNodeView, BroadcastView};
 pub use drops::{DropView, DroppedPacket, PortDrops, PortName};
-pub use flow::{Endpoint, FlowFilter, FlowSide, FlowView, FlowsView, RuleView, TranslatedField, Translation};
+pub use flow::{
+    Endpoint, FLOW_STATES, FlowFilter, FlowOrder, FlowSide, FlowView, FlowsView, RuleView, TranslatedField,
+    Translation,
+};
 pub use node::{Attach, CopyMode, Counts, NodeView, QueueView, UplinkView};
 pub use program::ProgramView;
 pub use protocol::{BadProtocol, Protocol};

@@ -40,6 +40,8 @@ pub trait ViewSource: Send + Sync + 'static {
     fn programs(&self) -> Vec<ProgramView>;
     /// Why the newest configuration is not in force, if it is not.
     fn refused_configuration(&self) -> Option<String>;
+    /// Why not all that was declared before the start is in force, if it is not.
+    fn set_aside_state(&self) -> Option<String>;
     /// Frames that the uplink's program left to the kernel because they are fragments of tunnel packets.
     fn outer_fragments(&self) -> u64;
     /// Whether the process lives and whether packets can flow. Called on the HTTP thread itself, so

@@ -19,7 +19,12 @@
 //! | 46 | wrong checksum inside a quote | pending: translated, and still wrong |
 //! | 49 | blind RST and SYN | tests of `flow-table` |
 //! | 62 | label used again too soon | `reload::a_label_that_changes_hands_leads_nowhere_for_a_while` in `tests` |
-//! | 64 to 74 | flow table and hashing | tests of `flow-table`; the limit of a vif is in `against_the_pipeline` |
+//! | 64, 65, 67 | full table, a vif at its limit, SYN flood | `dataplane/tests/floods.rs`, `tests/tests/netns/floods.rs`; the limit of a vif also in `against_the_pipeline` |
+//! | 66 | keys that collide | `flow-table/tests/collisions.rs`; a lookup reads two buckets, whatever is in them |
+//! | 68, 69, 74 | members leave and come, spread | tests of `dataplane/src/ecmp.rs` |
+//! | 70, 72 | backends that go, affinity | `dataplane/tests/backends.rs`, `tests/tests/netns/backends.rs` |
+//! | 71 | a pod's address used again | flow keys name the vif, not the address: `dataplane/tests/services.rs`, the flows of a removed vif |
+//! | 73 | idle times | tests of `flow-table/src/sweep.rs` |
 //! | 75 to 89 | devices, process, operator | tests of `af-xdp`, `xdp-prog`, `vrouterd` |
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops where it goes wrong")]

@@ -51,6 +51,9 @@ drop = 7
 ports = [{ protocol = "udp", port = 53, idle = 8 }, { protocol = "tcp", port = "5000-5100", idle = 9 }]
 [http]
 listen = "[::1]:9000"
+[api]
+socket = "/run/vrouter-a/a.sock"
+allow_uids = [1000, 1001]
 [host]
 ifname = "vr-host"
 vrf = "blue"
@@ -314,6 +317,8 @@ fn every_key_reaches_what_stands_beside_the_desired_state() {
     (timeouts.icmp, timeouts.other, timeouts.dropped) = (seconds(5), seconds(6), seconds(7));
     assert_eq!(config.timeouts, timeouts);
     assert_eq!(config.http.listen, "[::1]:9000".parse::<SocketAddr>().unwrap());
+    assert_eq!(config.api.socket, Path::new("/run/vrouter-a/a.sock"));
+    assert_eq!(config.api.allow_uids, [1000, 1001]);
     let routes: Vec<_> =
         config.host.iter().flat_map(|host| &host.routes).map(|at| at.value.to_string()).collect();
     assert_eq!(routes, ["10.0.0.0/16", "10.96.0.0/16"]);
@@ -342,9 +347,13 @@ fn the_least_file_gets_the_documented_defaults() {
     assert_eq!((engine.wait, engine.huge_pages), (Wait::Adaptive, HugePages::Off));
     let t = &config.timeouts;
     let millis = [t.tcp_opening, t.tcp_established, t.tcp_closing, t.udp, t.icmp, t.other, t.dropped];
-    let documented = [240, 7440, 240, 300, 60, 300, 10];
+    let documented = [240, 7560, 240, 300, 60, 300, 10];
     assert_eq!(millis, documented.map(|seconds| Millis(seconds * 1000)));
     assert_eq!(config.http.listen, "127.0.0.1:8085".parse::<SocketAddr>().unwrap());
+    assert_eq!(
+        (config.api.socket.as_path(), config.api.allow_uids.len()),
+        (Path::new("/run/vrouter/api.sock"), 0)
+    );
     assert_eq!((config.host.is_none(), config.vifs.len()), (true, 0));
 }
 

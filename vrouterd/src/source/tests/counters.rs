@@ -15,8 +15,8 @@ use super::{Node, vif_mut};
 use crate::engine::SocketGauge;
 use crate::state::MOST_DRAINED;
 use crate::view::{
-    CopyMode, DropCount, Endpoint, FlowFilter, HopView, PortDrops, PortName, Protocol, QueueView, RingView,
-    TranslatedField, Translation, UmemView, ViewSource,
+    CopyMode, DropCount, Endpoint, FlowFilter, FlowOrder, HopView, PortDrops, PortName, Protocol, QueueView,
+    RingView, TranslatedField, Translation, UmemView, ViewSource,
 };
 
 fn end(address: &str, port: u16) -> Endpoint {
@@ -182,6 +182,41 @@ fn flows_are_filtered_and_limited() {
     assert_eq!(count(FlowFilter { port: Some(3), ..all.clone() }), (1, false, 5));
     assert_eq!(count(FlowFilter { vif: Some("other".into()), ..all.clone() }), (0, false, 5));
     assert_eq!(count(FlowFilter { limit: usize::MAX, ..all }), (5, false, 5));
+}
+
+#[test]
+fn the_top_flows_are_those_with_the_most_packets() {
+    let mut node = Node::new();
+    for port in 1..=5u16 {
+        for _ in 0..[3, 5, 1, 5, 2][usize::from(port) - 1] {
+            node.send("client", [10, 0, 1, 2], ([10, 0, 1, 3], port));
+        }
+    }
+    let top = |limit, order| {
+        let view = node.state.flows(&FlowFilter { limit, order, ..FlowFilter::default() });
+        let ports: Vec<u16> = view.flows.iter().map(|flow| flow.forward.destination.port).collect();
+        (ports, view.truncated)
+    };
+    let (first, truncated) = top(3, FlowOrder::Packets);
+    assert_eq!(
+        (first[..2].contains(&2), first[..2].contains(&4), first[2], truncated),
+        (true, true, 1, true)
+    );
+    assert_eq!(top(5, FlowOrder::Bytes).0[2..], [1, 5, 3]);
+    assert!(!top(5, FlowOrder::Bytes).1);
+}
+
+#[test]
+fn flows_that_match_are_flushed_and_counted() {
+    let mut node = Node::new();
+    for port in 1..=5 {
+        node.send("client", [10, 0, 1, 2], ([10, 0, 1, 3], port));
+    }
+    let flush = |filter: FlowFilter| node.state.flush_flows(&FlowFilter { limit: 1, ..filter });
+    assert_eq!(flush(FlowFilter { port: Some(3), ..FlowFilter::default() }), 1);
+    assert_eq!(flush(FlowFilter { port: Some(3), ..FlowFilter::default() }), 0);
+    assert_eq!(flush(FlowFilter::default()), 4);
+    assert_eq!(node.state.flows(&FlowFilter::default()).total, 0);
 }
 
 #[test]

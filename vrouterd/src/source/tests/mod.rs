@@ -193,6 +193,7 @@ fn control(config: Config, desired: &Desired) -> ControlState {
         desired: Arc::new(desired.clone()),
         attached: XdpAttached { mode: XdpMode::Native, fallback_reason: None },
         reload_error: None,
+        set_aside: None,
     }
 }
 
