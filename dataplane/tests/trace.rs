@@ -27,8 +27,7 @@ fn world() -> Desired {
     ];
     state.routes = vec![route("blue", "10.0.9.0/24", vec![to_tunnel("172.30.0.2", 40)])];
     let backends = vec![to_vif("web"), to_tunnel("172.30.0.2", 41)];
-    state.services =
-        vec![service("blue", "10.96.0.10", &[(Transport::Tcp, 80, 8080)], backends)];
+    state.services = vec![service("blue", "10.96.0.10", &[(Transport::Tcp, 80, 8080)], backends)];
     state
 }
 
@@ -68,9 +67,7 @@ fn a_packet_to_another_node_is_told_step_by_step_and_goes_so() {
             "ttl: 64 becomes 63",
             "mtu: 28 bytes fit the 1568 of the way out",
             "tunnel: to node 172.30.0.2, label 40; its neighbour is 02:00:00:00:01:02",
-            &format!(
-                "underlay: 172.30.0.1 > 172.30.0.2, UDP source port {port}, next hop 02:00:00:00:01:02"
-            ),
+            &format!("underlay: 172.30.0.1 > 172.30.0.2, UDP source port {port}, next hop 02:00:00:00:01:02"),
         ]
     );
     assert_eq!((node.flows.len(), node.counters.flow_misses.get()), (0, 0), "the trace left something");
@@ -103,8 +100,9 @@ fn the_backend_of_a_service_is_the_one_that_the_flow_gets_and_keeps() {
                 seen[0] += 1;
                 assert_eq!(output.trunk, [foretold.bytes]);
                 assert!(told.contains(&"member: vif web, weight 1, chosen".to_owned()), "{told:#?}");
-                let translated =
-                    format!("translate: tcp 10.0.0.1:{sport} > 10.96.0.10:80 becomes tcp 10.0.0.1:{sport} > 10.0.0.2:8080");
+                let translated = format!(
+                    "translate: tcp 10.0.0.1:{sport} > 10.96.0.10:80 becomes tcp 10.0.0.1:{sport} > 10.0.0.2:8080"
+                );
                 assert!(told.contains(&translated), "{told:#?}");
             }
             Verdict::Send(Way::Tunnel(_)) => {
@@ -116,7 +114,7 @@ fn the_backend_of_a_service_is_the_one_that_the_flow_gets_and_keeps() {
         // Now the flow is known, and goes where it went.
         let again = tracer(&node).trace(&snapshot, &asked, Millis(1001)).unwrap();
         assert_eq!(again.verdict, foretold.verdict);
-        assert_eq!(lines(&again.steps)[1], "flow: of a known flow, opening, 1 packets so far");
+        assert_eq!(lines(&again.steps)[1], "flow: of a known flow, tcp_opening, 1 packets so far");
     }
     assert!(seen.iter().all(|times| *times > 5), "{seen:?}");
 }
@@ -140,7 +138,9 @@ fn a_refusal_names_the_policy_and_the_reason() {
     let trace = tracer(&node).trace(&snapshot, &denied, Millis(1000)).unwrap();
     let told = lines(&trace.steps);
     assert!(
-        told.contains(&"policy: egress of vif client: denied: no egress rule of dns-only allows it".to_owned()),
+        told.contains(
+            &"policy: egress of vif client: denied: no egress rule of dns-only allows it".to_owned()
+        ),
         "{told:#?}"
     );
     assert!(told.last().unwrap().starts_with("drop: policy_denied: "), "{told:#?}");
@@ -186,10 +186,8 @@ fn every_kind_of_question_is_a_packet_that_the_node_takes() {
 fn a_packet_from_another_node_goes_by_its_label() {
     let mut node = Node::new(&world());
     let snapshot = node.publisher.current();
-    let origin = |label| Origin::Node {
-        tunnel: "172.30.0.2".parse().unwrap(),
-        label: Label::new(label).unwrap(),
-    };
+    let origin =
+        |label| Origin::Node { tunnel: "172.30.0.2".parse().unwrap(), label: Label::new(label).unwrap() };
     let question = Question::Tcp { sport: 4000, dport: 80 };
     let asked = Probe { origin: origin(18), ..probe(question, "10.0.9.7", "10.96.0.10") };
     let trace = tracer(&node).trace(&snapshot, &asked, Millis(1000)).unwrap();

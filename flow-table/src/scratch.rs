@@ -31,9 +31,16 @@ impl FlowTable {
         self.insert(&new, now).is_ok()
     }
 
-    /// Counts for every owner what it has in another table, in the place of what it has here.
-    pub fn count_as(&self, other: &FlowTable) {
-        self.owners.set_as(&other.owners);
+    /// Leaves no more room than there is in another table: for every owner, and in all.
+    pub fn fill_as(&self, other: &FlowTable, now: Millis) {
+        for owner in 0..other.owners.range() {
+            let count = other.owners.len(owner);
+            let gives_way = count >= other.owners.most() && other.would_evict_own(owner, now);
+            self.owners.set(owner, if gives_way { other.owners.most().saturating_sub(1) } else { count });
+        }
+        if other.free.is_empty() && !other.would_evict(now) {
+            while self.free.pop().is_some() {}
+        }
     }
 
     /// One pair; none if it is gone.
@@ -73,8 +80,25 @@ mod tests {
             table.insert(&owned(translated(UDP, n), 2), START).unwrap();
         }
         let scratch = table.scratch(8);
-        scratch.count_as(&table);
+        scratch.fill_as(&table, START);
         assert_eq!((scratch.owner_len(2), scratch.owner_len(1)), (3, 0));
+        scratch.insert(&translated(UDP, 9), START).unwrap();
+    }
+
+    #[test]
+    fn a_scratch_table_has_no_more_room_than_the_other() {
+        let table = table(2);
+        for n in 0..2 {
+            table.insert(&translated(UDP, n), START).unwrap();
+        }
+        let refused = |now| {
+            let scratch = table.scratch(8);
+            scratch.fill_as(&table, now);
+            scratch.insert(&translated(UDP, 9), now).is_err()
+        };
+        assert!(refused(START));
+        assert!(!refused(Millis(START.0 + 10_000_000)), "all are idle and give way");
+        assert_eq!(table.len(), 2);
     }
 
     #[test]

@@ -115,7 +115,6 @@ impl<'a> Story<'a> {
 
     fn flow(&mut self) {
         let flows = &self.tracer.flows;
-        let table_full = flows.len() >= flows.capacity();
         let view = self.run.known.and_then(|hit| Some((hit, flows.look(hit.pair, self.run.now)?)));
         self.steps.push(match view {
             Some((hit, view)) => TraceStep::Flow {
@@ -123,9 +122,8 @@ impl<'a> Story<'a> {
                 state: Some(view.state.name()),
                 answer: hit.direction == Direction::Reverse,
                 packets: view.forward.packets + view.reverse.packets,
-                table_full,
             },
-            None => TraceStep::Flow { found: "new", state: None, answer: false, packets: 0, table_full },
+            None => TraceStep::Flow { found: "new", state: None, answer: false, packets: 0 },
         });
     }
 

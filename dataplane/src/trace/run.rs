@@ -135,12 +135,13 @@ fn once(
     now: Millis,
     scratch: Scratch,
 ) -> Run {
-    scratch.flows.count_as(&tracer.flows);
+    scratch.flows.fill_as(&tracer.flows, now);
     let mut buffer = vec![0; HEADROOM];
     buffer.extend_from_slice(frame);
     let mut packet = Packet::new(&mut buffer, Extent { start: HEADROOM, len: frame.len() });
     let pipeline = scratch.pipeline(tracer, snapshot, now);
-    let (prepared, hash) = pipeline.prepare(side, &mut packet);
+    let prepared = pipeline.prepare(side, &mut packet);
+    let hash = pipeline.hash(&prepared);
     let known = key_of(&prepared).and_then(|key| {
         scratch.copy_clients(tracer, snapshot, &key, now);
         find(&tracer.flows, &key)

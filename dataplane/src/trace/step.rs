@@ -39,8 +39,6 @@ pub enum TraceStep {
         answer: bool,
         /// Packets so far, both directions.
         packets: u64,
-        /// Whether the table has no free place: then an idle pair gives way, or the flow is dropped.
-        table_full: bool,
     },
     /// A look-up.
     Route {
@@ -260,16 +258,13 @@ impl fmt::Display for TraceStep {
 
 impl TraceStep {
     fn fmt_flow(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let TraceStep::Flow { found, state, answer, packets, table_full } = self else { return Ok(()) };
+        let TraceStep::Flow { found, state, answer, packets } = self else { return Ok(()) };
         match (*found, state) {
             ("new", _) => f.write_str("not known: the packet begins one")?,
             (found, state) => {
                 let part = if *answer { "an answer in a" } else { "of a" };
                 write!(f, "{part} {found} flow, {}, {packets} packets so far", state.unwrap_or("no state"))?;
             }
-        }
-        if *table_full && *found == "new" {
-            f.write_str("; the table is full: an idle pair gives way, or this ends as flow_table_full")?;
         }
         Ok(())
     }

@@ -177,9 +177,9 @@ pub(crate) fn from_fabric(label: u32, src: [u8; 4], dst: [u8; 4], ports: (u16, u
 /// A node in memory.
 pub(crate) struct Node {
     compiler: Compiler,
-    publisher: Publisher,
+    pub(crate) publisher: Publisher,
     worker: Worker<MemoryIo>,
-    counters: Arc<WorkerCounters>,
+    pub(crate) counters: Arc<WorkerCounters>,
     pub(crate) flows: Arc<FlowTable>,
     fragments: Arc<FragmentTable>,
     taken: Vec<MemoryFrame>,
