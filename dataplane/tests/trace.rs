@@ -1,6 +1,8 @@
 //! What a trace says, and that it changes nothing. That it says what really comes of a packet is tested with random
 //! packets and configurations beside the model (`tests/model`).
 
+#![allow(clippy::unwrap_used, reason = "a test stops where it goes wrong")]
+
 mod support;
 
 use std::sync::Arc;
@@ -15,6 +17,7 @@ use flow_table::Millis;
 use support::frames::tagged;
 use support::{Node, desired, route, service, to_tunnel, to_vif, vif, vrf};
 
+/// Ethernet address of the client.
 const CLIENT_MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];
 
 /// A client and a pod behind a service that another node serves too.

@@ -35,6 +35,7 @@ use dataplane::io::{PacketIo, Side};
 use dataplane::limiter::VifLimiter;
 use dataplane::memory::{MemoryFrame, MemoryIo};
 use dataplane::publish::Publisher;
+use dataplane::tap::{TapEye, Taps};
 use dataplane::worker::{Idle, Worker, WorkerParts};
 use encap::Label;
 use flow_table::{FlowTable, Millis, TableConfig, Timeouts};
@@ -234,6 +235,11 @@ impl Node {
     /// Publishes another desired state.
     pub(crate) fn publish(&mut self, desired: &Desired) {
         self.publisher.publish(self.compiler.compile(desired).unwrap());
+    }
+
+    /// Has the worker tell taps.
+    pub(crate) fn watched(self, taps: &Arc<Taps>) -> Self {
+        Self { worker: self.worker.with_taps(TapEye::new(taps, 0)), ..self }
     }
 
     /// Runs one frame through the node.

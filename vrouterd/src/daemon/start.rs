@@ -13,6 +13,8 @@ use dataplane::fragment::FragmentTable;
 use dataplane::ids::{VifName, VifSlot};
 use dataplane::publish::Publisher;
 use dataplane::snapshot::Snapshot;
+use dataplane::tap::Taps;
+use dataplane::trace::Tracer;
 use dataplane::worker::Idle;
 use flow_table::{FlowTable, TableConfig};
 use ipnet::IpNet;
@@ -37,7 +39,7 @@ use crate::kernel::underlay::UnderlayQuery;
 use crate::kernel::uplink::{UplinkDevices, find_uplink};
 use crate::kernel::watch::{Watch, WatchOptions};
 use crate::kernel::{KernelFacts, Netlink};
-use crate::state::{ControlState, NodeState, WorkerState};
+use crate::state::{ControlState, NodeState, Sights, WorkerState};
 
 /// Fragmented datagrams under way that are remembered at once.
 const FRAGMENTED_DATAGRAMS: usize = 4096;
@@ -114,6 +116,7 @@ async fn after_trunk(
         spread: RandomState::new(),
         affinity: Arc::new(AffinityTable::new(affinity::CLIENTS, RandomState::new())),
         limiter: Arc::default(),
+        taps: Arc::new(Taps::new(usize::from(config.engine.workers.value))),
         epoch,
     };
 
@@ -160,7 +163,9 @@ async fn after_trunk(
         set_aside,
     };
     let (exchange, commands) = Exchange::new(sources.documents.clone());
-    let state = Arc::new(NodeState::new(epoch, publisher.shared(), flows, workers.collect(), control));
+    let tracer = Tracer { flows, spread: shared.spread.clone(), affinity: Arc::clone(&shared.affinity) };
+    let sights = Sights { tracer, taps: Arc::clone(&shared.taps) };
+    let state = Arc::new(NodeState::new(epoch, publisher.shared(), sights, workers.collect(), control));
     let mut ports = Ports::default();
     ports.set_plugs(plugs(&config), &mut trunk);
     let parts = Parts {
