@@ -13,6 +13,7 @@ use crate::ecmp::{Member, Target};
 use crate::fib::{NextHop, Vrf};
 use crate::ids::{Mac, TunnelId, VifSlot, VrfId};
 use crate::packet::ethernet::Ethernet;
+use crate::packet::ip::Fragment;
 use crate::packet::u16_at;
 use crate::pipeline::Pipeline;
 use crate::policy::{FlowCourse, Opinion, Passage};
@@ -76,7 +77,10 @@ impl<'a> Story<'a> {
             Ingress::Vif(slot) => self.names().vif(slot),
             Ingress::Fabric { peer, .. } => self.names().node(peer),
         };
-        let packet = tuple_text(&flow.ip.tuple);
+        let mut packet = tuple_text(&flow.ip.tuple);
+        if flow.ip.fragment != Fragment::Whole {
+            packet.push_str(", a fragment,");
+        }
         self.steps.push(TraceStep::Parse { from, packet, bytes: self.run.len });
         if let Ingress::Fabric { target, .. } = flow.ingress {
             let (vif, vrf) = match target {
