@@ -23,6 +23,7 @@ mod policy;
 mod reload;
 mod services;
 mod transfers;
+mod vrctl;
 mod wire;
 mod workers;
 
