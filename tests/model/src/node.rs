@@ -126,8 +126,18 @@ impl Node {
         let workers = (0..WORKERS).map(worker).collect();
         let ports = BTreeSet::from([("uplink".to_owned(), None), ("trunk".to_owned(), None)]);
         let readings = Moved::new();
-        let mut node =
-            Self { compiler, publisher, workers, room, flows, tracer, frames: 0, id_of_slot: BTreeMap::new(), ports, readings };
+        let mut node = Self {
+            compiler,
+            publisher,
+            workers,
+            room,
+            flows,
+            tracer,
+            frames: 0,
+            id_of_slot: BTreeMap::new(),
+            ports,
+            readings,
+        };
         node.learn();
         Ok(node)
     }
