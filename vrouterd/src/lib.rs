@@ -6,6 +6,7 @@
 //!   [`http`] who serves it.
 
 pub mod api;
+pub mod capture;
 pub mod cli;
 pub mod config;
 pub mod daemon;
@@ -19,4 +20,5 @@ pub mod log;
 pub mod preflight;
 mod source;
 pub mod state;
+pub mod traces;
 pub mod view;

@@ -363,6 +363,8 @@ impl Control {
         self.parts.state.sample_load(started);
         self.parts.state.sample_vifs(started);
         self.parts.publisher.reclaim();
+        let state = &self.parts.state;
+        state.traces.tidy(&state.snapshot.load(), state.now());
         let (fabric, trunk) = (self.parts.fabric.counters(), self.parts.trunk.counters());
         if let (Ok(fabric), Ok(trunk)) = (fabric, trunk) {
             self.parts.state.programs.store(Arc::new(ProgramCounters { fabric, trunk }));
