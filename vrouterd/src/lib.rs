@@ -6,6 +6,7 @@
 //!   [`http`] who serves it.
 
 pub mod api;
+pub mod capture;
 pub mod cli;
 pub mod config;
 pub mod daemon;
@@ -13,9 +14,11 @@ pub mod declared;
 pub mod engine;
 pub mod history;
 pub mod http;
+pub mod journal;
 pub mod kernel;
 pub mod log;
 pub mod preflight;
 mod source;
 pub mod state;
+pub mod traces;
 pub mod view;

@@ -24,6 +24,7 @@ mod pods;
 mod policy;
 mod ports;
 mod reload;
+mod restart;
 mod rules;
 mod services;
 mod transfers;

@@ -22,6 +22,7 @@ mod query;
 mod render;
 mod server;
 mod text;
+mod trace;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -33,6 +34,7 @@ use axum::routing::get;
 
 pub(crate) use filter::{FLOW_FILTERS, flow_filter};
 pub use guard::Hosts;
+pub(crate) use problem::Problem;
 pub(crate) use query::Query;
 pub use server::{Limits, serve};
 
@@ -76,6 +78,7 @@ pub fn router(source: Arc<dyn ViewSource>, options: Options) -> Router {
     let reader = Reader::new(Arc::clone(&source), options.page_deadline);
     Router::new()
         .merge(pages::routes().with_state(reader.clone()))
+        .merge(trace::routes().with_state(reader.clone()))
         .merge(metrics::routes(reader, options.vif_series))
         .merge(probes::routes(source))
         .route(

@@ -10,6 +10,7 @@ mod mapping;
 mod node;
 mod route;
 mod service;
+mod trace;
 mod vif;
 mod worker;
 
@@ -20,12 +21,13 @@ use std::sync::Arc;
 
 use dataplane::ids::{VifName, VrfName};
 use dataplane::snapshot::Snapshot;
+use dataplane::trace::{Probe, ProbeError};
 use flow_table::Millis;
 
 use crate::state::{ControlState, NodeState};
 use crate::view::{
     DropView, FlowFilter, FlowsView, Health, LabelView, NextHopView, NodeView, ProgramView, RatesView,
-    RouteView, ServiceView, State, TunnelView, ViewSource, VifView, VrfView, WorkerView,
+    RouteView, ServiceView, State, TraceView, TunnelView, ViewSource, VifView, VrfView, WorkerView,
 };
 
 /// What one view is made of.
@@ -42,7 +44,7 @@ impl<'a> Reading<'a> {
 
     /// The flow table's time.
     fn now(&self) -> Millis {
-        Millis(u64::try_from(self.state.epoch.elapsed().as_millis()).unwrap_or(u64::MAX))
+        self.state.now()
     }
 }
 
@@ -101,6 +103,10 @@ impl ViewSource for NodeState {
 
     fn programs(&self) -> Vec<ProgramView> {
         drops::programs(&self.programs.load())
+    }
+
+    fn trace(&self, probe: &Probe) -> Result<TraceView, ProbeError> {
+        Reading::new(self).trace(probe)
     }
 
     fn refused_configuration(&self) -> Option<String> {

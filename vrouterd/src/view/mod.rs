@@ -21,6 +21,7 @@ mod route;
 mod service;
 mod source;
 mod state;
+mod trace;
 mod traffic;
 mod trouble;
 mod tunnel;
@@ -43,6 +44,7 @@ pub use route::{
 pub use service::{BackendView, ServicePortView, ServiceView};
 pub use source::ViewSource;
 pub use state::{Health, State};
+pub use trace::{CaughtView, Outcome, TraceStepView, TraceView, caught, outcome};
 pub use traffic::{DropCount, PortView};
 pub use trouble::{StatusView, Subject, Trouble};
 pub use tunnel::{ReachView, TunnelView};

@@ -1,10 +1,11 @@
 //! Where the views come from.
 
 use dataplane::ids::{VifName, VrfName};
+use dataplane::trace::{Probe, ProbeError};
 
 use super::{
     DropView, FlowFilter, FlowsView, Health, LabelView, NextHopView, NodeView, ProgramView, RatesView,
-    RouteView, ServiceView, TunnelView, VifView, VrfView, WorkerView,
+    RouteView, ServiceView, TraceView, TunnelView, VifView, VrfView, WorkerView,
 };
 
 /// Reads the state of the node. Called from threads that may block for a moment (a few at a time),
@@ -38,6 +39,11 @@ pub trait ViewSource: Send + Sync + 'static {
     fn tunnels(&self) -> Vec<TunnelView>;
     /// What the BPF programs count, each outcome once.
     fn programs(&self) -> Vec<ProgramView>;
+    /// What would happen to a packet; nothing is sent.
+    ///
+    /// # Errors
+    /// There is no such packet.
+    fn trace(&self, probe: &Probe) -> Result<TraceView, ProbeError>;
     /// Why the newest configuration is not in force, if it is not.
     fn refused_configuration(&self) -> Option<String>;
     /// Why not all that was declared before the start is in force, if it is not.
