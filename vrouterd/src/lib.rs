@@ -2,9 +2,11 @@
 //!
 //! * [`config`] reads and judges the file, [`kernel`] knows the machine, [`daemon`] folds both into
 //!   the desired state that `dataplane` compiles, and [`engine`] runs the workers.
-//! * [`state`] is what of it all can be looked at, [`history`] its last ten minutes, [`view`] how it looks (`source` fills the views),
+//! * [`state`] is what of it all can be looked at, [`history`] its last ten minutes, [`account`] the traffic
+//!   between networks, [`timing`] how long the control side takes, [`view`] how it looks (`source` fills the views),
 //!   [`http`] who serves it.
 
+pub mod account;
 pub mod cli;
 pub mod config;
 pub mod daemon;
@@ -16,4 +18,5 @@ pub mod log;
 pub mod preflight;
 mod source;
 pub mod state;
+pub mod timing;
 pub mod view;

@@ -1,6 +1,7 @@
 //! A node with one of everything: two workers, hostile names, things that are down.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use dataplane::counters::{PortTotals, TrafficTotals};
@@ -8,6 +9,7 @@ use dataplane::desired::{BackendState, Mapping, OnBackendGone, PortRange};
 use dataplane::drop::DropReason;
 use dataplane::ids::{Mac, VifName, VifSlot, VrfName};
 use dataplane::policy::FlowCourse;
+use vrouterd::timing::Timings;
 use vrouterd::view::*;
 
 /// A vif name that would run code if a page did not escape it.
@@ -367,6 +369,48 @@ impl ViewSource for Fixture {
         let truncated = matching.len() > filter.limit;
         matching.truncate(filter.limit);
         FlowsView { flows: matching, truncated, total, capacity: 1_048_576 }
+    }
+
+    fn flow_table(&self) -> FlowTableView {
+        FlowTableView {
+            now: 2,
+            capacity: 1 << 20,
+            created: 2400,
+            expired: 2300,
+            evicted: 90,
+            purged: 8,
+            refused_full: 5,
+            refused_vif: 3,
+            refused_bucket: 0,
+        }
+    }
+
+    fn traffic(&self) -> TrafficView {
+        let totals =
+            PairTotals { flows: 40, forward: traffic(1200, 120_000), reverse: traffic(2400, 3_400_000_000) };
+        let pair = |from: &str, to: &str, service: Option<&str>, origin| PairTrafficView {
+            from: from.into(),
+            to: to.into(),
+            service: service.map(ip),
+            origin,
+            totals,
+        };
+        TrafficView {
+            pairs: vec![
+                pair("blue", "blue", Some("10.96.0.10"), FlowOrigin::Pod),
+                pair("blue", "green", None, FlowOrigin::Pod),
+                pair("blue", "blue", Some("10.96.0.10"), FlowOrigin::Fabric),
+            ],
+            other: PairTotals { flows: 2, ..totals },
+        }
+    }
+
+    fn timings(&self) -> Arc<Timings> {
+        let timings = Timings::default();
+        timings.compile.note(Duration::from_micros(2300));
+        timings.publish.note(Duration::from_micros(7));
+        timings.control_lag.note(Duration::from_micros(1400));
+        Arc::new(timings)
     }
 
     fn drops(&self) -> Vec<DropView> {

@@ -133,6 +133,10 @@ pub enum HugePages {
 pub struct Http {
     /// Loopback address and port.
     pub listen: SocketAddr,
+    /// Whether `/metrics` has series for each vif.
+    pub vif_metrics: VifSeries,
+    /// Most pairs of networks whose traffic is told apart.
+    pub traffic_pairs: usize,
 }
 
 /// The host's own interface to the vrouter.

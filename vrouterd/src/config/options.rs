@@ -7,6 +7,7 @@ use super::place::At;
 use super::problem::{Reported, quote};
 use super::scalar;
 use super::section::{Item, Section};
+use crate::http::VifSeries;
 
 /// More workers than this is a slip of the keyboard.
 const MOST_WORKERS: u16 = 64;
@@ -15,6 +16,9 @@ const LAST_CPU: u16 = 8191;
 const DEFAULT_FRAMES: u32 = 8192;
 const DEFAULT_BATCH: u16 = 64;
 const DEFAULT_FLOWS: u32 = 262_144;
+/// Each pair of networks is seven series of `/metrics`.
+const DEFAULT_TRAFFIC_PAIRS: u32 = 200;
+const MOST_TRAFFIC_PAIRS: u32 = 10_000;
 /// By default one vif may have this part of all flows.
 const VIF_SHARE: u32 = 16;
 
@@ -79,8 +83,13 @@ fn cpus(item: &Item<'_>) -> Result<Vec<At<u16>>, Reported> {
 pub(super) fn http(mut section: Section<'_>) -> Result<Http, Reported> {
     let default = SocketAddr::from((Ipv4Addr::LOCALHOST, 8085));
     let listen = section.or_default("listen", default, listen);
+    let vif_metrics = section.or_default("vif_metrics", VifSeries::Hidden, |item| {
+        scalar::choice(item, &[("on", VifSeries::Shown), ("off", VifSeries::Hidden)])
+    });
+    let traffic_pairs =
+        section.or_default("traffic_pairs", DEFAULT_TRAFFIC_PAIRS, |i| scalar::medium(i, 0..=MOST_TRAFFIC_PAIRS));
     section.finish();
-    Ok(Http { listen: listen? })
+    Ok(Http { listen: listen?, vif_metrics: vif_metrics?, traffic_pairs: traffic_pairs? as usize })
 }
 
 fn listen(item: &Item<'_>) -> Result<SocketAddr, Reported> {

@@ -159,9 +159,13 @@ impl Control {
         let parts = &mut self.parts;
         let mut quarantine = self.quarantine.clone();
         parts.compiler.quarantine(quarantine.follow(&desired, Instant::now()));
+        let started = Instant::now();
         let snapshot = parts.compiler.compile(&desired)?;
+        parts.state.timings.compile.note(started.elapsed());
         self.quarantine = quarantine;
+        let compiled = Instant::now();
         parts.publisher.publish(snapshot);
+        parts.state.timings.publish.note(compiled.elapsed());
         parts.state.note_slots(&parts.publisher.current());
         let query = underlay_query(&config, &parts.publisher.current());
         parts.query.send_if_modified(|old| {
@@ -238,6 +242,8 @@ impl Control {
     /// for up to hours, and count for whoever has the slot next.
     pub(super) fn sweep(&mut self) {
         let now = Millis(self.parts.state.epoch.elapsed().as_millis() as u64);
+        // What goes has been counted before.
+        self.parts.state.account(now, SWEEP_BUDGET);
         let snapshot = self.parts.publisher.current();
         self.parts.state.flows.sweep(now, SWEEP_BUDGET, |forward, reverse| {
             snapshot.has_context(forward.context) && snapshot.has_context(reverse.context)
@@ -251,6 +257,7 @@ impl Control {
         self.parts.state.sample_load(started);
         self.parts.state.sample_vifs(started);
         self.parts.publisher.reclaim();
+        self.parts.state.forget_networks();
         let (fabric, trunk) = (self.parts.fabric.counters(), self.parts.trunk.counters());
         if let (Ok(fabric), Ok(trunk)) = (fabric, trunk) {
             self.parts.state.programs.store(Arc::new(ProgramCounters { fabric, trunk }));

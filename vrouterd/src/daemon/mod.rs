@@ -62,7 +62,7 @@ async fn serve(path: &Path, config: Config) -> Result<(), DaemonError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(DaemonError::Runtime)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(DaemonError::Runtime)?;
     let mut reload = signal(SignalKind::hangup()).map_err(DaemonError::Runtime)?;
-    let address = config.http.listen;
+    let (address, vif_series) = (config.http.listen, config.http.vif_metrics);
     let listener = tokio::net::TcpListener::bind(address)
         .await
         .map_err(|source| DaemonError::Listen { address, source })?;
@@ -73,7 +73,7 @@ async fn serve(path: &Path, config: Config) -> Result<(), DaemonError> {
         control.stop().await;
         return Err(error);
     }
-    let options = http::Options::for_listener(address);
+    let options = http::Options { vif_series, ..http::Options::for_listener(address) };
     let pages = http::router(control.state(), options);
     let (stop_pages, stopped) = tokio::sync::oneshot::channel::<()>();
     let until = async move { drop(stopped.await) };
@@ -93,7 +93,8 @@ async fn serve(path: &Path, config: Config) -> Result<(), DaemonError> {
                 Err(error) => break Err(error),
             },
             _ = sweep.tick() => control.sweep(),
-            _ = housekeeping.tick() => {
+            due = housekeeping.tick() => {
+                control.state().timings.control_lag.note(due.elapsed());
                 // The service manager ends a daemon whose loop no longer turns (WatchdogSec= of the unit).
                 notify(&[sd_notify::NotifyState::Watchdog]);
                 if let Err(error) = control.housekeeping().await { break Err(error) }

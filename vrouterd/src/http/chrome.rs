@@ -15,14 +15,16 @@ pub(super) enum Tab {
     Labels,
     Services,
     Flows,
+    Traffic,
     Drops,
     Tunnels,
     Workers,
+    Control,
 }
 
 impl Tab {
     /// In the order of the navigation.
-    pub(super) const ALL: [Tab; 11] = [
+    pub(super) const ALL: [Tab; 13] = [
         Tab::Node,
         Tab::Vifs,
         Tab::Vrfs,
@@ -31,9 +33,11 @@ impl Tab {
         Tab::Labels,
         Tab::Services,
         Tab::Flows,
+        Tab::Traffic,
         Tab::Drops,
         Tab::Tunnels,
         Tab::Workers,
+        Tab::Control,
     ];
 
     /// Path of the page.
@@ -50,6 +54,8 @@ impl Tab {
             Tab::Drops => "/drops",
             Tab::Tunnels => "/tunnels",
             Tab::Workers => "/workers",
+            Tab::Traffic => "/traffic",
+            Tab::Control => "/control",
         }
     }
 
@@ -67,6 +73,8 @@ impl Tab {
             Tab::Drops => "Drops",
             Tab::Tunnels => "Tunnels",
             Tab::Workers => "Workers",
+            Tab::Traffic => "Traffic",
+            Tab::Control => "Control",
         }
     }
 }

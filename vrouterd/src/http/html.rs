@@ -7,8 +7,8 @@ use super::chrome::{Chrome, Tab};
 use super::query::Query;
 use super::text::filters;
 use crate::view::{
-    Attach, CopyMode, DropView, FlowsView, HopView, LabelTarget, LabelView, NextHopView, PortName, ReachView,
-    RouteView, ServiceView, StatusView, Subject, TunnelView, VifView, VrfView, WorkerView,
+    Attach, ControlView, CopyMode, DropView, FlowsView, HopView, LabelTarget, LabelView, NextHopView, PortName, ReachView,
+    RouteView, ServiceView, StatusView, Subject, TrafficView, TunnelView, VifView, VrfView, WorkerView,
 };
 
 /// A page that only says what is wrong with the request.
@@ -52,6 +52,10 @@ pages! {
     ServicesPage in "services.html" { services: Vec<ServiceView> }
     /// `/flows`
     FlowsPage in "flows.html" { form: FlowForm, view: FlowsView }
+    /// `/traffic`
+    TrafficPage in "traffic.html" { view: TrafficView }
+    /// `/control`
+    ControlPage in "control.html" { view: ControlView }
     /// `/drops`
     DropsPage in "drops.html" { drops: Vec<DropView> }
     /// `/tunnels`

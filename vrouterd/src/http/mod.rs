@@ -21,6 +21,7 @@ mod query;
 mod render;
 mod server;
 mod text;
+mod timed;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -70,6 +71,7 @@ pub enum VifSeries {
 
 /// Everything the daemon shows over HTTP, reading from `source`.
 pub fn router(source: Arc<dyn ViewSource>, options: Options) -> Router {
+    let timings = source.timings();
     let reader = Reader::new(Arc::clone(&source), options.page_deadline);
     Router::new()
         .merge(pages::routes().with_state(reader.clone()))
@@ -82,6 +84,7 @@ pub fn router(source: Arc<dyn ViewSource>, options: Options) -> Router {
         .route("/icon.svg", get(|| file("image/svg+xml", include_str!("../../templates/icon.svg"))))
         .fallback(pages::unknown)
         .layer(axum::middleware::from_fn_with_state(options.hosts, guard::guard))
+        .layer(axum::middleware::from_fn_with_state(timings, timed::timed))
 }
 
 async fn file(

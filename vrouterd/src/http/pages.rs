@@ -10,13 +10,13 @@ use dataplane::ids::{VifName, VrfName};
 use super::chart;
 use super::chrome::{Chrome, Tab};
 use super::html::{
-    DropsPage, FlowForm, FlowsPage, LabelsPage, NextHopsPage, NodePage, RoutesPage, ServicesPage,
-    TunnelsPage, VifPage, VifsPage, VrfsPage, WorkersPage,
+    ControlPage, DropsPage, FlowForm, FlowsPage, LabelsPage, NextHopsPage, NodePage, RoutesPage, ServicesPage,
+    TrafficPage, TunnelsPage, VifPage, VifsPage, VrfsPage, WorkersPage,
 };
 use super::problem::Problem;
 use super::query::{Format, Query};
 use super::render::Reader;
-use crate::view::{FlowFilter, StatusView, ViewSource, VifStatus};
+use crate::view::{ControlView, FlowFilter, StatusView, ViewSource, VifStatus};
 
 /// The pages.
 pub(super) fn routes() -> Router<Reader> {
@@ -33,6 +33,8 @@ pub(super) fn routes() -> Router<Reader> {
         .route(Tab::Drops.path(), get(drops))
         .route(Tab::Tunnels.path(), get(tunnels))
         .route(Tab::Workers.path(), get(workers))
+        .route(Tab::Traffic.path(), get(traffic))
+        .route(Tab::Control.path(), get(control))
 }
 
 /// Answers for every other path.
@@ -147,4 +149,16 @@ async fn workers(State(reader): State<Reader>, RawQuery(raw): RawQuery) -> Respo
     let query = Query::parse(raw.as_deref(), &[]);
     let read = |source: &dyn ViewSource, _: &Query| Ok(source.workers());
     reader.answer(query, Tab::Workers, read, |chrome, _, workers| WorkersPage { chrome, workers }).await
+}
+
+async fn traffic(State(reader): State<Reader>, RawQuery(raw): RawQuery) -> Response {
+    let query = Query::parse(raw.as_deref(), &[]);
+    let read = |source: &dyn ViewSource, _: &Query| Ok(source.traffic());
+    reader.answer(query, Tab::Traffic, read, |chrome, _, view| TrafficPage { chrome, view }).await
+}
+
+async fn control(State(reader): State<Reader>, RawQuery(raw): RawQuery) -> Response {
+    let query = Query::parse(raw.as_deref(), &[]);
+    let read = |source: &dyn ViewSource, _: &Query| Ok(ControlView::read(source));
+    reader.answer(query, Tab::Control, read, |chrome, _, view| ControlPage { chrome, view }).await
 }

@@ -10,7 +10,7 @@ use flow_table::{Addr, Context, DirectionView, Family, Millis, Output, Source};
 
 use super::Reading;
 use crate::view::{
-    Endpoint, FlowFilter, FlowSide, FlowView, FlowsView, HopView, Protocol, RuleView, TranslatedField,
+    Endpoint, FlowFilter, FlowSide, FlowTableView, FlowView, FlowsView, HopView, Protocol, RuleView, TranslatedField,
     Translation,
 };
 
@@ -26,6 +26,21 @@ impl Reading<'_> {
             truncated: found.len() > filter.limit,
             total: table.len() as u64,
             capacity: table.capacity() as u64,
+        }
+    }
+
+    pub(super) fn flow_table(&self) -> FlowTableView {
+        let counts = self.state.flows.statistics();
+        FlowTableView {
+            now: counts.live,
+            capacity: self.state.flows.capacity() as u64,
+            created: counts.created,
+            expired: counts.expired,
+            evicted: counts.evicted,
+            purged: counts.purged,
+            refused_full: counts.refused_full,
+            refused_vif: counts.refused_owner,
+            refused_bucket: counts.refused_bucket,
         }
     }
 

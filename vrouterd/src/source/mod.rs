@@ -23,9 +23,10 @@ use dataplane::snapshot::Snapshot;
 use flow_table::Millis;
 
 use crate::state::{ControlState, NodeState};
+use crate::timing::Timings;
 use crate::view::{
-    DropView, FlowFilter, FlowsView, Health, LabelView, NextHopView, NodeView, ProgramView, RatesView,
-    RouteView, ServiceView, State, TunnelView, ViewSource, VifView, VrfView, WorkerView,
+    DropView, FlowFilter, FlowTableView, FlowsView, Health, LabelView, NextHopView, NodeView, ProgramView, RatesView,
+    RouteView, ServiceView, State, TrafficView, TunnelView, ViewSource, VifView, VrfView, WorkerView,
 };
 
 /// What one view is made of.
@@ -85,6 +86,18 @@ impl ViewSource for NodeState {
 
     fn flows(&self, filter: &FlowFilter) -> FlowsView {
         Reading::new(self).flows(filter)
+    }
+
+    fn flow_table(&self) -> FlowTableView {
+        Reading::new(self).flow_table()
+    }
+
+    fn traffic(&self) -> TrafficView {
+        self.traffic_view()
+    }
+
+    fn timings(&self) -> Arc<Timings> {
+        Arc::clone(&self.timings)
     }
 
     fn drops(&self) -> Vec<DropView> {

@@ -10,10 +10,13 @@
 //! while a packet is forwarded. Counters may be a batch old.
 
 mod broadcast;
+mod control;
 mod decode;
 mod drops;
 mod flow;
+mod latency;
 mod node;
+mod pair_traffic;
 mod program;
 mod protocol;
 mod rates;
@@ -28,9 +31,12 @@ mod vif;
 mod worker;
 
 pub use broadcast::{BroadcastNodeView, BroadcastView};
+pub use control::ControlView;
 pub use drops::{DropView, DroppedPacket, PortDrops, PortName};
 pub use flow::{Endpoint, FlowFilter, FlowSide, FlowView, FlowsView, RuleView, TranslatedField, Translation};
+pub use latency::{BucketView, FlowTableView, LatencyView, RequestTimesView, TimingsView};
 pub use node::{Attach, CopyMode, Counts, NodeView, QueueView, UplinkView};
+pub use pair_traffic::{FlowOrigin, PairTotals, PairTrafficView, TrafficView};
 pub use program::ProgramView;
 pub use protocol::{BadProtocol, Protocol};
 pub use rates::{RateSample, RatesView, VifStatus};
@@ -44,4 +50,4 @@ pub use traffic::{DropCount, PortView};
 pub use trouble::{StatusView, Subject, Trouble};
 pub use tunnel::{ReachView, TunnelView};
 pub use vif::{VifFloatingIp, VifPolicy, VifService, VifView};
-pub use worker::{RingView, UmemView, WorkerView};
+pub use worker::{RingFrames, RingView, UmemView, WorkerView};

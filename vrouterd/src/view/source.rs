@@ -1,11 +1,14 @@
 //! Where the views come from.
 
+use std::sync::Arc;
+
 use dataplane::ids::{VifName, VrfName};
 
 use super::{
-    DropView, FlowFilter, FlowsView, Health, LabelView, NextHopView, NodeView, ProgramView, RatesView,
-    RouteView, ServiceView, TunnelView, VifView, VrfView, WorkerView,
+    DropView, FlowFilter, FlowTableView, FlowsView, Health, LabelView, NextHopView, NodeView, ProgramView, RatesView,
+    RouteView, ServiceView, TrafficView, TunnelView, VifView, VrfView, WorkerView,
 };
+use crate::timing::Timings;
 
 /// Reads the state of the node. Called from threads that may block for a moment (a few at a time),
 /// never from a worker; must not wait for one either.
@@ -30,6 +33,12 @@ pub trait ViewSource: Send + Sync + 'static {
     fn services(&self) -> Vec<ServiceView>;
     /// Flow pairs that match, at most `filter.limit` of them.
     fn flows(&self, filter: &FlowFilter) -> FlowsView;
+    /// What became of the flow pairs.
+    fn flow_table(&self) -> FlowTableView;
+    /// Traffic between networks, and to services.
+    fn traffic(&self) -> TrafficView;
+    /// How long the control side takes; the server notes its own answers there.
+    fn timings(&self) -> Arc<Timings>;
     /// All drop reasons in the order of [`dataplane::drop::DropReason::ALL`], those with zero too.
     fn drops(&self) -> Vec<DropView>;
     /// All workers.
