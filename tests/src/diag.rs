@@ -30,7 +30,7 @@ impl Answer {
         Self::parse(&text).ok_or_else(|| io::Error::other(format!("no HTTP answer: {text:?}")))
     }
 
-    fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let (head, body) = text.split_once("\r\n\r\n")?;
         let (first, headers) = head.split_once("\r\n")?;
         let status = first.split(' ').nth(1)?.parse().ok()?;

@@ -30,6 +30,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod api;
 mod command;
 mod daemon;
 mod diag;
@@ -45,6 +46,7 @@ mod toml;
 mod traffic;
 mod wait;
 
+pub use api::{Api, Events};
 pub use daemon::{Daemon, vrouterd};
 pub use diag::{Answer, Metrics};
 pub use lab::Lab;

@@ -8,8 +8,10 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::plan::NodePlan;
-use crate::{Answer, Daemon, Metrics, Namespace, Pings, Server, within};
+use crate::{Answer, Api, Daemon, Metrics, Namespace, Pings, Server, within};
 
+/// User and group of a daemon without root.
+const NOBODY: u32 = 65534;
 /// Seconds that a daemon may take to carry packets.
 const START: u64 = 20;
 
@@ -65,11 +67,14 @@ impl Node {
         self.daemon = Some(Daemon::start(&self.namespace, &self.config, &self.log));
     }
 
-    /// Starts the daemon as the systemd unit does: as a user without rights but the capabilities it needs.
+    /// Starts the daemon as the systemd unit does: as a user without rights but the capabilities it needs, with
+    /// directories for its sockets and state.
     ///
     /// # Panics
     /// When it cannot be started.
     pub fn spawn_as_nobody(&mut self) {
+        std::fs::create_dir_all(&self.state_dir).expect("/run can be written");
+        std::os::unix::fs::chown(&self.state_dir, Some(NOBODY), Some(NOBODY)).expect("root may give it away");
         let copy = self.config.with_extension("program");
         self.daemon = Some(Daemon::start_as_nobody(&self.namespace, &copy, &self.config, &self.log));
     }
@@ -154,6 +159,11 @@ impl Node {
     /// What the connection meets.
     pub fn get(&self, path: &str) -> io::Result<Answer> {
         Answer::get(&self.namespace, path)
+    }
+
+    /// The daemon's API.
+    pub fn api(&self) -> Api {
+        Api::at(self.state_dir.join("api.sock"))
     }
 
     /// A page of the daemon as JSON.

@@ -74,6 +74,7 @@ pub struct PodPlan {
     pub label: u32,
     pub(crate) plugged: Plugged,
     pub(crate) routed: Routed,
+    pub(crate) asked_for: AskedFor,
     /// MTU of its interface and its vif, bytes; by default 1500 for the interface, and the vif's own default.
     pub(crate) mtu: Option<u16>,
 }
@@ -83,6 +84,13 @@ pub struct PodPlan {
 pub(crate) enum Plugged {
     Now,
     Later,
+}
+
+/// Who asks for the pod's vif.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AskedFor {
+    InFile,
+    ByApi,
 }
 
 /// Whether other nodes have a route to the pod.
@@ -96,6 +104,18 @@ impl PodPlan {
     /// Node's end of its veth.
     pub fn ifname(&self) -> String {
         format!("veth-{}", self.name)
+    }
+
+    /// Its vif as the API takes it.
+    pub fn vif(&self) -> serde_json::Value {
+        serde_json::json!({
+            "name": self.name,
+            "ifname": self.ifname(),
+            "vrf": self.vrf,
+            "addresses": [self.ip, self.ip6],
+            "mac": self.mac,
+            "label": self.label,
+        })
     }
 }
 
@@ -181,6 +201,7 @@ impl Plan {
             label: 16 * u32::from(number) + 1 + u32::try_from(position).expect("a few pods"),
             plugged: Plugged::Now,
             routed: Routed::Yes,
+            asked_for: AskedFor::InFile,
             mtu: None,
         });
         self
@@ -195,6 +216,27 @@ impl Plan {
         let mut plan = self.pod(name, node);
         plan.pods.last_mut().expect("a pod was added").plugged = Plugged::Later;
         plan
+    }
+
+    /// A pod in the VRF `blue` whose vif is not in the file: the test declares it.
+    ///
+    /// # Panics
+    /// When there is no such node.
+    #[must_use]
+    pub fn by_api(self, name: &str, node: &str) -> Self {
+        let mut plan = self.pod(name, node);
+        plan.pods.last_mut().expect("a pod was added").asked_for = AskedFor::ByApi;
+        plan
+    }
+
+    /// The interface of the pod is made later, by [`crate::Lab::plug`].
+    ///
+    /// # Panics
+    /// When there is no such pod.
+    #[must_use]
+    pub fn plugged_later(mut self, pod: &str) -> Self {
+        self.pod_mut(pod).plugged = Plugged::Later;
+        self
     }
 
     /// Other nodes get no route to the pod, until [`Plan::route_to`].

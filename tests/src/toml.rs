@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use crate::plan::{HOST_LABEL, Host, NodePlan, Plan, PodPlan, PolicyPlan, Routed, ServicePlan};
+use crate::plan::{AskedFor, HOST_LABEL, Host, NodePlan, Plan, PodPlan, PolicyPlan, Routed, ServicePlan};
 
 impl Plan {
     /// The configuration of the node named `name`: its own pods, routes to the pods of all other nodes, and
@@ -14,7 +14,7 @@ impl Plan {
         for vrf in self.vrfs() {
             let _ = writeln!(text, "[[vrf]]\nname = \"{vrf}\"");
         }
-        for pod in self.pods.iter().filter(|pod| pod.node == name) {
+        for pod in self.pods.iter().filter(|pod| pod.node == name && pod.asked_for == AskedFor::InFile) {
             text.push_str(&vif(pod, &self.policies_of(pod)));
             text.push_str(&self.floating_line(&pod.name, node));
         }

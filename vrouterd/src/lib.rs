@@ -7,9 +7,11 @@
 //!   [`http`] who serves it.
 
 pub mod account;
+pub mod api;
 pub mod cli;
 pub mod config;
 pub mod daemon;
+pub mod declared;
 pub mod engine;
 pub mod history;
 pub mod http;

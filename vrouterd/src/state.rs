@@ -49,6 +49,8 @@ pub struct ControlState {
     pub attached: XdpAttached,
     /// Why the newest configuration file is not in force, if it is not.
     pub reload_error: Option<String>,
+    /// Why not all that was declared before the start is in force, if it is not.
+    pub set_aside: Option<String>,
 }
 
 /// Counters of the BPF programs, read once a second.

@@ -65,10 +65,25 @@ pub enum RequestClass {
     Probe,
     /// Style sheet and icon.
     File,
+    /// Reading from the API.
+    ApiRead,
+    /// Declaring state.
+    ApiChange,
+    /// Attaching a vif, which waits until its packets flow.
+    ApiAttach,
 }
 
 impl RequestClass {
-    const ALL: [Self; 5] = [Self::Page, Self::Json, Self::Metrics, Self::Probe, Self::File];
+    const ALL: [Self; 8] = [
+        Self::Page,
+        Self::Json,
+        Self::Metrics,
+        Self::Probe,
+        Self::File,
+        Self::ApiRead,
+        Self::ApiChange,
+        Self::ApiAttach,
+    ];
 
     /// The word of the metric.
     pub const fn name(self) -> &'static str {
@@ -78,6 +93,9 @@ impl RequestClass {
             Self::Metrics => "metrics",
             Self::Probe => "probe",
             Self::File => "file",
+            Self::ApiRead => "api_read",
+            Self::ApiChange => "api_change",
+            Self::ApiAttach => "api_attach",
         }
     }
 }
@@ -97,22 +115,23 @@ pub struct Timings {
 impl Timings {
     /// Requests of a class, from header to answer.
     pub fn requests(&self, class: RequestClass) -> &Latency {
-        let [page, json, metrics, probe, file] = &self.requests;
+        let [page, json, metrics, probe, file, read, change, attach] = &self.requests;
         match class {
             RequestClass::Page => page,
             RequestClass::Json => json,
             RequestClass::Metrics => metrics,
             RequestClass::Probe => probe,
             RequestClass::File => file,
+            RequestClass::ApiRead => read,
+            RequestClass::ApiChange => change,
+            RequestClass::ApiAttach => attach,
         }
     }
 
     /// What was noted so far.
     pub fn read(&self) -> TimingsView {
-        let requests = RequestClass::ALL.map(|class| RequestTimesView {
-            class: class.name(),
-            latency: self.requests(class).read(),
-        });
+        let requests = RequestClass::ALL
+            .map(|class| RequestTimesView { class: class.name(), latency: self.requests(class).read() });
         TimingsView {
             compile: self.compile.read(),
             publish: self.publish.read(),

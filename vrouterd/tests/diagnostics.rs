@@ -16,7 +16,7 @@ use tower::ServiceExt;
 use vrouterd::http::{Options, router};
 use vrouterd::view::State;
 
-const PAGES: [&str; 12] = [
+const PAGES: [&str; 14] = [
     "/",
     "/vifs",
     "/vif/client",
@@ -29,6 +29,8 @@ const PAGES: [&str; 12] = [
     "/drops",
     "/tunnels",
     "/workers",
+    "/traffic",
+    "/control",
 ];
 
 /// `a/b?c#d e&f="g"'h'%41+\é`, percent-encoded as UTF-8.

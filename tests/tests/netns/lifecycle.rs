@@ -119,7 +119,10 @@ fn a_daemon_without_root_carries_packets_and_takes_everything_back() {
     let mut stream = lab.pod("client").namespace.connect("10.96.0.10:80").unwrap();
     assert_eq!(tcp_greeting(&stream).unwrap().backend, "web");
     echo(&mut stream, &[7; 100_000]).unwrap();
+    let api = lab.node("node-a").api();
+    api.ok("PUT /v1/vrfs/green", Some(&serde_json::json!({})));
     for node in ["node-a", "node-b"] {
         assert!(lab.node_mut(node).end(Signal::TERM).success());
     }
+    assert!(lab.node("node-a").state_dir().join("declared.toml").exists() && !api.socket().exists());
 }

@@ -3,6 +3,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod api;
+mod api_attach;
+mod api_restart;
 mod backends;
 mod broadcast;
 mod command_line;

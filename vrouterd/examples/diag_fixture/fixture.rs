@@ -431,6 +431,7 @@ impl ViewSource for Fixture {
         let ring = |interface: &str, queue, rx_ring_full| RingView {
             interface: interface.to_owned(),
             queue,
+            frames: RingFrames { fill: 2048, rx: 3, tx: 12, completion: 8 },
             rx_dropped: 0,
             rx_ring_full,
             fill_ring_empty: 4,
@@ -470,6 +471,10 @@ impl ViewSource for Fixture {
     }
 
     fn refused_configuration(&self) -> Option<String> {
+        None
+    }
+
+    fn set_aside_state(&self) -> Option<String> {
         None
     }
 

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-use dataplane::counters::TrafficTotals;
 use dataplane::ids::VrfName;
 
 use super::Delta;
@@ -66,7 +65,8 @@ impl Cells {
         };
         let mut pairs: Vec<_> = self.cells.iter().map(pair).collect();
         pairs.sort_by(|one, other| {
-            let names = |pair: &PairTrafficView| (pair.from.clone(), pair.to.clone(), pair.service, pair.origin);
+            let names =
+                |pair: &PairTrafficView| (pair.from.clone(), pair.to.clone(), pair.service, pair.origin);
             other.totals.bytes().cmp(&one.totals.bytes()).then_with(|| names(one).cmp(&names(other)))
         });
         TrafficView { pairs, other: self.other }
@@ -75,6 +75,8 @@ impl Cells {
 
 #[cfg(test)]
 mod tests {
+    use dataplane::counters::TrafficTotals;
+
     use super::*;
 
     fn key(from: &str) -> CellKey {
@@ -93,8 +95,11 @@ mod tests {
             cells.add(key(from), &delta(bytes));
         }
         let view = cells.view();
-        let rows: Vec<_> =
-            view.pairs.iter().map(|pair| (pair.from.as_str(), pair.totals.flows, pair.totals.bytes())).collect();
+        let rows: Vec<_> = view
+            .pairs
+            .iter()
+            .map(|pair| (pair.from.as_str(), pair.totals.flows, pair.totals.bytes()))
+            .collect();
         assert_eq!(rows, [("a", 2, 120), ("b", 1, 40)]);
         assert_eq!((view.other.flows, view.other.bytes()), (1, 80));
     }

@@ -33,7 +33,8 @@ impl Seen {
 
     /// What is new of a pair; none if nothing is.
     pub fn delta(&mut self, flow: &FlowView) -> Option<Delta> {
-        let now = Counted { pair: flow.pair, forward: traffic(&flow.forward), reverse: traffic(&flow.reverse) };
+        let now =
+            Counted { pair: flow.pair, forward: traffic(&flow.forward), reverse: traffic(&flow.reverse) };
         let place = self.0.get_mut(flow.pair.index() as usize)?;
         let before = place.replace(now).filter(|before| before.pair == flow.pair);
         let delta = Delta {

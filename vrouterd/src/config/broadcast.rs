@@ -14,7 +14,7 @@ use super::problem::{Reported, quote};
 use super::scalar;
 use super::section::{Item, Section};
 
-/// `vifs` are those of the whole file.
+/// `vifs` are those of the whole configuration.
 pub(super) fn broadcast(
     mut section: Section<'_>,
     ledger: &mut Ledger<'_>,
@@ -63,6 +63,7 @@ fn subnets(
         };
         let all = IpAddr::V4(subnet.broadcast());
         if let Some(owner) = vrf.and_then(|vrf| ledger.owner(&vrf.value, all)) {
+            let owner = owner.seen_from(&element.place);
             let what = format!("{all}, which means all of {subnet}, is the address of {owner}");
             return Err(element.wrong(what, "write the right length, or change that address"));
         }

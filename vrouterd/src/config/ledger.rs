@@ -1,4 +1,4 @@
-//! Who has claimed what: the rules that reach across tables of the file.
+//! Who has claimed what: the rules that reach across tables and across sources.
 
 use core::fmt;
 use core::hash::Hash;
@@ -12,15 +12,14 @@ use encap::Label;
 use ipnet::IpNet;
 
 use super::place::{At, Place};
-use super::problem::{Report, Reported, did_you_mean, quote};
+use super::problem::{Findings, Reported, did_you_mean, quote};
 use super::section::Item;
 
-/// Something of the file that owns names, labels and addresses, as shown in messages:
-/// `vif "client" (line 9)`.
+/// Something that owns names, labels and addresses, as shown in messages: `vif "client" (line 9)`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Owner {
     shown: Arc<str>,
-    line: usize,
+    place: Place,
 }
 
 impl Owner {
@@ -30,13 +29,12 @@ impl Owner {
             Ok(name) => format!("{kind} {}", quote(name.value.as_ref())),
             Err(_) => place.key.clone(),
         };
-        Self { shown: shown.into(), line: place.line }
+        Self { shown: shown.into(), place: place.clone() }
     }
-}
 
-impl fmt::Display for Owner {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} (line {})", self.shown, self.line)
+    /// As shown in a message about something at `from`.
+    pub(super) fn seen_from(&self, from: &Place) -> String {
+        format!("{} ({})", self.shown, self.place.seen_from(from))
     }
 }
 
@@ -55,10 +53,10 @@ enum Families {
     Unknown,
 }
 
-/// The claims of a whole file.
+/// The claims of a whole configuration.
 #[derive(Debug)]
 pub(super) struct Ledger<'r> {
-    report: &'r Report<'r>,
+    findings: &'r Findings,
     /// The node's tunnel address, once it has been read.
     pub(super) tunnel_address: Option<IpAddr>,
     vrfs: BTreeMap<String, Place>,
@@ -76,9 +74,9 @@ pub(super) struct Ledger<'r> {
 }
 
 impl<'r> Ledger<'r> {
-    pub(super) fn new(report: &'r Report<'r>) -> Self {
+    pub(super) fn new(findings: &'r Findings) -> Self {
         Self {
-            report,
+            findings,
             tunnel_address: None,
             vrfs: BTreeMap::new(),
             policies: BTreeMap::new(),
@@ -97,8 +95,9 @@ impl<'r> Ledger<'r> {
 
     pub(super) fn claim_vrf(&mut self, name: &At<String>) {
         if let Some(first) = self.vrfs.get(&name.value) {
-            let what = format!("a VRF {} is already there (line {})", quote(&name.value), first.line);
-            self.report.add(&name.place, what, "give each VRF its own name");
+            let what =
+                format!("a VRF {} is already there ({})", quote(&name.value), first.seen_from(&name.place));
+            self.findings.add(&name.place, what, "give each VRF its own name");
             return;
         }
         self.vrfs.insert(name.value.clone(), name.place.clone());
@@ -117,8 +116,12 @@ impl<'r> Ledger<'r> {
 
     pub(super) fn claim_policy(&mut self, name: &At<String>) {
         if let Some(first) = self.policies.get(&name.value) {
-            let what = format!("a policy {} is already there (line {})", quote(&name.value), first.line);
-            self.report.add(&name.place, what, "give each policy its own name");
+            let what = format!(
+                "a policy {} is already there ({})",
+                quote(&name.value),
+                first.seen_from(&name.place)
+            );
+            self.findings.add(&name.place, what, "give each policy its own name");
             return;
         }
         self.policies.insert(name.value.clone(), name.place.clone());
@@ -138,8 +141,8 @@ impl<'r> Ledger<'r> {
     pub(super) fn claim_broadcast(&mut self, vrf: &At<VrfName>) {
         if let Some(first) = self.broadcasts.get(&vrf.value) {
             let name = quote(vrf.value.as_str());
-            let what = format!("VRF {name} already has a [[broadcast]] (line {})", first.line);
-            self.report.add(&vrf.place, what, "put all of it into one table");
+            let what = format!("VRF {name} already has a [[broadcast]] ({})", first.seen_from(&vrf.place));
+            self.findings.add(&vrf.place, what, "put all of it into one table");
             return;
         }
         self.broadcasts.insert(vrf.value.clone(), vrf.place.clone());
@@ -159,8 +162,8 @@ impl<'r> Ledger<'r> {
         addresses: &Result<At<Vec<At<IpAddr>>>, Reported>,
     ) {
         if let Some(first) = self.vifs.get(&name.value) {
-            let what = format!("the name is already that of {}", first.owner);
-            self.report.add(&name.place, what, "give each vif its own name");
+            let what = format!("the name is already that of {}", first.owner.seen_from(&name.place));
+            self.findings.add(&name.place, what, "give each vif its own name");
             return;
         }
         let families = match addresses {
@@ -175,19 +178,19 @@ impl<'r> Ledger<'r> {
 
     pub(super) fn claim_ifname(&mut self, ifname: &At<String>, owner: &Owner) {
         let claim = Claim { thing: "interface", remedy: "give each its own interface" };
-        claim.enter(self.report, &mut self.ifnames, ifname.value.clone(), (ifname, owner));
+        claim.enter(self.findings, &mut self.ifnames, ifname.value.clone(), (ifname, owner));
     }
 
     pub(super) fn claim_label(&mut self, label: &At<Label>, owner: &Owner) {
         let claim =
             Claim { thing: "label", remedy: "give each VRF, broadcast and vif its own label, 16 to 1048575" };
-        claim.enter(self.report, &mut self.labels, label.value, (label, owner));
+        claim.enter(self.findings, &mut self.labels, label.value, (label, owner));
     }
 
     /// Claims the address of a vif; services take theirs with [`Ledger::claim_service`].
     pub(super) fn claim_address(&mut self, vrf: &VrfName, address: &At<IpAddr>, owner: &Owner) {
         let claim = Claim { thing: "address", remedy: "give each address to one vif of a VRF" };
-        claim.enter(self.report, &mut self.addresses, (vrf.clone(), address.value), (address, owner));
+        claim.enter(self.findings, &mut self.addresses, (vrf.clone(), address.value), (address, owner));
     }
 
     /// Claims an address that sources are translated to.
@@ -203,14 +206,14 @@ impl<'r> Ledger<'r> {
             |address: &IpAddr| Some(*address) == self.tunnel_address || self.endpoints.contains_key(address);
         for at in self.public.iter().filter(|at| is_node(&at.value)) {
             let what = format!("{} is the tunnel address of a node", at.value);
-            self.report.add(&at.place, what, "give an address that is routed to this node and nobody has");
+            self.findings.add(&at.place, what, "give an address that is routed to this node and nobody has");
         }
     }
 
     /// Reports a mistake in a VRF that is there.
     pub(super) fn wrong_vrf(&self, vrf: &VrfName, what: impl fmt::Display, remedy: &str) {
         if let Some(place) = self.vrfs.get(vrf.as_str()) {
-            self.report.add(place, what, remedy);
+            self.findings.add(place, what, remedy);
         }
     }
 
@@ -224,8 +227,9 @@ impl<'r> Ledger<'r> {
         owner: &Owner,
     ) {
         if let Some(vif) = self.addresses.get(&(vrf.clone(), address.value)) {
-            let what = format!("{} is already the address of {vif}", address.value);
-            self.report.add(&address.place, what, "give the service an address of its own");
+            let what =
+                format!("{} is already the address of {}", address.value, vif.seen_from(&address.place));
+            self.findings.add(&address.place, what, "give the service an address of its own");
             return;
         }
         self.service_addresses.entry((vrf.clone(), address.value)).or_insert_with(|| owner.clone());
@@ -235,8 +239,9 @@ impl<'r> Ledger<'r> {
             // Twice in one service is told by the reader of its ports.
             let shared = taken.iter().take(others).find(|(other, _)| other.shares_a_port(&port.value));
             if let Some((_, first)) = shared {
+                let first = first.seen_from(&port.place);
                 let what = format!("{} port {} is already taken by {first}", address.value, port.value.ports);
-                self.report.add(&port.place, what, "serve each port of an address once");
+                self.findings.add(&port.place, what, "serve each port of an address once");
                 continue;
             }
             taken.push((port.value, owner.clone()));
@@ -247,9 +252,12 @@ impl<'r> Ledger<'r> {
     pub(super) fn claim_prefix(&mut self, vrf: &VrfName, prefix: &At<IpNet>) {
         let net = prefix.value;
         if let Some(first) = self.prefixes.get(&(vrf.clone(), net)) {
-            let what =
-                format!("VRF {} already has a route for {net} (line {})", quote(vrf.as_str()), first.line);
-            self.report.add(&prefix.place, what, "put all next hops into the `via` of one route");
+            let what = format!(
+                "VRF {} already has a route for {net} ({})",
+                quote(vrf.as_str()),
+                first.seen_from(&prefix.place)
+            );
+            self.findings.add(&prefix.place, what, "put all next hops into the `via` of one route");
             return;
         }
         self.prefixes.insert((vrf.clone(), net), prefix.place.clone());
@@ -257,8 +265,8 @@ impl<'r> Ledger<'r> {
             return;
         }
         if let Some(owner) = self.owner(vrf, net.network()) {
-            let what = format!("{} is the address of {owner}", net.network());
-            self.report.add(&prefix.place, what, "remove the route: vifs and services bring their own");
+            let what = format!("{} is the address of {}", net.network(), owner.seen_from(&prefix.place));
+            self.findings.add(&prefix.place, what, "remove the route: vifs and services bring their own");
         }
     }
 
@@ -281,19 +289,19 @@ impl<'r> Ledger<'r> {
         {
             let what = format!(
                 "{} is in VRF {}, the service in {}",
-                known.owner,
+                known.owner.seen_from(&vif.place),
                 quote(own.as_str()),
                 quote(wanted.as_str())
             );
-            self.report.add(&vif.place, what, "use backends of the service's VRF");
+            self.findings.add(&vif.place, what, "use backends of the service's VRF");
         }
         let Families::Known { v4, v6 } = known.families else { return };
         for address in service {
             let (fits, family) = if address.value.is_ipv4() { (v4, "IPv4") } else { (v6, "IPv6") };
             if !fits {
-                let what =
-                    format!("{} has no {family} address, the service is {}", known.owner, address.value);
-                self.report.add(
+                let owner = known.owner.seen_from(&vif.place);
+                let what = format!("{owner} has no {family} address, the service is {}", address.value);
+                self.findings.add(
                     &vif.place,
                     what,
                     "use backends that have an address of the service's family",
@@ -323,13 +331,13 @@ impl<'r> Ledger<'r> {
     pub(super) fn check_host_route(&self, prefix: &At<IpNet>) {
         if prefix.value.prefix_len() == 0 {
             let what = format!("{} would lead all that the host sends into the vrouter", prefix.value);
-            self.report.add(&prefix.place, what, "list only prefixes of pods and services");
+            self.findings.add(&prefix.place, what, "list only prefixes of pods and services");
             return;
         }
         let own = self.tunnel_address.into_iter();
         if let Some(cut_off) = own.chain(self.endpoints.keys().copied()).find(|a| prefix.value.contains(a)) {
             let what = format!("{} would lead the tunnel address {cut_off} into the vrouter", prefix.value);
-            self.report.add(&prefix.place, what, "list only prefixes of pods and services");
+            self.findings.add(&prefix.place, what, "list only prefixes of pods and services");
         }
     }
 }
@@ -343,15 +351,20 @@ struct Claim {
 impl Claim {
     fn enter<K: Hash + Eq, T: fmt::Display>(
         &self,
-        report: &Report<'_>,
+        findings: &Findings,
         taken: &mut HashMap<K, Owner>,
         key: K,
         (claimed, owner): (&At<T>, &Owner),
     ) {
         match taken.get(&key) {
             Some(first) => {
-                let what = format!("{} is already the {} of {first}", claimed.value, self.thing);
-                report.add(&claimed.place, what, self.remedy);
+                let what = format!(
+                    "{} is already the {} of {}",
+                    claimed.value,
+                    self.thing,
+                    first.seen_from(&claimed.place)
+                );
+                findings.add(&claimed.place, what, self.remedy);
             }
             None => drop(taken.insert(key, owner.clone())),
         }

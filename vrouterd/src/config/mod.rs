@@ -7,10 +7,12 @@
 //! [`load`] reads and judges a file without looking at the machine; [`check_against`] judges it
 //! beside what the kernel says. Neither changes anything. `docs/configuration.md` lists the keys.
 
+mod api;
 mod broadcast;
 mod desired;
 mod facts;
 mod gateway;
+mod inventory;
 mod ledger;
 mod model;
 mod nat;
@@ -23,6 +25,7 @@ mod route;
 mod scalar;
 mod section;
 mod service;
+mod sources;
 mod timeout;
 mod vif;
 
@@ -39,16 +42,19 @@ use dataplane::ids::VifSlot;
 use toml::de::DeTable;
 
 pub use facts::{HostFacts, LinkFacts, check_against};
+pub use inventory::{Found, inventory};
 pub use model::{
-    Attach, Config, Engine, Gateways, Host, Http, HugePages, Node, Service, Vif, Wait, ZeroCopy,
+    Api, Attach, Config, Engine, Gateways, Host, Http, HugePages, Node, Service, Vif, Wait, ZeroCopy,
 };
-pub use place::{At, Place};
+pub use place::{At, Place, Written};
 pub use problem::{Problem, Problems};
 pub use vif::MOST_VIF_MTU;
 
+pub use sources::{DOCUMENT_VERSION, Source, parse_all};
+
 use ledger::Ledger;
-use problem::{Report, Reported};
-use section::Section;
+use problem::{Findings, Reported};
+use sources::Roots;
 
 /// Larger files are refused: 64 MiB hold the largest tables this daemon takes several times.
 const MOST_BYTES: u64 = 64 << 20;
@@ -91,6 +97,15 @@ pub enum ConfigError {
 ///
 /// [`ConfigError`] when the file cannot be read or has mistakes.
 pub fn load(path: &Path) -> Result<Config, ConfigError> {
+    Ok(parse(&path.display().to_string(), &read_text(path)?)?)
+}
+
+/// Reads a file of at most 64 MiB.
+///
+/// # Errors
+///
+/// [`ConfigError`], but no [`ConfigError::Problems`].
+pub fn read_text(path: &Path) -> Result<String, ConfigError> {
     let unreadable = |source| ConfigError::Unreadable { path: path.to_owned(), source };
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(unreadable)?;
@@ -98,9 +113,10 @@ pub fn load(path: &Path) -> Result<Config, ConfigError> {
     if u64::try_from(length).unwrap_or(u64::MAX) > MOST_BYTES {
         return Err(ConfigError::TooLarge { path: path.to_owned() });
     }
-    let text = core::str::from_utf8(&bytes)
-        .map_err(|error| ConfigError::NotText { path: path.to_owned(), offset: error.valid_up_to() })?;
-    Ok(parse(&path.display().to_string(), text)?)
+    String::from_utf8(bytes).map_err(|error| ConfigError::NotText {
+        path: path.to_owned(),
+        offset: error.utf8_error().valid_up_to(),
+    })
 }
 
 /// Judges the text of a file; `file` is how messages name it.
@@ -109,47 +125,40 @@ pub fn load(path: &Path) -> Result<Config, ConfigError> {
 ///
 /// All mistakes, in the order of the text.
 pub fn parse(file: &str, text: &str) -> Result<Config, Problems> {
-    let report = Report::new(file, text);
-    let document = match DeTable::parse(text) {
-        Ok(document) => document,
-        Err(error) => {
-            let place = report.place(error.span().map_or(0, |span| span.start), String::new());
-            let reported = report.add(&place, error.message(), "correct the TOML syntax");
-            return report.finish(Err(reported));
-        }
-    };
-    let config = read(Section::root(&report, document.get_ref()), &report);
-    report.finish(config)
+    parse_all(Source::on_disk(file, text), None)
 }
 
 /// Reads every section, in the order in which they refer to each other.
-fn read<'a>(mut root: Section<'a>, report: &'a Report<'a>) -> Result<Config, Reported> {
+fn read(mut roots: Roots<'_>, findings: &Findings) -> Result<Config, Reported> {
     let empty = DeTable::new();
-    let ledger = &mut Ledger::new(report);
+    let ledger = &mut Ledger::new(findings);
     let (mut pools, mut floating_ips) = (Vec::new(), Vec::new());
-    let vrfs = root.tables("vrf", |section| vif::vrf(section, ledger, &mut pools));
+    let vrfs = roots.tables("vrf", |section| vif::vrf(section, ledger, &mut pools));
+    let root = &mut roots.file;
     let node = match root.item("node") {
         Some(item) => item.section().and_then(|section| node::read(section, ledger)),
         None => {
             Err(root.wrong("the section [node] is missing", "add [node] with name, uplink, tunnel_address"))
         }
     };
-    let engine = section_or_empty(&mut root, report, "engine", &empty).and_then(options::engine);
-    let timeouts = section_or_empty(&mut root, report, "timeouts", &empty).and_then(timeout::timeouts);
-    let http = section_or_empty(&mut root, report, "http", &empty).and_then(options::http);
+    let engine = root.section_or("engine", &empty).and_then(options::engine);
+    let timeouts = root.section_or("timeouts", &empty).and_then(timeout::timeouts);
+    let http = root.section_or("http", &empty).and_then(options::http);
+    let state_dir = node.as_ref().ok().map(|node| node.state_dir.as_path());
+    let api = root.section_or("api", &empty).and_then(|section| api::api(section, state_dir));
     let node_name = node.as_ref().ok().map(|node| node.name.as_str());
     let host = root.optional("host", |item| vif::host(item.section()?, ledger, node_name));
-    let policies = root.tables("policy", |section| policy::policy(section, ledger));
-    let vifs = root.tables("vif", |section| vif::vif(section, ledger, &mut floating_ips));
-    let services = root.tables("service", |section| service::service(section, ledger));
-    let routes = root.tables("route", |section| route::route(section, ledger));
+    let policies = roots.tables("policy", |section| policy::policy(section, ledger));
+    let vifs = roots.tables("vif", |section| vif::vif(section, ledger, &mut floating_ips));
+    let services = roots.tables("service", |section| service::service(section, ledger));
+    let routes = roots.tables("route", |section| route::route(section, ledger));
     let known = vifs.as_deref().unwrap_or_default();
-    let broadcasts = root.tables("broadcast", |section| broadcast::broadcast(section, ledger, known));
-    root.finish();
+    let broadcasts = roots.tables("broadcast", |section| broadcast::broadcast(section, ledger, known));
+    roots.finish();
 
     let most_vifs = usize::from(VifSlot::LAST) - usize::from(matches!(host, Ok(Some(_))));
-    check_count(&root, &vifs, "vifs", most_vifs);
-    check_count(&root, &vrfs, "VRFs", MOST_VRFS);
+    check_count(&roots, &vifs, "vifs", most_vifs);
+    check_count(&roots, &vrfs, "VRFs", MOST_VRFS);
     let host = host?.map(|at| at.value);
     host.iter().flat_map(|host| &host.routes).for_each(|prefix| ledger.check_host_route(prefix));
     ledger.check_public();
@@ -162,6 +171,7 @@ fn read<'a>(mut root: Section<'a>, report: &'a Report<'a>) -> Result<Config, Rep
         engine: engine?,
         timeouts: timeouts?,
         http: http?,
+        api: api?,
         host,
         vrfs: vrfs?,
         vifs: vifs?,
@@ -174,25 +184,13 @@ fn read<'a>(mut root: Section<'a>, report: &'a Report<'a>) -> Result<Config, Rep
     Ok(config)
 }
 
-fn section_or_empty<'a: 'e, 'e>(
-    root: &mut Section<'a>,
-    report: &'a Report<'a>,
-    key: &'static str,
-    empty: &'e DeTable<'e>,
-) -> Result<Section<'e>, Reported> {
-    match root.item(key) {
-        Some(item) => item.section(),
-        None => Ok(Section::absent(report, empty, key)),
-    }
-}
-
 /// The trunk has a VLAN id for each vif, the host's included; VRFs are numbered with 16 bits.
-fn check_count<T>(root: &Section<'_>, list: &Result<Vec<T>, Reported>, things: &str, most: usize) {
+fn check_count<T>(roots: &Roots<'_>, list: &Result<Vec<T>, Reported>, things: &str, most: usize) {
     if let Ok(list) = list
         && list.len() > most
     {
         let what = format!("{} {things} are given, there is room for {most}", list.len());
-        root.wrong(what, format_args!("remove {things} that this node does not need"));
+        roots.last().wrong(what, format_args!("remove {things} that this node does not need"));
     }
 }
 

@@ -12,6 +12,7 @@ use flow_table::Timeouts;
 use ipnet::IpNet;
 
 use super::place::At;
+use crate::http::VifSeries;
 
 /// A whole configuration. Two are equal when they say the same, wherever it is written.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,6 +25,8 @@ pub struct Config {
     pub timeouts: Timeouts,
     /// `[http]`
     pub http: Http,
+    /// `[api]`
+    pub api: Api,
     /// `[host]`, if the host takes part.
     pub host: Option<Host>,
     /// `[[vrf]]`
@@ -137,6 +140,15 @@ pub struct Http {
     pub vif_metrics: VifSeries,
     /// Most pairs of networks whose traffic is told apart.
     pub traffic_pairs: usize,
+}
+
+/// The API's socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Api {
+    /// Where it is, absolute.
+    pub socket: PathBuf,
+    /// User ids that may use it, beside root and the daemon's own.
+    pub allow_uids: Vec<u32>,
 }
 
 /// The host's own interface to the vrouter.

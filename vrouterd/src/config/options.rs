@@ -86,8 +86,8 @@ pub(super) fn http(mut section: Section<'_>) -> Result<Http, Reported> {
     let vif_metrics = section.or_default("vif_metrics", VifSeries::Hidden, |item| {
         scalar::choice(item, &[("on", VifSeries::Shown), ("off", VifSeries::Hidden)])
     });
-    let traffic_pairs =
-        section.or_default("traffic_pairs", DEFAULT_TRAFFIC_PAIRS, |i| scalar::medium(i, 0..=MOST_TRAFFIC_PAIRS));
+    let traffic_pairs = section
+        .or_default("traffic_pairs", DEFAULT_TRAFFIC_PAIRS, |i| scalar::medium(i, 0..=MOST_TRAFFIC_PAIRS));
     section.finish();
     Ok(Http { listen: listen?, vif_metrics: vif_metrics?, traffic_pairs: traffic_pairs? as usize })
 }

@@ -5,17 +5,40 @@ use std::sync::Arc;
 
 use super::problem::Problem;
 
+/// Whether a text can be looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Written {
+    /// It is a file.
+    OnDisk,
+    /// It is made from what programs have said.
+    InMemory,
+}
+
 /// A place in a configuration file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
     /// The file as named on the command line.
     pub file: Arc<str>,
+    /// Whether somebody can look there.
+    pub written: Written,
     /// Line, from 1.
     pub line: usize,
     /// Column in characters, from 1.
     pub column: usize,
     /// Path of the key, such as `vif[1].label`; empty for the whole file.
     pub key: String,
+}
+
+impl Place {
+    /// How a message about something at `from` names this place: `line 9`, with the file when that is another, or
+    /// as what programs have declared.
+    pub(super) fn seen_from(&self, from: &Place) -> String {
+        match self.written {
+            Written::InMemory => "declared".to_owned(),
+            Written::OnDisk if self.file == from.file => format!("line {}", self.line),
+            Written::OnDisk => format!("{}:{}", self.file, self.line),
+        }
+    }
 }
 
 impl fmt::Display for Place {

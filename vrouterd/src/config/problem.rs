@@ -4,7 +4,8 @@ use core::cell::RefCell;
 use core::fmt;
 use std::sync::Arc;
 
-use super::place::{Lines, Place};
+use super::place::{Lines, Place, Written};
+use super::sources::Source;
 
 /// One mistake: where it is, what is wrong, and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,7 +24,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// All mistakes of one file, in the order of the file; never empty.
+/// All mistakes of one configuration, in the order of its text; never empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problems(pub Vec<Problem>);
 
@@ -39,46 +40,57 @@ impl fmt::Display for Problems {
 
 impl std::error::Error for Problems {}
 
-/// Proof that a problem has been reported. Only [`Report::add`] makes one, so a reader cannot
+/// Proof that a problem has been reported. Only [`Findings::add`] makes one, so a reader cannot
 /// give up without saying why.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Reported(());
 
-/// The file being read and the problems found in it so far.
+/// What is wrong with the sources of one configuration, as far as they have been read.
+#[derive(Debug, Default)]
+pub(super) struct Findings(RefCell<Vec<Problem>>);
+
+impl Findings {
+    pub(super) fn add(&self, place: &Place, what: impl fmt::Display, remedy: impl fmt::Display) -> Reported {
+        let problem = Problem { place: place.clone(), what: what.to_string(), remedy: remedy.to_string() };
+        self.0.borrow_mut().push(problem);
+        Reported(())
+    }
+
+    /// `value` if nothing was reported, else the problems: those of `first` before those of other sources.
+    pub(super) fn finish<T>(&self, value: Result<T, Reported>, first: &str) -> Result<T, Problems> {
+        let mut found = self.0.take();
+        match value {
+            Ok(value) if found.is_empty() => Ok(value),
+            Ok(_) | Err(Reported(())) => {
+                found.sort_by_key(|Problem { place, .. }| (&*place.file != first, place.line, place.column));
+                Err(Problems(found))
+            }
+        }
+    }
+}
+
+/// One source being read: it knows the places of its text.
 #[derive(Debug)]
 pub(super) struct Report<'s> {
     file: Arc<str>,
+    written: Written,
     lines: Lines<'s>,
-    found: RefCell<Vec<Problem>>,
+    findings: &'s Findings,
 }
 
 impl<'s> Report<'s> {
-    pub(super) fn new(file: &str, text: &'s str) -> Self {
-        Self { file: file.into(), lines: Lines::new(text), found: RefCell::default() }
+    pub(super) fn new(source: Source<'s>, findings: &'s Findings) -> Self {
+        Self { file: source.name.into(), written: source.written, lines: Lines::new(source.text), findings }
     }
 
     /// The place of a byte offset.
     pub(super) fn place(&self, offset: usize, key: String) -> Place {
         let (line, column) = self.lines.position(offset);
-        Place { file: self.file.clone(), line, column, key }
+        Place { file: self.file.clone(), written: self.written, line, column, key }
     }
 
     pub(super) fn add(&self, place: &Place, what: impl fmt::Display, remedy: impl fmt::Display) -> Reported {
-        let problem = Problem { place: place.clone(), what: what.to_string(), remedy: remedy.to_string() };
-        self.found.borrow_mut().push(problem);
-        Reported(())
-    }
-
-    /// `value` if nothing was reported.
-    pub(super) fn finish<T>(self, value: Result<T, Reported>) -> Result<T, Problems> {
-        let mut found = self.found.into_inner();
-        match value {
-            Ok(value) if found.is_empty() => Ok(value),
-            Ok(_) | Err(Reported(())) => {
-                found.sort_by_key(|problem| (problem.place.line, problem.place.column));
-                Err(Problems(found))
-            }
-        }
+        self.findings.add(place, what, remedy)
     }
 }
 

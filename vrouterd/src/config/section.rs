@@ -187,6 +187,21 @@ impl<'a> Section<'a> {
         Ok(self.optional(key, read)?.map_or(default, |at| at.value))
     }
 
+    /// A section in which every key has a default, empty when it is not there.
+    pub(super) fn section_or<'e>(
+        &mut self,
+        key: &'static str,
+        empty: &'e DeTable<'e>,
+    ) -> Result<Section<'e>, Reported>
+    where
+        'a: 'e,
+    {
+        match self.item(key) {
+            Some(item) => item.section(),
+            None => Ok(Section::absent(self.report, empty, key)),
+        }
+    }
+
     /// Reads every `[[key]]` table; none is an empty list.
     pub(super) fn tables<T>(
         &mut self,

@@ -8,6 +8,7 @@ mod good;
 mod hostile;
 mod nat;
 mod policy;
+mod sources;
 
 use super::{Config, parse};
 

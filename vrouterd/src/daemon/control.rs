@@ -1,12 +1,13 @@
 //! The control loop's hands: each call folds one kind of news into the desired state.
 
-use std::path::PathBuf;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
 use dataplane::compile::{CompileError, Compiler};
 use dataplane::desired::{Desired, Underlay};
 use dataplane::publish::Publisher;
+use dataplane::snapshot::Snapshot;
 use flow_table::Millis;
 use tokio::sync::watch;
 use xdp_prog::{Fabric, Trunk};
@@ -14,8 +15,10 @@ use xdp_prog::{Fabric, Trunk};
 use super::error::{DaemonError, ReloadError};
 use super::ports::Ports;
 use super::quarantine::Quarantine;
+use super::sources::{OperatorFile, Sources};
 use super::start::{fabric_config, plugs, underlay_query, uplink_mtu, vhost_plan};
-use crate::config::{self, Config, Problems, check_against};
+use crate::api::{Event, Exchange};
+use crate::config::{Config, Problems, check_against};
 use crate::engine::Engine;
 use crate::kernel::devices::{Devices, VhostPlan};
 use crate::kernel::lock::NamespaceLock;
@@ -31,7 +34,8 @@ const SWEEP_BUDGET: usize = 4096;
 
 /// What the start hands over.
 pub(super) struct Parts {
-    pub(super) path: PathBuf,
+    pub(super) sources: Sources,
+    pub(super) exchange: Arc<Exchange>,
     pub(super) config: Arc<Config>,
     pub(super) desired: Desired,
     pub(super) compiler: Compiler,
@@ -53,9 +57,9 @@ pub(super) struct Parts {
 
 /// The running node.
 pub(super) struct Control {
-    parts: Parts,
+    pub(super) parts: Parts,
     devices: Devices,
-    facts: watch::Receiver<Arc<KernelFacts>>,
+    pub(super) facts: watch::Receiver<Arc<KernelFacts>>,
     underlay: watch::Receiver<Underlay>,
     /// Why the newest configuration file is not in force, if it is not.
     reload_error: Option<String>,
@@ -64,6 +68,13 @@ pub(super) struct Control {
     // Kept for as long as the daemon runs.
     _watch: Watch,
     _lock: NamespaceLock,
+}
+
+/// A state of the node that can be put in force.
+#[derive(Debug)]
+pub(super) struct Compiled {
+    snapshot: Snapshot,
+    quarantine: Quarantine,
 }
 
 impl Control {
@@ -78,6 +89,15 @@ impl Control {
 
     pub(super) fn state(&self) -> Arc<NodeState> {
         Arc::clone(&self.parts.state)
+    }
+
+    pub(super) fn exchange(&self) -> Arc<Exchange> {
+        Arc::clone(&self.parts.exchange)
+    }
+
+    /// The generation in force.
+    pub(super) fn generation(&self) -> u64 {
+        self.parts.publisher.current().generation
     }
 
     /// Waits for news from the kernel.
@@ -156,12 +176,27 @@ impl Control {
     /// Compiles and publishes what `config` and the kernel make of the node; on an error all
     /// stays as it was.
     fn publish(&mut self, config: Arc<Config>, desired: Desired) -> Result<(), CompileError> {
-        let parts = &mut self.parts;
+        let compiled = self.compile(&desired)?;
+        self.install(config, desired, compiled);
+        Ok(())
+    }
+
+    /// Compiles a desired state, which may still be thrown away.
+    pub(super) fn compile(&mut self, desired: &Desired) -> Result<Compiled, CompileError> {
         let mut quarantine = self.quarantine.clone();
-        parts.compiler.quarantine(quarantine.follow(&desired, Instant::now()));
+        let compiler = &mut self.parts.compiler;
+        compiler.quarantine(quarantine.follow(desired, Instant::now()));
         let started = Instant::now();
-        let snapshot = parts.compiler.compile(&desired)?;
-        parts.state.timings.compile.note(started.elapsed());
+        let snapshot = compiler.compile(desired)?;
+        self.parts.state.timings.compile.note(started.elapsed());
+        Ok(Compiled { snapshot, quarantine })
+    }
+
+    /// Puts what was compiled last in force.
+    pub(super) fn install(&mut self, config: Arc<Config>, desired: Desired, compiled: Compiled) {
+        let parts = &mut self.parts;
+        let Compiled { snapshot, quarantine } = compiled;
+        let generation = snapshot.generation;
         self.quarantine = quarantine;
         let compiled = Instant::now();
         parts.publisher.publish(snapshot);
@@ -173,9 +208,19 @@ impl Control {
             *old = query;
             changed
         });
-        (parts.config, parts.desired) = (config, desired);
+        let (old_config, old_desired) =
+            (std::mem::replace(&mut parts.config, config), std::mem::replace(&mut parts.desired, desired));
         self.tell();
-        Ok(())
+        let Parts { config, desired, exchange, .. } = &self.parts;
+        let event = exchange
+            .is_watched()
+            .then(|| Event::between(generation, (&old_config, &old_desired), (config, desired)));
+        exchange.announce(generation, event);
+    }
+
+    /// Has the vifs plugged in where the configuration in force says.
+    pub(super) fn plug(&mut self) {
+        self.parts.ports.set_plugs(plugs(&self.parts.config), &mut self.parts.trunk);
     }
 
     /// Tells the pages what is in force.
@@ -186,14 +231,18 @@ impl Control {
             desired: Arc::new(self.parts.desired.clone()),
             attached: old.attached.clone(),
             reload_error: self.reload_error.clone(),
+            set_aside: old.set_aside.clone(),
         }));
+        self.parts.exchange.documents.store(Arc::new(self.parts.sources.documents.clone()));
     }
 
     /// Reads the configuration file again. A file with mistakes changes nothing.
     pub(super) async fn reload(&mut self) {
         let outcome = self.try_reload().await;
         match &outcome {
-            Ok(()) => tracing::info!(file = %self.parts.path.display(), "configuration reloaded"),
+            Ok(()) => {
+                tracing::info!(file = %self.parts.sources.file.path().display(), "configuration reloaded")
+            }
             Err(ReloadError::Refused(error)) => {
                 tracing::error!("configuration not reloaded, the running state is kept:\n{error}");
             }
@@ -204,10 +253,12 @@ impl Control {
     }
 
     async fn try_reload(&mut self) -> Result<(), ReloadError> {
-        let (config, desired) = self.read().await.map_err(ReloadError::Refused)?;
-        let (plugs, vhost) = (plugs(&config), vhost_plan(&config, &desired));
-        self.publish(Arc::new(config), desired).map_err(|error| ReloadError::Refused(error.to_string()))?;
-        self.parts.ports.set_plugs(plugs, &mut self.parts.trunk);
+        let (file, config, desired) = self.read().await.map_err(ReloadError::Refused)?;
+        let vhost = vhost_plan(&config, &desired);
+        let compiled = self.compile(&desired).map_err(|error| ReloadError::Refused(error.to_string()))?;
+        self.parts.sources.take_file(file);
+        self.install(Arc::new(config), desired, compiled);
+        self.plug();
         self.configure_fabric();
         // Last, as it alone can fail halfway.
         let swapped = self.devices.swap_vhost(&mut self.parts.vhost, vhost).await;
@@ -215,9 +266,13 @@ impl Control {
         Ok(swapped?)
     }
 
-    /// The file, judged, and the desired state it makes.
-    async fn read(&self) -> Result<(Config, Desired), String> {
-        let config = config::load(&self.parts.path).map_err(|error| error.to_string())?;
+    /// The file, judged alone and with what is declared, and the desired state that both make.
+    async fn read(&self) -> Result<(OperatorFile, Config, Desired), String> {
+        let sources = &self.parts.sources;
+        let (file, _) =
+            OperatorFile::read(sources.file.path().to_owned()).map_err(|error| error.to_string())?;
+        let both = file.with(&sources.documents.declared, &sources.store).await;
+        let config = both.map_err(|problems| problems.to_string())?;
         let facts = Arc::clone(&self.facts.borrow());
         let gateways = self.parts.netlink.gateways().await.map_err(|error| error.to_string())?;
         let problems = check_against(&config, &super::host_facts(&facts, &gateways));
@@ -226,16 +281,26 @@ impl Control {
         }
         refuse_fixed(&self.parts.config, &config)?;
         let node = &config.node;
-        let uplink = find_uplink(&facts, &node.uplink.value, node.tunnel_address.value)
+        find_uplink(&facts, &node.uplink.value, node.tunnel_address.value)
             .map_err(|fault| fault.to_string())?;
-        let mut desired = config.desired(uplink_mtu(&facts, uplink));
+        let desired = self.desired(&config);
+        Ok((file, config, desired))
+    }
+
+    /// The desired state that a configuration makes, with what the kernel has told so far.
+    pub(super) fn desired(&self, config: &Config) -> Desired {
+        let facts = self.facts.borrow();
+        let node = &config.node;
+        let uplink = find_uplink(&facts, &node.uplink.value, node.tunnel_address.value);
+        let mut desired = config.desired(uplink_mtu(&facts, uplink.unwrap_or(self.parts.uplink)));
         desired.underlay = self.parts.desired.underlay.clone();
+        let links: HashMap<_, _> = self.parts.desired.vifs.iter().map(|vif| (&vif.name, &vif.link)).collect();
         for vif in &mut desired.vifs {
-            if let Some(old) = self.parts.desired.vifs.iter().find(|old| old.name == vif.name) {
-                vif.link = old.link.clone();
+            if let Some(link) = links.get(&vif.name) {
+                vif.link = (*link).clone();
             }
         }
-        Ok((config, desired))
+        desired
     }
 
     /// Lets idle flows go, and those of vifs and VRFs that are gone: these would hold their places
@@ -306,6 +371,7 @@ fn refuse_fixed(old: &Config, new: &Config) -> Result<(), String> {
         ("[engine]", old.engine != new.engine),
         ("[timeouts]", old.timeouts != new.timeouts),
         ("[http]", old.http != new.http),
+        ("[api]", old.api != new.api),
     ];
     let names: Vec<_> = changed.iter().filter(|(_, changed)| *changed).map(|(name, _)| *name).collect();
     if names.is_empty() {

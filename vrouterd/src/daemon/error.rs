@@ -34,6 +34,9 @@ pub enum DaemonError {
         /// The kernel's answer.
         source: std::io::Error,
     },
+    /// The API's socket cannot be had.
+    #[error(transparent)]
+    Socket(#[from] crate::api::SocketError),
     /// A request to the kernel failed.
     #[error(transparent)]
     Kernel(#[from] KernelError),
@@ -78,6 +81,7 @@ impl DaemonError {
                 | DaemonError::Privileges(_)
                 | DaemonError::KernelFeature(_)
                 | DaemonError::Listen { .. }
+                | DaemonError::Socket(_)
                 | DaemonError::Kernel(KernelError::AlreadyRunning)
         )
     }

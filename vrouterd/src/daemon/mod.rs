@@ -1,24 +1,29 @@
 //! The daemon: start, the control loop, and an end that leaves nothing behind.
 //!
-//! The loop waits for one of: new facts from the kernel, a new underlay, a signal, a tick. Each
+//! The loop waits for one of: new facts from the kernel, a new underlay, a signal, a command of the API, a tick. Each
 //! is folded into the desired state, which is compiled and published as a whole.
 
 mod control;
+mod declare;
 mod error;
 mod facts;
 mod ports;
 mod quarantine;
+mod sources;
 mod start;
 
 use std::path::Path;
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::config::{self, Config, Problems, check_against};
+use crate::api;
+use crate::config::{Config, Problems, check_against};
 use crate::http;
 use crate::kernel::Netlink;
 use crate::preflight;
+use sources::OperatorFile;
 
 pub use error::DaemonError;
 pub use facts::host_facts;
@@ -33,9 +38,9 @@ const HOUSEKEEPING: Duration = Duration::from_secs(1);
 /// # Errors
 /// [`DaemonError`]; everything that was made by then has been taken back.
 pub fn run(path: &Path) -> Result<(), DaemonError> {
-    let config = config::load(path)?;
+    let (file, config) = OperatorFile::read(path.to_owned())?;
     preflight::check_capabilities()?;
-    runtime()?.block_on(serve(path, config))
+    runtime()?.block_on(serve(file, config))
 }
 
 /// Compares a configuration with this machine.
@@ -58,7 +63,7 @@ fn runtime() -> Result<tokio::runtime::Runtime, DaemonError> {
     tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(DaemonError::Runtime)
 }
 
-async fn serve(path: &Path, config: Config) -> Result<(), DaemonError> {
+async fn serve(file: OperatorFile, config: Config) -> Result<(), DaemonError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(DaemonError::Runtime)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(DaemonError::Runtime)?;
     let mut reload = signal(SignalKind::hangup()).map_err(DaemonError::Runtime)?;
@@ -67,7 +72,9 @@ async fn serve(path: &Path, config: Config) -> Result<(), DaemonError> {
         .await
         .map_err(|source| DaemonError::Listen { address, source })?;
 
-    let mut control = start::start(path, config).await?;
+    let socket = api::Socket::bind(&config.api)?;
+
+    let (mut control, mut commands) = start::start(file, config).await?;
     // Vifs whose interfaces are there are attached before anybody is told that we are ready.
     if let Err(error) = control.follow().await {
         control.stop().await;
@@ -76,8 +83,11 @@ async fn serve(path: &Path, config: Config) -> Result<(), DaemonError> {
     let options = http::Options { vif_series, ..http::Options::for_listener(address) };
     let pages = http::router(control.state(), options);
     let (stop_pages, stopped) = tokio::sync::oneshot::channel::<()>();
-    let until = async move { drop(stopped.await) };
-    let server = tokio::spawn(http::serve(listener, pages, http::Limits::default(), until));
+    let stopped = stopped.shared();
+    let until = || stopped.clone().map(drop);
+    let server = tokio::spawn(http::serve(listener, pages, http::Limits::default(), until()));
+    let api = api::router(control.exchange(), control.state());
+    let api = tokio::spawn(http::serve(socket, api, api::limits(), until()));
     tracing::info!("ready");
     notify(&[sd_notify::NotifyState::Ready]);
 
@@ -92,6 +102,7 @@ async fn serve(path: &Path, config: Config) -> Result<(), DaemonError> {
                 Ok(()) => if let Err(error) = control.follow().await { break Err(error) },
                 Err(error) => break Err(error),
             },
+            Some(command) = commands.recv() => if let Err(error) = control.obey(command).await { break Err(error) },
             _ = sweep.tick() => control.sweep(),
             due = housekeeping.tick() => {
                 control.state().timings.control_lag.note(due.elapsed());
@@ -102,9 +113,9 @@ async fn serve(path: &Path, config: Config) -> Result<(), DaemonError> {
         }
     };
     notify(&[sd_notify::NotifyState::Stopping]);
-    drop(stop_pages);
+    drop((stop_pages, commands));
     control.stop().await;
-    drop(server.await);
+    drop(tokio::join!(server, api));
     tracing::info!("stopped");
     outcome
 }

@@ -1,6 +1,6 @@
 //! Vifs and the interfaces they wait for: attaching, detaching, up or down with the reason.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use dataplane::desired::{Desired, Link};
 use dataplane::ids::{VifName, VifSlot};
@@ -53,10 +53,10 @@ impl Ports {
         devices: &Devices,
         trunk: &mut Trunk,
     ) {
+        let slots: HashMap<_, _> = snapshot.vifs().map(|vif| (&vif.name, vif.slot)).collect();
         for vif in &mut desired.vifs {
             let Some(plug) = self.plugs.get(&vif.name).cloned() else { continue };
-            let slot = snapshot.vifs().find(|known| known.name == vif.name).map(|known| known.slot);
-            vif.link = match slot {
+            vif.link = match slots.get(&vif.name).copied() {
                 Some(slot) => self.follow_one(&vif.name, &plug, slot, facts, devices, trunk).await,
                 None => Link::Down("being set up".to_owned()),
             };

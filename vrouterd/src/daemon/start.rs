@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::num::{NonZeroU16, NonZeroU32};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -17,14 +16,19 @@ use dataplane::snapshot::Snapshot;
 use dataplane::worker::Idle;
 use flow_table::{FlowTable, TableConfig};
 use ipnet::IpNet;
+use tokio::sync::mpsc::Receiver;
 use tokio::sync::watch;
 use xdp_prog::{Fabric, FabricConfig, IfIndex, PortKind, TcPreference, Trunk, VlanId, XdpPreference};
 
 use super::control::{Control, Parts};
+use super::declare::declared_problems;
 use super::error::DaemonError;
 use super::facts::host_facts;
 use super::ports::{Plug, Ports};
+use super::sources::{OperatorFile, Restored, Sources};
+use crate::api::{Command, Exchange};
 use crate::config::{Attach, Config, HugePages, MOST_VIF_MTU, Problems, Wait, ZeroCopy, check_against};
+use crate::declared::Store;
 use crate::engine::{Engine, EnginePlan, Shared, UplinkQueues};
 use crate::kernel::devices::{Devices, HostRoute, RxQueues, TrunkPlan, VethPair, VhostPlan, link_local};
 use crate::kernel::lock::NamespaceLock;
@@ -41,7 +45,10 @@ const FRAGMENTED_DATAGRAMS: usize = 4096;
 const HOST_NODE_END: &str = "vr-vhost1";
 
 /// Brings everything up. On an error what was made is taken back.
-pub(super) async fn start(path: &Path, config: Config) -> Result<Control, DaemonError> {
+pub(super) async fn start(
+    file: OperatorFile,
+    config: Config,
+) -> Result<(Control, Receiver<Command>), DaemonError> {
     if let Err(missing) = xdp_prog::preflight() {
         let list: Vec<_> =
             missing.iter().map(|missing| format!("{}: {}", missing.what, missing.remedy)).collect();
@@ -55,19 +62,23 @@ pub(super) async fn start(path: &Path, config: Config) -> Result<Control, Daemon
     }
     let watch = Watch::start(netlink.clone(), WatchOptions::default()).await?;
     let facts = Arc::clone(&watch.facts().borrow());
-    let problems = check_against(&config, &host_facts(&facts, &netlink.gateways().await?));
+    let host = host_facts(&facts, &netlink.gateways().await?);
+    let problems = check_against(&config, &host);
     if !problems.is_empty() {
         return Err(Problems(problems).into());
     }
+    let document = Store::in_directory(&config.node.state_dir).path();
+    let restored = Sources::restore(file, config, |both| declared_problems(both, &host, &document))?;
+    let config = &restored.config;
     let found = find_uplink(&facts, &config.node.uplink.value, config.node.tunnel_address.value);
     let uplink = found.map_err(|fault| DaemonError::KernelFeature(fault.to_string()))?;
 
     let made = devices
         .create_trunk(&TrunkPlan::new(u32::from(MOST_VIF_MTU), u32::from(config.engine.workers.value)))
         .await?;
-    let started = after_trunk(path, config, &made, uplink, &facts, &devices, netlink, &watch).await;
+    let started = after_trunk(restored, &made, uplink, &facts, &devices, netlink, &watch).await;
     match started {
-        Ok(parts) => Ok(Control::new(parts, devices, watch, lock)),
+        Ok((parts, commands)) => Ok((Control::new(parts, devices, watch, lock), commands)),
         Err(error) => {
             for name in [made.near.name.as_str(), HOST_NODE_END] {
                 drop(devices.remove(name).await);
@@ -77,17 +88,16 @@ pub(super) async fn start(path: &Path, config: Config) -> Result<Control, Daemon
     }
 }
 
-#[expect(clippy::too_many_arguments, reason = "one step of a sequence, split off to undo the one before it")]
 async fn after_trunk(
-    path: &Path,
-    config: Config,
+    restored: Restored,
     trunk_pair: &VethPair,
     uplink: UplinkDevices,
     facts: &KernelFacts,
     devices: &Devices,
     netlink: Netlink,
     watch: &Watch,
-) -> Result<Parts, DaemonError> {
+) -> Result<(Parts, Receiver<Command>), DaemonError> {
+    let Restored { sources, config, set_aside } = restored;
     let desired = config.desired(uplink_mtu(facts, uplink));
     let vhost = vhost_plan(&config, &desired);
     if let Some(plan) = &vhost {
@@ -147,12 +157,15 @@ async fn after_trunk(
         desired: Arc::new(desired.clone()),
         attached,
         reload_error: None,
+        set_aside,
     };
+    let (exchange, commands) = Exchange::new(sources.documents.clone());
     let state = Arc::new(NodeState::new(epoch, publisher.shared(), flows, workers.collect(), control));
     let mut ports = Ports::default();
     ports.set_plugs(plugs(&config), &mut trunk);
-    Ok(Parts {
-        path: path.to_owned(),
+    let parts = Parts {
+        sources,
+        exchange,
         config,
         desired,
         compiler,
@@ -169,7 +182,8 @@ async fn after_trunk(
         resolver,
         state,
         uplink,
-    })
+    };
+    Ok((parts, commands))
 }
 
 /// What the kernel is asked about the way to the other nodes.

@@ -7,8 +7,9 @@ use super::chrome::{Chrome, Tab};
 use super::query::Query;
 use super::text::filters;
 use crate::view::{
-    Attach, ControlView, CopyMode, DropView, FlowsView, HopView, LabelTarget, LabelView, NextHopView, PortName, ReachView,
-    RouteView, ServiceView, StatusView, Subject, TrafficView, TunnelView, VifView, VrfView, WorkerView,
+    Attach, ControlView, CopyMode, DropView, FlowsView, HopView, LabelTarget, LabelView, NextHopView,
+    PortName, ReachView, RouteView, ServiceView, StatusView, Subject, TrafficView, TunnelView, VifView,
+    VrfView, WorkerView,
 };
 
 /// A page that only says what is wrong with the request.
@@ -70,7 +71,11 @@ pub(super) struct FlowForm {
     pub(super) vrf: String,
     pub(super) proto: String,
     pub(super) addr: String,
+    pub(super) src: String,
+    pub(super) dst: String,
     pub(super) port: String,
+    pub(super) state: String,
+    pub(super) top: String,
     pub(super) limit: String,
 }
 
@@ -82,14 +87,20 @@ impl FlowForm {
             vrf: text("vrf"),
             proto: text("proto"),
             addr: text("addr"),
+            src: text("src"),
+            dst: text("dst"),
             port: text("port"),
+            state: text("state"),
+            top: text("top"),
             limit: text("limit"),
         }
     }
 
     /// Whether any condition is set.
     pub(super) fn filters(&self) -> bool {
-        [&self.vif, &self.vrf, &self.proto, &self.addr, &self.port].iter().any(|text| !text.is_empty())
+        let conditions =
+            [&self.vif, &self.vrf, &self.proto, &self.addr, &self.src, &self.dst, &self.port, &self.state];
+        conditions.iter().any(|text| !text.is_empty())
     }
 }
 

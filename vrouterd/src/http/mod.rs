@@ -11,6 +11,7 @@
 
 mod chart;
 mod chrome;
+mod filter;
 mod guard;
 mod html;
 mod metrics;
@@ -31,8 +32,11 @@ use axum::Router;
 use axum::http::{HeaderValue, header};
 use axum::routing::get;
 
+pub(crate) use filter::{FLOW_FILTERS, flow_filter};
 pub use guard::Hosts;
+pub(crate) use query::Query;
 pub use server::{Limits, serve};
+pub(crate) use timed::timed;
 
 use crate::view::ViewSource;
 use render::Reader;
@@ -84,7 +88,7 @@ pub fn router(source: Arc<dyn ViewSource>, options: Options) -> Router {
         .route("/icon.svg", get(|| file("image/svg+xml", include_str!("../../templates/icon.svg"))))
         .fallback(pages::unknown)
         .layer(axum::middleware::from_fn_with_state(options.hosts, guard::guard))
-        .layer(axum::middleware::from_fn_with_state(timings, timed::timed))
+        .layer(axum::middleware::from_fn_with_state(timings, timed))
 }
 
 async fn file(

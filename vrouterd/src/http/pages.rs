@@ -9,14 +9,15 @@ use dataplane::ids::{VifName, VrfName};
 
 use super::chart;
 use super::chrome::{Chrome, Tab};
+use super::filter::{FLOW_FILTERS, FLOW_LIST, flow_filter};
 use super::html::{
-    ControlPage, DropsPage, FlowForm, FlowsPage, LabelsPage, NextHopsPage, NodePage, RoutesPage, ServicesPage,
-    TrafficPage, TunnelsPage, VifPage, VifsPage, VrfsPage, WorkersPage,
+    ControlPage, DropsPage, FlowForm, FlowsPage, LabelsPage, NextHopsPage, NodePage, RoutesPage,
+    ServicesPage, TrafficPage, TunnelsPage, VifPage, VifsPage, VrfsPage, WorkersPage,
 };
 use super::problem::Problem;
 use super::query::{Format, Query};
 use super::render::Reader;
-use crate::view::{ControlView, FlowFilter, StatusView, ViewSource, VifStatus};
+use crate::view::{ControlView, StatusView, ViewSource, VifStatus};
 
 /// The pages.
 pub(super) fn routes() -> Router<Reader> {
@@ -111,26 +112,11 @@ async fn services(State(reader): State<Reader>, RawQuery(raw): RawQuery) -> Resp
 }
 
 async fn flows(State(reader): State<Reader>, RawQuery(raw): RawQuery) -> Response {
-    let query = Query::parse(raw.as_deref(), &["vif", "vrf", "proto", "addr", "port", "limit"]);
+    let known: Vec<&str> = FLOW_FILTERS.iter().chain(&FLOW_LIST).copied().collect();
+    let query = Query::parse(raw.as_deref(), &known);
     let read = |source: &dyn ViewSource, query: &Query| Ok(source.flows(&flow_filter(query)?));
     let page = |chrome, query: &Query, view| FlowsPage { chrome, form: FlowForm::new(query), view };
     reader.answer(query, Tab::Flows, read, page).await
-}
-
-fn flow_filter(query: &Query) -> Result<FlowFilter, Problem> {
-    let limit = query.value("limit")?.unwrap_or(FlowFilter::DEFAULT_LIMIT);
-    if limit == 0 || limit > FlowFilter::MAX_LIMIT {
-        let most = FlowFilter::MAX_LIMIT;
-        return Err(Problem::bad_request(format!("limit={limit}: write a number from 1 to {most}.")));
-    }
-    Ok(FlowFilter {
-        vif: query.text("vif").map(VifName::from),
-        vrf: query.text("vrf").map(VrfName::from),
-        protocol: query.value("proto")?,
-        address: query.value("addr")?,
-        port: query.value("port")?,
-        limit,
-    })
 }
 
 async fn drops(State(reader): State<Reader>, RawQuery(raw): RawQuery) -> Response {

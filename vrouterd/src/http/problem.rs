@@ -9,7 +9,7 @@ use super::query::Format;
 
 /// Why a request cannot be served.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Problem {
+pub(crate) struct Problem {
     status: StatusCode,
     detail: String,
 }
@@ -44,6 +44,11 @@ impl Problem {
     pub(super) fn internal() -> Self {
         let detail = "The page could not be made; the daemon's log says why.".to_owned();
         Self { status: StatusCode::INTERNAL_SERVER_ERROR, detail }
+    }
+
+    /// What is wrong, for people.
+    pub(crate) fn detail(self) -> String {
+        self.detail
     }
 
     /// The answer in the format that was asked for.

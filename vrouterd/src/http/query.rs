@@ -11,7 +11,7 @@ use super::text::encode;
 
 /// Parameters of a request; each at most once, an empty one counts as absent (as forms send them).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Query(BTreeMap<String, String>);
+pub(crate) struct Query(BTreeMap<String, String>);
 
 /// How a page is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +29,7 @@ const REFRESH: std::ops::RangeInclusive<u16> = 1..=3600;
 
 impl Query {
     /// Reads `raw`; refuses parameters that are neither common nor among `known`.
-    pub(super) fn parse(raw: Option<&str>, known: &[&str]) -> Result<Self, Problem> {
+    pub(crate) fn parse(raw: Option<&str>, known: &[&str]) -> Result<Self, Problem> {
         let mut parameters = BTreeMap::new();
         for pair in raw.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -52,12 +52,12 @@ impl Query {
     }
 
     /// A parameter as text.
-    pub(super) fn text(&self, key: &str) -> Option<&str> {
+    pub(crate) fn text(&self, key: &str) -> Option<&str> {
         self.0.get(key).map(String::as_str)
     }
 
     /// A parameter as a value.
-    pub(super) fn value<T: FromStr<Err: Display>>(&self, key: &str) -> Result<Option<T>, Problem> {
+    pub(crate) fn value<T: FromStr<Err: Display>>(&self, key: &str) -> Result<Option<T>, Problem> {
         let read = |text: &str| {
             text.parse()
                 .map_err(|error| Problem::bad_request(format!("Parameter {key:?} is {text:?}: {error}.")))

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::serve::Listener;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Semaphore, watch};
 
 /// Bounds of the server.
@@ -36,16 +37,13 @@ impl Default for Limits {
     }
 }
 
-/// Pause after an accept that failed, as it does when file descriptors have run out.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
 /// Longest wait for running requests after shutdown began.
 const DRAIN: Duration = Duration::from_secs(2);
 
 /// Serves `router` on `listener` until `shutdown` is ready; then closes idle connections, gives
 /// running requests two seconds, and returns.
-pub async fn serve(
-    listener: TcpListener,
+pub async fn serve<L: Listener>(
+    mut listener: L,
     router: Router,
     limits: Limits,
     shutdown: impl Future<Output = ()>,
@@ -59,23 +57,15 @@ pub async fn serve(
             let place = Arc::clone(&places).acquire_owned().await;
             (place, listener.accept().await)
         };
-        let (place, connection) = tokio::select! {
+        let (place, (stream, _)) = tokio::select! {
             accepted = accepted => accepted,
             () = &mut shutdown => break,
         };
-        match connection {
-            Ok((stream, _)) => {
-                let (router, stopped) = (router.clone(), stopped.clone());
-                tokio::spawn(async move {
-                    let _place = place;
-                    serve_connection(stream, router, limits, stopped).await;
-                });
-            }
-            Err(error) => {
-                tracing::debug!(%error, "accept on the diagnostics port failed");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
-        }
+        let (router, stopped) = (router.clone(), stopped.clone());
+        tokio::spawn(async move {
+            let _place = place;
+            serve_connection(stream, router, limits, stopped).await;
+        });
     }
     drop(listener);
     drop(stopped);
@@ -85,7 +75,7 @@ pub async fn serve(
 }
 
 async fn serve_connection(
-    stream: TcpStream,
+    stream: impl AsyncRead + AsyncWrite + Unpin,
     router: Router,
     limits: Limits,
     mut stopped: watch::Receiver<()>,
@@ -105,7 +95,7 @@ async fn serve_connection(
     };
     match tokio::time::timeout(limits.lifetime, whole).await {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::debug!(%error, "a diagnostics connection ended early"),
-        Err(_) => tracing::debug!("a diagnostics connection outlived its time"),
+        Ok(Err(error)) => tracing::debug!(%error, "a connection ended early"),
+        Err(_) => tracing::debug!("a connection outlived its time"),
     }
 }

@@ -1,5 +1,8 @@
 //! Flow pairs.
 
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+
 use dataplane::counters::TrafficTotals;
 use dataplane::drop::DropReason;
 use dataplane::fib::ip_addr;
@@ -9,10 +12,19 @@ use dataplane::verdict::{ContextOwner, context_owner, mapping_vrf};
 use flow_table::{Addr, Context, DirectionView, Family, Millis, Output, Source};
 
 use super::Reading;
+use crate::state::NodeState;
 use crate::view::{
-    Endpoint, FlowFilter, FlowSide, FlowTableView, FlowView, FlowsView, HopView, Protocol, RuleView, TranslatedField,
-    Translation,
+    Endpoint, FlowFilter, FlowOrder, FlowSide, FlowTableView, FlowView, FlowsView, HopView, Protocol,
+    RuleView, TranslatedField, Translation,
 };
+
+impl NodeState {
+    /// Removes the flow pairs that match, whatever the filter's limit, and says how many. The next packet of such
+    /// a flow is judged and placed anew. Walks the table once: for a thread that may take its time.
+    pub fn flush_flows(&self, filter: &FlowFilter) -> u64 {
+        Reading::new(self).flush(filter)
+    }
+}
 
 impl Reading<'_> {
     /// Pairs that name something that is gone are left out: they wait for the sweep, or for a
@@ -20,10 +32,19 @@ impl Reading<'_> {
     pub(super) fn flows(&self, filter: &FlowFilter) -> FlowsView {
         let table = &self.state.flows;
         let wanted = |pair: &flow_table::FlowView| self.flow(pair).is_some_and(|flow| filter.matches(&flow));
-        let found = table.view(self.now(), 0, filter.limit.saturating_add(1), wanted);
+        let (found, truncated) = match filter.order {
+            FlowOrder::Table => {
+                let mut found = table.view(self.now(), 0, filter.limit.saturating_add(1), wanted);
+                let truncated = found.len() > filter.limit;
+                found.truncate(filter.limit);
+                (found, truncated)
+            }
+            FlowOrder::Packets => self.top(filter.limit, |side| side.packets, wanted),
+            FlowOrder::Bytes => self.top(filter.limit, |side| side.bytes, wanted),
+        };
         FlowsView {
-            flows: found.iter().take(filter.limit).filter_map(|pair| self.flow(pair)).collect(),
-            truncated: found.len() > filter.limit,
+            flows: found.iter().filter_map(|pair| self.flow(pair)).collect(),
+            truncated,
             total: table.len() as u64,
             capacity: table.capacity() as u64,
         }
@@ -42,6 +63,47 @@ impl Reading<'_> {
             refused_vif: counts.refused_owner,
             refused_bucket: counts.refused_bucket,
         }
+    }
+
+    /// The `limit` pairs that are wanted and have the most of something, both directions together, and whether
+    /// there are more. Walks the table once, and holds no more than `limit` pairs.
+    fn top(
+        &self,
+        limit: usize,
+        count: impl Fn(&DirectionView) -> u64,
+        wanted: impl Fn(&flow_table::FlowView) -> bool,
+    ) -> (Vec<flow_table::FlowView>, bool) {
+        let best = RefCell::new(BTreeMap::new());
+        let (seen, truncated) = (Cell::new(0u64), Cell::new(false));
+        self.state.flows.view(self.now(), 0, usize::MAX, |pair| {
+            if wanted(pair) {
+                let mut best = best.borrow_mut();
+                let total = count(&pair.forward) + count(&pair.reverse);
+                seen.set(seen.get() + 1);
+                // The number tells equals apart.
+                best.insert((total, seen.get()), *pair);
+                if best.len() > limit {
+                    best.pop_first();
+                    truncated.set(true);
+                }
+            }
+            false
+        });
+        (best.into_inner().into_values().rev().collect(), truncated.get())
+    }
+
+    /// Removes the pairs that match, and counts them.
+    fn flush(&self, filter: &FlowFilter) -> u64 {
+        let table = &self.state.flows;
+        let removed = Cell::new(0);
+        table.view(self.now(), 0, usize::MAX, |pair| {
+            let matches = filter.is_open() || self.flow(pair).is_some_and(|flow| filter.matches(&flow));
+            if matches && table.remove(pair.pair) {
+                removed.set(removed.get() + 1);
+            }
+            false
+        });
+        removed.get()
     }
 
     fn flow(&self, pair: &flow_table::FlowView) -> Option<FlowView> {

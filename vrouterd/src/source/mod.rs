@@ -25,8 +25,9 @@ use flow_table::Millis;
 use crate::state::{ControlState, NodeState};
 use crate::timing::Timings;
 use crate::view::{
-    DropView, FlowFilter, FlowTableView, FlowsView, Health, LabelView, NextHopView, NodeView, ProgramView, RatesView,
-    RouteView, ServiceView, State, TrafficView, TunnelView, ViewSource, VifView, VrfView, WorkerView,
+    DropView, FlowFilter, FlowTableView, FlowsView, Health, LabelView, NextHopView, NodeView, ProgramView,
+    RatesView, RouteView, ServiceView, State, TrafficView, TunnelView, ViewSource, VifView, VrfView,
+    WorkerView,
 };
 
 /// What one view is made of.
@@ -118,6 +119,10 @@ impl ViewSource for NodeState {
 
     fn refused_configuration(&self) -> Option<String> {
         self.control.load().reload_error.clone()
+    }
+
+    fn set_aside_state(&self) -> Option<String> {
+        self.control.load().set_aside.clone()
     }
 
     fn outer_fragments(&self) -> u64 {

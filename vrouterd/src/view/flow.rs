@@ -6,6 +6,8 @@ use std::net::IpAddr;
 use dataplane::counters::TrafficTotals;
 use dataplane::ids::{PolicyName, VifName, VrfName};
 use dataplane::policy::FlowCourse;
+use flow_table::FlowState;
+use ipnet::IpNet;
 
 use super::{HopView, Protocol};
 
@@ -138,11 +140,41 @@ pub struct FlowFilter {
     pub protocol: Option<Protocol>,
     /// Only flows with this address at either end.
     pub address: Option<IpAddr>,
+    /// Only flows that were begun from here.
+    pub source: Option<IpNet>,
+    /// Only flows that were begun towards here, or lead here after translation.
+    pub destination: Option<IpNet>,
     /// Only flows with this port at either end.
     pub port: Option<u16>,
+    /// Only flows in this state.
+    pub state: Option<FlowState>,
     /// At most this many.
     pub limit: usize,
+    /// Which of them, when there are more.
+    pub order: FlowOrder,
 }
+
+/// In which order flows are listed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FlowOrder {
+    /// That of the table: none.
+    #[default]
+    Table,
+    /// Those with the most packets, both directions together, first.
+    Packets,
+    /// Those with the most bytes first.
+    Bytes,
+}
+
+/// Every state of a flow pair.
+pub const FLOW_STATES: [FlowState; 6] = [
+    FlowState::Dropped,
+    FlowState::TcpOpening,
+    FlowState::TcpEstablished,
+    FlowState::TcpClosing,
+    FlowState::TcpClosed,
+    FlowState::Stateless,
+];
 
 impl FlowFilter {
     /// Most flows one answer holds.
@@ -160,13 +192,34 @@ impl FlowFilter {
             && self.vrf.as_ref().is_none_or(|vrf| flow.vrf == *vrf)
             && self.protocol.is_none_or(|protocol| flow.protocol == protocol)
             && self.address.is_none_or(|address| any_end(&|end| end.address == address))
+            && self.source.is_none_or(|net| net.contains(&flow.forward.source.address))
+            && self.destination.is_none_or(|net| {
+                [flow.forward.destination, flow.reverse.source].iter().any(|end| net.contains(&end.address))
+            })
             && self.port.is_none_or(|port| any_end(&|end| end.port == port))
+            && self.state.is_none_or(|state| flow.state == state.name())
+    }
+
+    /// Whether every flow matches.
+    pub fn is_open(&self) -> bool {
+        *self == Self { limit: self.limit, order: self.order, ..Self::default() }
     }
 }
 
 impl Default for FlowFilter {
     fn default() -> Self {
-        Self { vif: None, vrf: None, protocol: None, address: None, port: None, limit: Self::DEFAULT_LIMIT }
+        Self {
+            vif: None,
+            vrf: None,
+            protocol: None,
+            address: None,
+            source: None,
+            destination: None,
+            port: None,
+            state: None,
+            limit: Self::DEFAULT_LIMIT,
+            order: FlowOrder::Table,
+        }
     }
 }
 
@@ -198,8 +251,8 @@ mod tests {
             vrf: "blue".into(),
             protocol: Protocol(6),
             forward: side(Some("client"), client, service, tunnel),
-            reverse: side(None, service, client, HopView::Vif { vif: "client".into() }),
-            state: "established",
+            reverse: side(None, end("10.0.2.2", 8080), client, HopView::Vif { vif: "client".into() }),
+            state: "tcp_established",
             age_seconds: 1,
             idle_seconds: 0,
             translations: vec![],
@@ -216,11 +269,18 @@ mod tests {
             FlowFilter { vif: Some("client".into()), ..all.clone() },
             FlowFilter { port: Some(4000), address: Some("10.96.0.10".parse().unwrap()), ..all.clone() },
             FlowFilter { vrf: Some("blue".into()), protocol: Some(Protocol(6)), ..all.clone() },
+            FlowFilter { source: Some("10.0.1.0/24".parse().unwrap()), ..all.clone() },
+            FlowFilter { destination: Some("10.96.0.10/32".parse().unwrap()), ..all.clone() },
+            FlowFilter { destination: Some("10.0.2.2/32".parse().unwrap()), ..all.clone() },
+            FlowFilter { state: Some(FlowState::TcpEstablished), ..all.clone() },
         ];
         let no = [
             FlowFilter { vif: Some("web".into()), ..all.clone() },
             FlowFilter { vrf: Some("red".into()), ..all.clone() },
             FlowFilter { protocol: Some(Protocol(17)), ..all.clone() },
+            FlowFilter { source: Some("10.96.0.0/16".parse().unwrap()), ..all.clone() },
+            FlowFilter { destination: Some("10.0.1.2/32".parse().unwrap()), ..all.clone() },
+            FlowFilter { state: Some(FlowState::TcpClosed), ..all.clone() },
             FlowFilter { port: Some(80), address: Some("10.0.1.3".parse().unwrap()), ..all },
         ];
         assert!(yes.iter().all(|filter| filter.matches(&flow())));

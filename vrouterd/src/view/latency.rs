@@ -34,7 +34,7 @@ pub struct BucketView {
 /// Requests of one class.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct RequestTimesView {
-    /// `page`, `json`, `metrics`, `probe` or `file`.
+    /// `page`, `json`, `metrics`, `probe`, `file`, `api_read`, `api_change` or `api_attach`.
     pub class: &'static str,
     /// From header to answer.
     pub latency: LatencyView,

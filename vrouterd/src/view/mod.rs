@@ -33,7 +33,10 @@ mod worker;
 pub use broadcast::{BroadcastNodeView, BroadcastView};
 pub use control::ControlView;
 pub use drops::{DropView, DroppedPacket, PortDrops, PortName};
-pub use flow::{Endpoint, FlowFilter, FlowSide, FlowView, FlowsView, RuleView, TranslatedField, Translation};
+pub use flow::{
+    Endpoint, FLOW_STATES, FlowFilter, FlowOrder, FlowSide, FlowView, FlowsView, RuleView, TranslatedField,
+    Translation,
+};
 pub use latency::{BucketView, FlowTableView, LatencyView, RequestTimesView, TimingsView};
 pub use node::{Attach, CopyMode, Counts, NodeView, QueueView, UplinkView};
 pub use pair_traffic::{FlowOrigin, PairTotals, PairTrafficView, TrafficView};

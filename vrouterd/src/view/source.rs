@@ -5,8 +5,8 @@ use std::sync::Arc;
 use dataplane::ids::{VifName, VrfName};
 
 use super::{
-    DropView, FlowFilter, FlowTableView, FlowsView, Health, LabelView, NextHopView, NodeView, ProgramView, RatesView,
-    RouteView, ServiceView, TrafficView, TunnelView, VifView, VrfView, WorkerView,
+    DropView, FlowFilter, FlowTableView, FlowsView, Health, LabelView, NextHopView, NodeView, ProgramView,
+    RatesView, RouteView, ServiceView, TrafficView, TunnelView, VifView, VrfView, WorkerView,
 };
 use crate::timing::Timings;
 
@@ -49,6 +49,8 @@ pub trait ViewSource: Send + Sync + 'static {
     fn programs(&self) -> Vec<ProgramView>;
     /// Why the newest configuration is not in force, if it is not.
     fn refused_configuration(&self) -> Option<String>;
+    /// Why not all that was declared before the start is in force, if it is not.
+    fn set_aside_state(&self) -> Option<String>;
     /// Frames that the uplink's program left to the kernel because they are fragments of tunnel packets.
     fn outer_fragments(&self) -> u64;
     /// Whether the process lives and whether packets can flow. Called on the HTTP thread itself, so

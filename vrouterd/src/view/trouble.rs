@@ -28,6 +28,8 @@ pub struct Trouble {
 pub enum Subject {
     /// The configuration file: its newest state is not in force.
     Configuration,
+    /// Declared state: not all of what was kept over the last restart is in force.
+    DeclaredState,
     /// The uplink of this name.
     Uplink(String),
     /// The tunnel endpoint with this address.
@@ -49,6 +51,9 @@ impl StatusView {
         }
         if let Some(reason) = source.refused_configuration() {
             add(Subject::Configuration, &reason);
+        }
+        if let Some(reason) = source.set_aside_state() {
+            add(Subject::DeclaredState, &reason);
         }
         let fragments = source.outer_fragments();
         if fragments > 0 {

@@ -16,6 +16,7 @@ use flow_table::{Millis, PortTimeout, Timeouts};
 
 use super::{NODE, VIFS, sound};
 use crate::config::{Attach, HugePages, Wait, ZeroCopy, load};
+use crate::http::VifSeries;
 
 pub(super) const EVERYTHING: &str = r#"
 [node]
@@ -51,6 +52,11 @@ drop = 7
 ports = [{ protocol = "udp", port = 53, idle = 8 }, { protocol = "tcp", port = "5000-5100", idle = 9 }]
 [http]
 listen = "[::1]:9000"
+vif_metrics = "on"
+traffic_pairs = 5
+[api]
+socket = "/run/vrouter-a/a.sock"
+allow_uids = [1000, 1001]
 [host]
 ifname = "vr-host"
 vrf = "blue"
@@ -314,6 +320,9 @@ fn every_key_reaches_what_stands_beside_the_desired_state() {
     (timeouts.icmp, timeouts.other, timeouts.dropped) = (seconds(5), seconds(6), seconds(7));
     assert_eq!(config.timeouts, timeouts);
     assert_eq!(config.http.listen, "[::1]:9000".parse::<SocketAddr>().unwrap());
+    assert_eq!(config.api.socket, Path::new("/run/vrouter-a/a.sock"));
+    assert_eq!(config.api.allow_uids, [1000, 1001]);
+    assert_eq!((config.http.vif_metrics, config.http.traffic_pairs), (VifSeries::Shown, 5));
     let routes: Vec<_> =
         config.host.iter().flat_map(|host| &host.routes).map(|at| at.value.to_string()).collect();
     assert_eq!(routes, ["10.0.0.0/16", "10.96.0.0/16"]);
@@ -345,6 +354,11 @@ fn the_least_file_gets_the_documented_defaults() {
     let documented = [240, 7560, 240, 300, 60, 300, 10];
     assert_eq!(millis, documented.map(|seconds| Millis(seconds * 1000)));
     assert_eq!(config.http.listen, "127.0.0.1:8085".parse::<SocketAddr>().unwrap());
+    assert_eq!(
+        (config.api.socket.as_path(), config.api.allow_uids.len()),
+        (Path::new("/run/vrouter/api.sock"), 0)
+    );
+    assert_eq!((config.http.vif_metrics, config.http.traffic_pairs), (VifSeries::Hidden, 200));
     assert_eq!((config.host.is_none(), config.vifs.len()), (true, 0));
 }
 

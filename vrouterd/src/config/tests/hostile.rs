@@ -102,8 +102,8 @@ proptest! {
 
     #[test]
     fn any_key_of_any_section_takes_any_value(
-        section in prop::sample::select(&["[node]", "[engine]", "[timeouts]", "[http]", "[host]", "[[vif]]", "[[route]]", "[[service]]", "[[policy]]"][..]),
-        key in prop::sample::select(&["name", "vrf", "addresses", "address", "label", "mtu", "via", "via_vrf", "ports", "backends", "workers", "cpus", "listen", "routes", "dscp", "legacy_udp_port", "gateway", "ingress", "egress", "policies"][..]),
+        section in prop::sample::select(&["[node]", "[engine]", "[timeouts]", "[http]", "[api]", "[host]", "[[vif]]", "[[route]]", "[[service]]", "[[policy]]"][..]),
+        key in prop::sample::select(&["name", "vrf", "addresses", "address", "label", "mtu", "via", "via_vrf", "ports", "backends", "workers", "cpus", "listen", "routes", "dscp", "legacy_udp_port", "gateway", "socket", "allow_uids", "ingress", "egress", "policies"][..]),
         value in value(),
     ) {
         digest(&format!("{VIFS}{section}\n{key} = {value}\n"));

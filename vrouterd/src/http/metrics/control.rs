@@ -47,8 +47,10 @@ fn histogram(encoder: &mut MetricEncoder<'_>, latency: &LatencyView) -> Result<(
 }
 
 pub(super) fn register_timings(registry: &mut Registry, timings: TimingsView) {
-    let phases =
-        Distributions { label: Some("phase"), of: vec![("compile", timings.compile), ("publish", timings.publish)] };
+    let phases = Distributions {
+        label: Some("phase"),
+        of: vec![("compile", timings.compile), ("publish", timings.publish)],
+    };
     let help = "Time from a new desired state to a snapshot, and on to the workers";
     registry.register_with_unit("publication", help, Unit::Seconds, phases);
     let lag = Distributions { label: None, of: vec![("", timings.control_lag)] };

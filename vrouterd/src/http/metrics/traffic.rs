@@ -28,7 +28,7 @@ pub(super) fn register(registry: &mut Registry, view: &TrafficView) {
     let flows = Family::<Pair, Counter>::default();
     let packets = Family::<PairDirection, Counter>::default();
     let bytes = Family::<PairDirection, Counter>::default();
-    let mut add = |pair: Pair, totals: &PairTotals| {
+    let add = |pair: Pair, totals: &PairTotals| {
         flows.get_or_create(&pair).inc_by(totals.flows);
         for (direction, count) in [("forward", totals.forward), ("reverse", totals.reverse)] {
             let Pair { from, to, service, origin } = pair.clone();

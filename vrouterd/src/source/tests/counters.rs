@@ -15,8 +15,8 @@ use super::{Node, vif_mut};
 use crate::engine::SocketGauge;
 use crate::state::MOST_DRAINED;
 use crate::view::{
-    CopyMode, DropCount, Endpoint, FlowFilter, HopView, PortDrops, PortName, Protocol, QueueView, RingView,
-    TranslatedField, Translation, UmemView, ViewSource,
+    CopyMode, DropCount, Endpoint, FlowFilter, FlowOrder, HopView, PortDrops, PortName, Protocol, QueueView,
+    RingView, TranslatedField, Translation, UmemView, ViewSource,
 };
 
 fn end(address: &str, port: u16) -> Endpoint {
@@ -185,6 +185,41 @@ fn flows_are_filtered_and_limited() {
 }
 
 #[test]
+fn the_top_flows_are_those_with_the_most_packets() {
+    let mut node = Node::new();
+    for port in 1..=5u16 {
+        for _ in 0..[3, 5, 1, 5, 2][usize::from(port) - 1] {
+            node.send("client", [10, 0, 1, 2], ([10, 0, 1, 3], port));
+        }
+    }
+    let top = |limit, order| {
+        let view = node.state.flows(&FlowFilter { limit, order, ..FlowFilter::default() });
+        let ports: Vec<u16> = view.flows.iter().map(|flow| flow.forward.destination.port).collect();
+        (ports, view.truncated)
+    };
+    let (first, truncated) = top(3, FlowOrder::Packets);
+    assert_eq!(
+        (first[..2].contains(&2), first[..2].contains(&4), first[2], truncated),
+        (true, true, 1, true)
+    );
+    assert_eq!(top(5, FlowOrder::Bytes).0[2..], [1, 5, 3]);
+    assert!(!top(5, FlowOrder::Bytes).1);
+}
+
+#[test]
+fn flows_that_match_are_flushed_and_counted() {
+    let mut node = Node::new();
+    for port in 1..=5 {
+        node.send("client", [10, 0, 1, 2], ([10, 0, 1, 3], port));
+    }
+    let flush = |filter: FlowFilter| node.state.flush_flows(&FlowFilter { limit: 1, ..filter });
+    assert_eq!(flush(FlowFilter { port: Some(3), ..FlowFilter::default() }), 1);
+    assert_eq!(flush(FlowFilter { port: Some(3), ..FlowFilter::default() }), 0);
+    assert_eq!(flush(FlowFilter::default()), 4);
+    assert_eq!(node.state.flows(&FlowFilter::default()).total, 0);
+}
+
+#[test]
 fn flows_of_a_vif_that_is_gone_are_left_out() {
     let mut node = Node::new();
     node.send("client", [10, 0, 1, 2], ([10, 0, 1, 3], 80));
@@ -230,9 +265,10 @@ fn workers_show_frames_rings_and_queues() {
     assert_eq!((worker.worker, worker.cpu, worker.flow_hits, worker.busy_seconds), (0, Some(1), 7, 1.5));
     assert_eq!(worker.umem, UmemView { total: 100, free: 50, fill: 32, rx: 3, tx: 9, completion: 6 });
     assert_eq!(worker.umem.missing(), 0);
-    let ring = |interface: &str, queue| RingView {
+    let ring = |interface: &str, queue, frames| RingView {
         interface: interface.to_owned(),
         queue,
+        frames,
         rx_dropped: 1,
         rx_ring_full: 4,
         fill_ring_empty: 5,
@@ -240,7 +276,9 @@ fn workers_show_frames_rings_and_queues() {
         rx_invalid_descriptors: 2,
         tx_invalid_descriptors: 3,
     };
-    assert_eq!(worker.rings, [ring("vr-trunk1", 0), ring("eth0", 1)]);
+    let trunk = RingFrames { fill: 10, rx: 3, ..RingFrames::default() };
+    let uplink = RingFrames { fill: 20, tx: 4, completion: 6, ..RingFrames::default() };
+    assert_eq!(worker.rings, [ring("vr-trunk1", 0, trunk), ring("eth0", 1, uplink)]);
     let queues = [QueueView { queue: 1, worker: 0, copy: CopyMode::ZeroCopy }];
     assert_eq!(node.state.node().uplink.queues, queues);
 }

@@ -2,6 +2,7 @@
 
 mod counters;
 mod tables;
+mod traffic;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -193,6 +194,7 @@ fn control(config: Config, desired: &Desired) -> ControlState {
         desired: Arc::new(desired.clone()),
         attached: XdpAttached { mode: XdpMode::Native, fallback_reason: None },
         reload_error: None,
+        set_aside: None,
     }
 }
 
