@@ -4,7 +4,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help deps build demo demo-clean test fmt lint bench
+.PHONY: help deps build demo demo-clean test test-pages fmt lint fuzz bench
 
 target_dir := $(or $(CARGO_TARGET_DIR),target)
 as_root := $(CURDIR)/scripts/as-root.sh
@@ -44,6 +44,9 @@ test: deps ## Format, lints, unit, pipeline and namespace tests, and the demo
 	$(runner) cargo test --locked -p tests
 	$(call say,"The demo")
 	@$(as_root) env KEEP= demo/run.sh "$(target_dir)/debug/vrouterd"
+
+test-pages: deps ## The pages in a browser alone (part of test); screenshots go to target/tmp/pages
+	cargo test --locked -p vrouterd --test pages
 
 fmt: ## Format the sources
 	cargo fmt --all

@@ -23,6 +23,7 @@ needs=(
     "sysctl procps"
     "nft nftables"
     "setpriv util-linux"
+    "chromium chromium"
 )
 
 have() {

@@ -141,7 +141,7 @@ async fn the_series_have_the_values_of_the_views() {
         ("vrouter_flows_ended_total", &[("cause", "evicted")], 90.0),
         ("vrouter_flows_refused_total", &[("cause", "vif")], 3.0),
         ("vrouter_control_lag_seconds_count", &[], 1.0),
-        ("vrouter_traffic_flows_total", &[("from", "blue"), ("to", "green")], 40.0),
+        ("vrouter_traffic_flows_total", &[("from", "blue"), ("to", "red")], 40.0),
         (
             "vrouter_traffic_bytes_total",
             &[("service", "10.96.0.10"), ("origin", "fabric"), ("direction", "reverse")],

@@ -371,6 +371,20 @@ impl ViewSource for Fixture {
         FlowsView { flows: matching, truncated, total, capacity: 1_048_576 }
     }
 
+    fn policies(&self) -> Vec<PolicyView> {
+        let rule = |name: Option<&str>, allows: &str| PolicyRuleView {
+            name: name.map(str::to_owned),
+            allows: allows.to_owned(),
+        };
+        let locked =
+            PolicyView { name: "locked".into(), ingress: Some(vec![]), egress: Some(vec![]), vifs: vec![] };
+        let rules =
+            vec![rule(Some("http"), "tcp 8080 from 10.0.0.0/8, fd00::/8"), rule(None, "icmp from anyone")];
+        let web =
+            PolicyView { name: "web".into(), ingress: Some(rules), egress: None, vifs: vec!["web-1".into()] };
+        vec![locked, web]
+    }
+
     fn flow_table(&self) -> FlowTableView {
         FlowTableView {
             now: 2,
@@ -398,7 +412,7 @@ impl ViewSource for Fixture {
         TrafficView {
             pairs: vec![
                 pair("blue", "blue", Some("10.96.0.10"), FlowOrigin::Pod),
-                pair("blue", "green", None, FlowOrigin::Pod),
+                pair("blue", "red", None, FlowOrigin::Pod),
                 pair("blue", "blue", Some("10.96.0.10"), FlowOrigin::Fabric),
             ],
             other: PairTotals { flows: 2, ..totals },

@@ -40,7 +40,7 @@ pub use event::{Changed, Event, How, LinkChange, of_documents};
 pub use exchange::{Command, Documents, Done, Exchange, Mistake, Mode, Refusal};
 pub use socket::{Socket, SocketError};
 
-use crate::http::{self, Hosts, Limits, Options, VifSeries};
+use crate::http::{self, Access, Hosts, Limits, Options, VifSeries};
 use crate::state::NodeState;
 use problem::{Code, Problem};
 
@@ -72,6 +72,8 @@ pub fn limits() -> Limits {
 /// Everything that is served on the socket.
 pub fn router(exchange: Arc<Exchange>, state: Arc<NodeState>) -> Router {
     let pages = Options {
+        // Who may open the socket may read.
+        access: Access::Open,
         vif_series: VifSeries::default(),
         // No browser gets here: names say nothing on a Unix socket.
         hosts: Hosts::Any,

@@ -134,8 +134,10 @@ pub enum HugePages {
 /// The HTTP server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Http {
-    /// Loopback address and port.
+    /// Address and port; not loopback only with a token.
     pub listen: SocketAddr,
+    /// File that holds the access token.
+    pub token_file: Option<PathBuf>,
     /// Whether `/metrics` has series for each vif.
     pub vif_metrics: VifSeries,
     /// Most pairs of networks whose traffic is told apart.

@@ -34,6 +34,9 @@ pub enum DaemonError {
         /// The kernel's answer.
         source: std::io::Error,
     },
+    /// The access token cannot be had.
+    #[error(transparent)]
+    Token(#[from] crate::http::TokenError),
     /// The API's socket cannot be had.
     #[error(transparent)]
     Socket(#[from] crate::api::SocketError),
@@ -81,6 +84,7 @@ impl DaemonError {
                 | DaemonError::Privileges(_)
                 | DaemonError::KernelFeature(_)
                 | DaemonError::Listen { .. }
+                | DaemonError::Token(_)
                 | DaemonError::Socket(_)
                 | DaemonError::Kernel(KernelError::AlreadyRunning)
         )

@@ -19,7 +19,7 @@ use futures::FutureExt as _;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::api;
-use crate::config::{Config, Problems, check_against};
+use crate::config::{self, Config, Problems, check_against};
 use crate::http;
 use crate::kernel::Netlink;
 use crate::preflight;
@@ -48,6 +48,7 @@ pub fn run(path: &Path) -> Result<(), DaemonError> {
 /// # Errors
 /// [`DaemonError::Machine`] with every mistake, or what stood in the way of asking the kernel.
 pub fn check_machine(config: &Config) -> Result<(), DaemonError> {
+    page_options(&config.http)?;
     let ask = async {
         let netlink = Netlink::connect()?;
         let (facts, gateways) = (netlink.facts().await?, netlink.gateways().await?);
@@ -67,7 +68,7 @@ async fn serve(file: OperatorFile, config: Config) -> Result<(), DaemonError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(DaemonError::Runtime)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(DaemonError::Runtime)?;
     let mut reload = signal(SignalKind::hangup()).map_err(DaemonError::Runtime)?;
-    let (address, vif_series) = (config.http.listen, config.http.vif_metrics);
+    let (address, options) = (config.http.listen, page_options(&config.http)?);
     let listener = tokio::net::TcpListener::bind(address)
         .await
         .map_err(|source| DaemonError::Listen { address, source })?;
@@ -80,7 +81,6 @@ async fn serve(file: OperatorFile, config: Config) -> Result<(), DaemonError> {
         control.stop().await;
         return Err(error);
     }
-    let options = http::Options { vif_series, ..http::Options::for_listener(address) };
     let pages = http::router(control.state(), options);
     let (stop_pages, stopped) = tokio::sync::oneshot::channel::<()>();
     let stopped = stopped.shared();
@@ -118,6 +118,15 @@ async fn serve(file: OperatorFile, config: Config) -> Result<(), DaemonError> {
     drop(tokio::join!(server, api));
     tracing::info!("stopped");
     outcome
+}
+
+fn page_options(config: &config::Http) -> Result<http::Options, http::TokenError> {
+    let access = match &config.token_file {
+        Some(path) => http::Access::Token(http::Token::read(path)?),
+        None => http::Access::Open,
+    };
+    let listener = http::Options::for_listener(config.listen);
+    Ok(http::Options { access, vif_series: config.vif_metrics, ..listener })
 }
 
 /// Tells the service manager, where there is one.

@@ -14,17 +14,20 @@ pub(super) enum Tab {
     NextHops,
     Labels,
     Services,
+    Policies,
     Flows,
     Traffic,
     Drops,
     Tunnels,
     Workers,
     Control,
+    /// Not in the navigation: every page has its box.
+    Search,
 }
 
 impl Tab {
     /// In the order of the navigation.
-    pub(super) const ALL: [Tab; 13] = [
+    pub(super) const ALL: [Tab; 14] = [
         Tab::Node,
         Tab::Vifs,
         Tab::Vrfs,
@@ -32,6 +35,7 @@ impl Tab {
         Tab::NextHops,
         Tab::Labels,
         Tab::Services,
+        Tab::Policies,
         Tab::Flows,
         Tab::Traffic,
         Tab::Drops,
@@ -54,6 +58,8 @@ impl Tab {
             Tab::Drops => "/drops",
             Tab::Tunnels => "/tunnels",
             Tab::Workers => "/workers",
+            Tab::Policies => "/policies",
+            Tab::Search => "/search",
             Tab::Traffic => "/traffic",
             Tab::Control => "/control",
         }
@@ -73,6 +79,8 @@ impl Tab {
             Tab::Drops => "Drops",
             Tab::Tunnels => "Tunnels",
             Tab::Workers => "Workers",
+            Tab::Policies => "Policies",
+            Tab::Search => "Search",
             Tab::Traffic => "Traffic",
             Tab::Control => "Control",
         }

@@ -8,6 +8,7 @@ mod drops;
 mod flow;
 mod mapping;
 mod node;
+mod policy;
 mod route;
 mod service;
 mod vif;
@@ -25,9 +26,9 @@ use flow_table::Millis;
 use crate::state::{ControlState, NodeState};
 use crate::timing::Timings;
 use crate::view::{
-    DropView, FlowFilter, FlowTableView, FlowsView, Health, LabelView, NextHopView, NodeView, ProgramView,
-    RatesView, RouteView, ServiceView, State, TrafficView, TunnelView, ViewSource, VifView, VrfView,
-    WorkerView,
+    DropView, FlowFilter, FlowTableView, FlowsView, Health, LabelView, NextHopView, NodeView, PolicyView,
+    ProgramView, RatesView, RouteView, ServiceView, State, TrafficView, TunnelView, ViewSource, VifView,
+    VrfView, WorkerView,
 };
 
 /// What one view is made of.
@@ -83,6 +84,10 @@ impl ViewSource for NodeState {
 
     fn services(&self) -> Vec<ServiceView> {
         Reading::new(self).services()
+    }
+
+    fn policies(&self) -> Vec<PolicyView> {
+        Reading::new(self).policies()
     }
 
     fn flows(&self, filter: &FlowFilter) -> FlowsView {

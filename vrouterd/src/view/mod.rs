@@ -17,10 +17,12 @@ mod flow;
 mod latency;
 mod node;
 mod pair_traffic;
+mod policy;
 mod program;
 mod protocol;
 mod rates;
 mod route;
+mod search;
 mod service;
 mod source;
 mod state;
@@ -40,12 +42,14 @@ pub use flow::{
 pub use latency::{BucketView, FlowTableView, LatencyView, RequestTimesView, TimingsView};
 pub use node::{Attach, CopyMode, Counts, NodeView, QueueView, UplinkView};
 pub use pair_traffic::{FlowOrigin, PairTotals, PairTrafficView, TrafficView};
+pub use policy::{PolicyRuleView, PolicyView};
 pub use program::ProgramView;
 pub use protocol::{BadProtocol, Protocol};
 pub use rates::{RateSample, RatesView, VifStatus};
 pub use route::{
     HopView, LabelTarget, LabelView, NextHopView, RouteHop, RouteOrigin, RouteView, SourceNatView, VrfView,
 };
+pub use search::{Found, Needle, Noun, SearchView};
 pub use service::{BackendView, ServicePortView, ServiceView};
 pub use source::ViewSource;
 pub use state::{Health, State};

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use dataplane::ids::{VifName, VrfName};
 
 use super::{
-    DropView, FlowFilter, FlowTableView, FlowsView, Health, LabelView, NextHopView, NodeView, ProgramView,
-    RatesView, RouteView, ServiceView, TrafficView, TunnelView, VifView, VrfView, WorkerView,
+    DropView, FlowFilter, FlowTableView, FlowsView, Health, LabelView, NextHopView, NodeView, PolicyView,
+    ProgramView, RatesView, RouteView, ServiceView, TrafficView, TunnelView, VifView, VrfView, WorkerView,
 };
 use crate::timing::Timings;
 
@@ -31,6 +31,8 @@ pub trait ViewSource: Send + Sync + 'static {
     fn labels(&self) -> Vec<LabelView>;
     /// All services, by VRF and address.
     fn services(&self) -> Vec<ServiceView>;
+    /// All policies, by name.
+    fn policies(&self) -> Vec<PolicyView>;
     /// Flow pairs that match, at most `filter.limit` of them.
     fn flows(&self, filter: &FlowFilter) -> FlowsView;
     /// What became of the flow pairs.

@@ -51,7 +51,8 @@ other = 6
 drop = 7
 ports = [{ protocol = "udp", port = 53, idle = 8 }, { protocol = "tcp", port = "5000-5100", idle = 9 }]
 [http]
-listen = "[::1]:9000"
+listen = "10.9.9.9:9000"
+token_file = "/etc/vrouter/token"
 vif_metrics = "on"
 traffic_pairs = 5
 [api]
@@ -319,7 +320,8 @@ fn every_key_reaches_what_stands_beside_the_desired_state() {
     (timeouts.tcp_closing, timeouts.udp) = (seconds(3), seconds(4));
     (timeouts.icmp, timeouts.other, timeouts.dropped) = (seconds(5), seconds(6), seconds(7));
     assert_eq!(config.timeouts, timeouts);
-    assert_eq!(config.http.listen, "[::1]:9000".parse::<SocketAddr>().unwrap());
+    assert_eq!(config.http.listen, "10.9.9.9:9000".parse::<SocketAddr>().unwrap());
+    assert_eq!(config.http.token_file.as_deref(), Some(Path::new("/etc/vrouter/token")));
     assert_eq!(config.api.socket, Path::new("/run/vrouter-a/a.sock"));
     assert_eq!(config.api.allow_uids, [1000, 1001]);
     assert_eq!((config.http.vif_metrics, config.http.traffic_pairs), (VifSeries::Shown, 5));
@@ -358,6 +360,7 @@ fn the_least_file_gets_the_documented_defaults() {
         (config.api.socket.as_path(), config.api.allow_uids.len()),
         (Path::new("/run/vrouter/api.sock"), 0)
     );
+    assert_eq!(config.http.token_file, None);
     assert_eq!((config.http.vif_metrics, config.http.traffic_pairs), (VifSeries::Hidden, 200));
     assert_eq!((config.host.is_none(), config.vifs.len()), (true, 0));
 }

@@ -16,7 +16,7 @@ use crate::engine::SocketGauge;
 use crate::state::MOST_DRAINED;
 use crate::view::{
     CopyMode, DropCount, Endpoint, FlowFilter, FlowOrder, HopView, PortDrops, PortName, Protocol, QueueView,
-    RingView, TranslatedField, Translation, UmemView, ViewSource,
+    RingFrames, RingView, TranslatedField, Translation, UmemView, ViewSource,
 };
 
 fn end(address: &str, port: u16) -> Endpoint {

@@ -31,7 +31,10 @@ fn flows_count_for_their_service_or_network_and_once() {
     }
     assert_eq!(node.state.traffic().pairs.len(), 2);
     let service = pair(&node, Some("10.96.0.12"));
-    assert_eq!((service.from.as_str(), service.to.as_str(), service.origin), ("blue", "blue", FlowOrigin::Pod));
+    assert_eq!(
+        (service.from.as_str(), service.to.as_str(), service.origin),
+        ("blue", "blue", FlowOrigin::Pod)
+    );
     assert_eq!((service.totals.flows, service.totals.forward.packets), (1, 2));
     let network = pair(&node, None);
     assert_eq!((network.totals.flows, network.totals.forward.packets), (2, 2));
