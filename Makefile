@@ -4,7 +4,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help deps build demo demo-clean test test-pages fmt lint fuzz bench
+.PHONY: help deps build deb demo demo-clean test test-pages asan fmt lint fuzz bench
 
 target_dir := $(or $(CARGO_TARGET_DIR),target)
 as_root := $(CURDIR)/scripts/as-root.sh
@@ -23,6 +23,11 @@ build: deps ## Build vrouterd and vrctl (target/release)
 	$(call say,"Building")
 	cargo build --release --locked -p vrouterd -p vrctl
 
+deb: deps ## Build the Debian package (target/debian)
+	@command -v cargo-deb >/dev/null || cargo install --locked cargo-deb
+	cargo build --release --locked -p vrouterd -p vrctl
+	cargo deb --no-build --locked -p vrouterd
+
 demo: deps ## Two nodes, five pods, one service; KEEP=1 leaves it running
 	$(call say,"Building")
 	cargo build --profile demo --locked -p vrouterd
@@ -32,7 +37,7 @@ demo: deps ## Two nodes, five pods, one service; KEEP=1 leaves it running
 demo-clean: ## Remove what `make demo KEEP=1` has left running
 	@$(as_root) demo/run.sh --remove
 
-test: deps ## Format, lints, unit, pipeline and namespace tests, and the demo
+test: deps ## Format, lints, unit, pipeline, sanitizer and namespace tests, and the demo
 	@$(MAKE) --no-print-directory lint
 	$(call say,"Building the daemon under test")
 	cargo build --locked --workspace
@@ -40,6 +45,7 @@ test: deps ## Format, lints, unit, pipeline and namespace tests, and the demo
 	$(runner) cargo test --locked --workspace --exclude tests
 	$(call say,"The flow table under a model checker")
 	cargo test --locked -p flow-table --features loom --lib loom_tests
+	@$(MAKE) --no-print-directory asan
 	$(call say,"Namespace tests")
 	$(runner) cargo test --locked -p tests
 	$(call say,"The demo")
@@ -47,6 +53,13 @@ test: deps ## Format, lints, unit, pipeline and namespace tests, and the demo
 
 test-pages: deps ## The pages in a browser alone (part of test); screenshots go to target/tmp/pages
 	cargo test --locked -p vrouterd --test pages
+
+# A target directory of its own, and `--target`, so that build scripts are not instrumented.
+asan: ## The tests of af-xdp, encap and flow-table under AddressSanitizer (nightly Rust)
+	@scripts/install-deps.sh nightly
+	$(call say,"Tests under AddressSanitizer")
+	$(runner) RUSTFLAGS=-Zsanitizer=address CARGO_TARGET_DIR="$(target_dir)/asan" \
+	    cargo +nightly test --locked --target "$$(rustc -vV | sed -n 's/^host: //p')" -p af-xdp -p encap -p flow-table
 
 fmt: ## Format the sources
 	cargo fmt --all
@@ -56,8 +69,12 @@ lint: ## Check format and lints
 	cargo fmt --all --check
 	$(call say,"Lints")
 	cargo clippy --locked --workspace --all-targets -- -D warnings
+	$(call say,"Alert rules")
+	@if command -v promtool >/dev/null; then promtool check rules deploy/alerts.yml; \
+	    else echo "promtool is not installed (package prometheus): the alert rules were NOT linted"; fi
 
-fuzz: deps ## Run every fuzz target for SECONDS (60 if not given); wants a nightly Rust
+fuzz: ## Run every fuzz target for SECONDS (60 if not given); nightly Rust
+	@scripts/install-deps.sh nightly cargo-fuzz
 	scripts/fuzz.sh "$(if $(filter command line,$(origin SECONDS)),$(SECONDS),60)"
 
 bench: deps ## Run the benchmarks

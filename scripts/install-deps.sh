@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Installs what building, testing and the demo need beside Rust. When all is there it does nothing.
+# Words ask for more: `nightly` (sanitizers, fuzzing) and `cargo-fuzz`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export PATH="$PATH:/usr/sbin:/sbin"
@@ -53,6 +54,24 @@ check_rust() {
     fi
 }
 
+# Beside the Rust that builds the vrouter; that stays the default.
+check_nightly() {
+    rustc +nightly --version >/dev/null 2>&1 && return
+    if ! command -v rustup >/dev/null; then
+        echo "A nightly Rust is needed for sanitizers and fuzzing, and rustup to have it beside $(rustc --version):" \
+            "install rustup as https://rustup.rs says, then run this again." >&2
+        exit 1
+    fi
+    echo "A nightly Rust will be installed now by: rustup toolchain install nightly --profile minimal"
+    rustup toolchain install nightly --profile minimal --no-self-update
+}
+
+check_cargo_fuzz() {
+    cargo +nightly fuzz --version >/dev/null 2>&1 && return
+    echo "cargo-fuzz will be installed now by: cargo install --locked cargo-fuzz"
+    cargo install --locked cargo-fuzz
+}
+
 # On Ubuntu bpftool comes with the tools of the running kernel.
 for_ubuntu() {
     local package
@@ -75,3 +94,13 @@ if [[ ${#missing[@]} -gt 0 ]]; then
     scripts/as-root.sh env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${missing[@]}"
 fi
 check_rust
+for word in "$@"; do
+    case $word in
+        nightly) check_nightly ;;
+        cargo-fuzz) check_cargo_fuzz ;;
+        *)
+            echo "scripts/install-deps.sh: $word is neither nightly nor cargo-fuzz" >&2
+            exit 1
+            ;;
+    esac
+done

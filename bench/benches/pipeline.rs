@@ -31,16 +31,16 @@ fn known_flows(criterion: &mut Criterion<CpuTime>) {
     for batch in BATCHES {
         for traffic in [Traffic::Client, Traffic::Backend] {
             for flows in FLOWS {
-                forward(&mut group, Load { traffic, transport: Transport::Udp, flows, batch });
+                forward(&mut group, Load { traffic, transport: Transport::Udp, flows, batch, rules: 0 });
             }
         }
     }
     for flows in [1000, 1_000_000] {
         for traffic in [Traffic::Client, Traffic::Backend] {
-            forward(&mut group, Load { traffic, transport: Transport::Tcp, flows, batch: 64 });
+            forward(&mut group, Load { traffic, transport: Transport::Tcp, flows, batch: 64, rules: 0 });
         }
         let traffic = Traffic::Reply;
-        forward(&mut group, Load { traffic, transport: Transport::Udp, flows, batch: 64 });
+        forward(&mut group, Load { traffic, transport: Transport::Udp, flows, batch: 64, rules: 0 });
     }
     group.finish();
 }
@@ -63,11 +63,34 @@ fn new_flows(criterion: &mut Criterion<CpuTime>) {
     let mut group = criterion.benchmark_group("pipeline");
     group.sample_size(20);
     for traffic in [Traffic::Client, Traffic::Backend] {
-        let load = Load { traffic, transport: Transport::Udp, flows: 1_000_000, batch: 64 };
+        let load = Load { traffic, transport: Transport::Udp, flows: 1_000_000, batch: 64, rules: 0 };
         let mut node = None;
         group.throughput(Throughput::Elements(load.batch as u64));
         group.bench_function(format!("{}/new_flow", traffic.name()), |bencher| {
             let node = node.get_or_insert_with(|| Node::cold(load));
+            bencher.iter_custom(|rounds| admit(node, rounds));
+            node.check();
+        });
+    }
+    group.finish();
+}
+
+/// Flows of pods with policies: those that are known, and those that begin.
+fn policed_flows(criterion: &mut Criterion<CpuTime>) {
+    let mut group = criterion.benchmark_group("policy");
+    group.throughput(Throughput::Elements(64));
+    for rules in [0, 10, 1000] {
+        let load =
+            Load { traffic: Traffic::Client, transport: Transport::Udp, flows: 1000, batch: 64, rules };
+        let mut node = None;
+        group.bench_function(format!("known/{rules}"), |bencher| {
+            let node = node.get_or_insert_with(|| Node::warm(load));
+            bencher.iter(|| node.round());
+            node.check();
+        });
+        let mut node = None;
+        group.sample_size(20).bench_function(format!("new/{rules}"), |bencher| {
+            let node = node.get_or_insert_with(|| Node::cold(Load { flows: 1_000_000, ..load }));
             bencher.iter_custom(|rounds| admit(node, rounds));
             node.check();
         });
@@ -94,6 +117,6 @@ fn io_alone(criterion: &mut Criterion<CpuTime>) {
 criterion_group! {
     name = benches;
     config = bench::cpu::criterion();
-    targets = io_alone, known_flows, new_flows
+    targets = io_alone, known_flows, new_flows, policed_flows
 }
 criterion_main!(benches);

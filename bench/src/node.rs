@@ -34,6 +34,8 @@ pub struct Load {
     pub flows: u32,
     /// Frames in a batch.
     pub batch: usize,
+    /// Policy rules on every pod, of which the last allows the traffic; 0 is no policy.
+    pub rules: u16,
 }
 
 /// A node and the traffic that goes through it.
@@ -68,7 +70,7 @@ pub fn use_huge_pages(flows: &FlowTable) {
 impl Node {
     /// A node that knows no flow yet; the flows will come one after the other.
     pub fn cold(load: Load) -> Self {
-        let publisher = Publisher::new(Compiler::default().compile(&topology::desired()).unwrap());
+        let publisher = Publisher::new(Compiler::default().compile(&topology::guarded(load.rules)).unwrap());
         let counters = Arc::new(WorkerCounters::new());
         let flows = Arc::new(FlowTable::new(table_config(TABLE_PAIRS), [1, 2, 3, 4]));
         use_huge_pages(&flows);
@@ -146,7 +148,7 @@ mod tests {
     fn every_kind_of_traffic_is_forwarded_and_only_first_packets_miss() {
         for traffic in [Traffic::Client, Traffic::Backend, Traffic::Reply] {
             for transport in [Transport::Udp, Transport::Tcp] {
-                let mut node = Node::warm(Load { traffic, transport, flows: 1000, batch: 8 });
+                let mut node = Node::warm(Load { traffic, transport, flows: 1000, batch: 8, rules: 3 });
                 for _ in 0..1000 {
                     assert_eq!(node.round(), 8);
                 }
@@ -158,7 +160,8 @@ mod tests {
 
     #[test]
     fn after_forgetting_all_flows_are_new_again() {
-        let load = Load { traffic: Traffic::Client, transport: Transport::Udp, flows: 64, batch: 32 };
+        let load =
+            Load { traffic: Traffic::Client, transport: Transport::Udp, flows: 64, batch: 32, rules: 0 };
         let mut node = Node::cold(load);
         for expected in [true, true, false] {
             assert_eq!(node.has_new_flows(), expected);

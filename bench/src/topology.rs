@@ -12,8 +12,9 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use dataplane::desired::{
-    Affinity, Backend, Desired, Hop, HopTarget, Link, MssClamp, Node, OnBackendGone, OuterOptions, Reach,
-    Route, RouteTarget, Service, ServicePort, Transport, Underlay, Uplink, Vif, VifKind, Vrf,
+    Affinity, Backend, Desired, Hop, HopTarget, Link, MssClamp, Node, OnBackendGone, OuterOptions, Peers,
+    Policy, Reach, Route, RouteTarget, Rule, RuleTraffic, Service, ServicePort, Transport, Underlay, Uplink,
+    Vif, VifKind, Vrf,
 };
 use dataplane::ids::Mac;
 use encap::Label;
@@ -98,6 +99,26 @@ pub fn desired() -> Desired {
         broadcasts: Vec::new(),
         underlay: Underlay { uplink: Some(uplink), tunnels: (0..PEERS).map(reach).collect() },
     }
+}
+
+/// The same with so many rules on every pod, in both directions; only the last fits the traffic.
+pub fn guarded(rules: u16) -> Desired {
+    let mut desired = desired();
+    if rules == 0 {
+        return desired;
+    }
+    let rule = |number: u16| {
+        let prefix = match number + 1 == rules {
+            true => "0.0.0.0/0".to_owned(),
+            false => format!("192.168.{}.{}/32", number / 256, number % 256),
+        };
+        let peers = Peers::Within(vec![prefix.parse().unwrap()]);
+        Rule { name: None, peers, traffic: RuleTraffic::Any }
+    };
+    let list: Vec<Rule> = (0..rules).map(rule).collect();
+    desired.policies = vec![Policy { name: "guard".into(), ingress: Some(list.clone()), egress: Some(list) }];
+    desired.vifs.iter_mut().for_each(|vif| vif.policies = vec!["guard".into()]);
+    desired
 }
 
 fn vif(pod: u32) -> Vif {

@@ -77,6 +77,7 @@ reasons! {
     NatUnsupported = "nat_unsupported": "A protocol without ports can not share the addresses of a pool; give the pod a floating IP.",
     NatMappingGone = "nat_mapping_gone": "The address that the flow was translated to is no longer its own; a new flow gets another.",
     IcmpRedirect = "icmp_redirect": "An ICMP redirect or source quench; the vrouter is the only router a pod needs.",
+    IcmpErrorMalformed = "icmp_error_malformed": "An ICMP error whose quote is cut short, or whose checksum or that of the header it quotes is wrong (RFC 5508).",
     IcmpErrorUnmatched = "icmp_error_unmatched": "An ICMP error that quotes no live flow.",
     FragmentTiny = "fragment_tiny": "The first fragment does not hold the whole transport header, or one begins inside it (RFC 1858, RFC 3128).",
     FragmentOverflow = "fragment_overflow": "The datagram would be longer than 65535 bytes.",

@@ -6,7 +6,7 @@
 //!           fragments: the ports of the first one, or wait for it
 //! finish    ARP, ND:  answer from the FIB
 //!           broadcast: source, rate, policies -> a copy for each that hears it
-//!           flow:     lookup -> [miss or stale: plan -> insert] -> TTL -> exit -> rewrite -> headers on
+//!           flow:     lookup -> [miss or stale: plan -> TTL -> exit -> insert] -> TTL -> exit -> rewrite -> headers on
 //! copy      way out for each that hears a broadcast -> headers on
 //! piece     headers on, for each piece of a packet that is too big
 //! ```

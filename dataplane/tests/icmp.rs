@@ -261,7 +261,7 @@ fn errors_without_a_flow_and_redirects_are_drops() {
         output.assert_moved(&[("pod.rx", 1), (counter, 1)]);
     };
     row(&mut node, &error4([10, 0, 0, 2], [10, 9, 9, 9], (3, 3), &quote), "pod.icmp_error_unmatched");
-    row(&mut node, &error4([10, 0, 0, 2], [10, 9, 9, 9], (3, 3), &quote[..27]), "pod.malformed_l4");
+    row(&mut node, &error4([10, 0, 0, 2], [10, 9, 9, 9], (3, 3), &quote[..27]), "pod.icmp_error_malformed");
     row(&mut node, &error4([10, 0, 0, 2], [10, 9, 9, 9], (5, 1), &quote), "pod.icmp_redirect");
     row(&mut node, &error4([10, 0, 0, 2], [10, 9, 9, 9], (4, 0), &quote), "pod.icmp_redirect");
 }

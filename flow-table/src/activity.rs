@@ -56,7 +56,8 @@ pub(crate) struct Counts {
 /// The mutable half of a direction: 32 bytes.
 ///
 /// Packets and bytes are counted by a load and a store, as an atomic addition costs more than the rest of a hit:
-/// two workers that carry the *same* direction at the same moment can lose a count. Nothing is decided by them.
+/// two workers that carry the *same* direction at the same moment can lose a count. Nothing is decided by them but
+/// whether there was a packet at all.
 #[repr(C)]
 pub(crate) struct Activity {
     seen: AtomicU64,

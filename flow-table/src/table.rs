@@ -213,6 +213,12 @@ impl FlowTable {
         self.read(pair, |pair| (pair.action(Direction::Forward), pair.action(Direction::Reverse)))
     }
 
+    /// Whether a packet has come in the reverse direction. None if the pair is gone.
+    #[must_use]
+    pub fn is_answered(&self, pair: PairRef) -> Option<bool> {
+        self.read(pair, |pair| pair.activity(Direction::Reverse).0.counts().packets > 0)
+    }
+
     /// Replaces both actions, after they were derived anew. False if the pair is gone.
     pub fn replace(&self, pair: PairRef, forward: Action, reverse: Action) -> bool {
         let Some(slot) = self.pairs.get(pair.index as usize) else { return false };

@@ -9,27 +9,30 @@ use dataplane::packet::l4::L4;
 use etherparse::{SlicedPacket, TransportSlice};
 use flow_table::Family;
 use libfuzzer_sys::fuzz_target;
-use model_router::packet::{self, Kind};
+use model_router::packet;
 
 fuzz_target!(|bytes: &[u8]| {
     for (family, version) in [(Family::V4, 4), (Family::V6, 6)] {
         let ours = Ip::parse(family, bytes);
         let naive = packet::parse(version, bytes);
-        // The model reads of a fragment only that it is one.
-        if naive.as_ref().is_ok_and(|packet| packet.kind == Kind::Fragment) {
-            assert!(ours.is_err() || ours.is_ok_and(|ip| ip.fragment != Fragment::Whole));
-            continue;
-        }
         let key = |src: IpAddr, dst: IpAddr, protocol: u8, ports: (u16, u16)| (src, dst, protocol, ports);
         let ours_says = ours.map(|ip| {
             let tuple = ip.tuple;
             let [src, dst] = [tuple.src, tuple.dst].map(|address| ip_addr(family, address));
-            (key(src, dst, tuple.protocol, (tuple.sport, tuple.dport)), ip.l4_offset, ip.len, ip.ttl, ip.tos)
+            let piece = match ip.fragment {
+                Fragment::Whole => None,
+                Fragment::First(piece) | Fragment::Later(piece) => {
+                    Some((piece.id, usize::from(piece.start), usize::from(piece.end), piece.more))
+                }
+            };
+            let key = key(src, dst, tuple.protocol, (tuple.sport, tuple.dport));
+            (key, ip.l4_offset, ip.len, (ip.ttl, ip.tos), piece)
         });
         let naive_says = naive.map(|packet| {
             let tuple = packet.tuple;
             let key = key(tuple.src, tuple.dst, tuple.protocol, (tuple.sport, tuple.dport));
-            (key, packet.l4, packet.bytes.len(), packet.ttl, packet.tos)
+            let piece = packet.piece.map(|piece| (piece.id, piece.start, piece.end, piece.more));
+            (key, packet.l4, packet.bytes.len(), (packet.ttl, packet.tos), piece)
         });
         assert_eq!(ours_says, naive_says);
         if let Ok(ip) = ours

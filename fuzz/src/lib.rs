@@ -1,14 +1,17 @@
 //! The configuration that the fuzz targets run on.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use dataplane::desired::{
     Affinity, Backend, BackendState, Broadcast, BroadcastNode, Desired, Hop, HopTarget, Link, MssClamp, Node,
-    OnBackendGone, OuterOptions, Reach, Route, RouteTarget, Service, ServicePort, Transport, Underlay,
-    Uplink, Vif, VifKind, Vrf,
+    OnBackendGone, OuterOptions, Peers, Policy, Reach, Route, RouteTarget, Rule, RuleTraffic, Service,
+    ServicePort, Transport, Underlay, Uplink, Vif, VifKind, Vrf,
 };
 use dataplane::ids::Mac;
 use encap::Label;
+use flow_table::Millis;
+use ipnet::IpNet;
 
 fn vif(number: u8) -> Vif {
     Vif {
@@ -92,4 +95,34 @@ pub fn desired(backends: &[u8]) -> Desired {
             tunnels: [([172, 30, 0, 2].into(), Reach::Via(Mac([2, 0, 0, 0, 1, 2])))].into(),
         },
     }
+}
+
+/// The configuration changed: backends by the low two bits, then what else by one bit each (the first pod's link, the
+/// second pod's policy, the route to the clients by way of another node, services that reset, that know their clients).
+pub fn variant(bits: u8) -> Desired {
+    let mut desired = desired([&[2, 3][..], &[2], &[3], &[]][usize::from(bits & 3)]);
+    let is_set = |bit: u8| bits & 1 << bit != 0;
+    if is_set(2) {
+        desired.vifs[0].link = Link::Down("fuzz".to_owned());
+    }
+    if is_set(3) {
+        let traffic = RuleTraffic::Ports { transport: Transport::Tcp, ports: 8080..=8080 };
+        let rule = Rule { name: None, peers: Peers::Within(vec![IpNet::from(IpAddr::from([10, 0, 0, 1]))]), traffic };
+        desired.policies = vec![Policy { name: "web".into(), ingress: Some(vec![rule]), egress: None }];
+        desired.vifs[1].policies = vec!["web".into()];
+    }
+    if is_set(4) {
+        let to = HopTarget::Tunnel { node: [172, 30, 0, 3].into(), label: Label::MAX };
+        desired.routes[0].target = RouteTarget::Hops(vec![Hop { to, weight: 1 }]);
+    }
+    for service in &mut desired.services {
+        let service = Arc::make_mut(service);
+        if is_set(5) {
+            service.on_backend_gone = OnBackendGone::Reset;
+        }
+        if is_set(6) {
+            service.affinity = Affinity::ClientAddress(Millis(8));
+        }
+    }
+    desired
 }

@@ -24,7 +24,7 @@ fn arguments() -> Option<(Load, u32)> {
         _ => return None,
     };
     let flows = flows.parse().ok().filter(|flows| (1..=1 << 20).contains(flows))?;
-    Some((Load { traffic, transport, flows, batch: batch.parse().ok()? }, rounds.parse().ok()?))
+    Some((Load { traffic, transport, flows, batch: batch.parse().ok()?, rules: 0 }, rounds.parse().ok()?))
 }
 
 fn main() -> ExitCode {

@@ -44,7 +44,10 @@ impl Pipeline<'_> {
         packet: &mut Packet<'_>,
         outer_id: u16,
     ) -> Result<Way, Halt> {
-        let quote = Quote::parse(packet.bytes(), &flow.ip).ok_or(DropReason::MalformedL4)?;
+        let quote = Quote::parse(packet.bytes(), &flow.ip).ok_or(DropReason::IcmpErrorMalformed)?;
+        if !quote.is_sound(packet.bytes(), &flow.ip) {
+            return Err(DropReason::IcmpErrorMalformed.into());
+        }
         // RFC 5508 section 4.2: an error goes to the sender of the packet it quotes, nowhere else.
         if flow.ip.tuple.dst != quote.tuple.src {
             return Err(DropReason::IcmpErrorUnmatched.into());

@@ -1,9 +1,11 @@
 //! The way out: a vif over the trunk, or a tunnel over the uplink.
 
 use encap::{Fields, Label, Template, entropy};
-use flow_table::{Addr, Family, FlowHash, Output};
+use flow_table::{Action, Addr, Family, FlowHash, Output};
 
+use super::rewrite;
 use crate::drop::DropReason;
+use crate::fragment::split;
 use crate::ids::{Mac, TunnelId, VifSlot};
 use crate::packet::Packet;
 use crate::packet::ethernet::{TAGGED_HEADER, TYPE_IPV4, TYPE_IPV6, group_mac, write_to_vif};
@@ -26,6 +28,15 @@ pub(crate) fn open(snapshot: &Snapshot, output: Output, len: usize) -> Result<Ex
         Output::Drop { reason } => {
             Err(DropReason::from_index(usize::from(reason)).unwrap_or(DropReason::DiscardRoute).into())
         }
+    }
+}
+
+/// Whether the first packet of a flow gets out at all, before a flow is made for it.
+pub(crate) fn check_first(snapshot: &Snapshot, ip: &Ip, action: &Action) -> Result<(), Halt> {
+    rewrite::check_ttl(ip, action.ttl)?;
+    match open(snapshot, action.output, ip.len) {
+        Err(Halt::TooBig { mtu }) if split::is_allowed(ip, mtu) => Ok(()),
+        opened => opened.map(drop),
     }
 }
 

@@ -5,6 +5,7 @@ use flow_table::{
 };
 
 use super::backend::Clients;
+use super::egress;
 use super::mss::SYN;
 use super::nat::{PORT_ATTEMPTS, Plan};
 use super::plan::{First, Keep};
@@ -14,7 +15,7 @@ use crate::ids::{TunnelId, VifSlot};
 use crate::packet::l4::{L4, protocol};
 use crate::pipeline::Pipeline;
 use crate::snapshot::LabelTarget;
-use crate::verdict::{ContextOwner, Flow, Ingress, context_owner};
+use crate::verdict::{ContextOwner, Flow, Halt, Ingress, context_owner};
 
 impl Pipeline<'_> {
     /// What to do with a packet of which no flow can say it: what a new flow will say, or one derived again.
@@ -24,7 +25,7 @@ impl Pipeline<'_> {
         flow: &Flow,
         hash: FlowHash,
         found: Option<&Hit>,
-    ) -> Result<(Action, Rewrite), DropReason> {
+    ) -> Result<(Action, Rewrite), Halt> {
         let Some(hit) = found else {
             self.counters.flow_misses.add(1);
             return self.admit(flow);
@@ -58,15 +59,17 @@ impl Pipeline<'_> {
         self.flows.touch(hit, self.now, flow.ip.len as u32, segment);
     }
 
-    /// Makes the pair for a first packet; the packet itself is never lost to that.
-    fn admit(&self, flow: &Flow) -> Result<(Action, Rewrite), DropReason> {
+    /// Makes the pair for a first packet; the packet itself is never lost to that. One that dies on
+    /// its way out makes none.
+    fn admit(&self, flow: &Flow) -> Result<(Action, Rewrite), Halt> {
         if let L4::Tcp(segment) = flow.ip.l4
             && !begins_sensibly(segment.flags)
         {
-            return Err(DropReason::TcpBadFlags);
+            return Err(DropReason::TcpBadFlags.into());
         }
         let first = self.first_of_client(flow.ingress, flow.key, None);
         let mut plan = self.judged(&first).inspect_err(|reason| self.remember(&first, *reason))?;
+        egress::check_first(self.snapshot, &flow.ip, &plan.pair.forward.action)?;
         self.map_endpoint(&mut plan)?;
         for attempt in 1..=PORT_ATTEMPTS {
             match self.flows.insert(&plan.pair, self.now) {
@@ -74,19 +77,19 @@ impl Pipeline<'_> {
                     self.touch(&hit, flow);
                     return Ok((hit.action, hit.rewrite));
                 }
-                Err(InsertError::Exists(hit)) => return self.join(flow, &hit),
+                Err(InsertError::Exists(hit)) => return Ok(self.join(flow, &hit)?),
                 Err(InsertError::ReverseTaken) => match self.sidestep(&mut plan, attempt) {
                     Sidestep::Retry => {}
                     Sidestep::Stateless => return Ok((plan.pair.forward.action, NO_REWRITE)),
-                    Sidestep::Refuse => return Err(DropReason::NatPortExhausted),
+                    Sidestep::Refuse => return Err(DropReason::NatPortExhausted.into()),
                 },
-                Err(InsertError::OwnerLimit) => return Err(DropReason::VifFlowLimit),
+                Err(InsertError::OwnerLimit) => return Err(DropReason::VifFlowLimit.into()),
                 Err(InsertError::TableFull | InsertError::BucketFull) => {
-                    return Err(DropReason::FlowTableFull);
+                    return Err(DropReason::FlowTableFull.into());
                 }
             }
         }
-        Err(DropReason::NatPortExhausted)
+        Err(DropReason::NatPortExhausted.into())
     }
 
     /// Another worker has made the pair in the same moment.
@@ -109,14 +112,31 @@ impl Pipeline<'_> {
             // Nothing is translated, so nothing needs to be remembered.
             return Sidestep::Stateless;
         }
-        if plan.vary(attempt) { Sidestep::Retry } else { Sidestep::Refuse }
+        // Where the client's own address and port go to the backend, there is nothing to vary.
+        if self.forget_early_answers(answers) || plan.vary(attempt) {
+            Sidestep::Retry
+        } else {
+            Sidestep::Refuse
+        }
+    }
+
+    /// Answers that were seen before their request (after a restart, say) have made a pair of their
+    /// own: untranslated, the other way round, and answered by nobody. It gives way to the request.
+    fn forget_early_answers(&self, answers: &FlowKey) -> bool {
+        let hit = self.flows.lookup(self.flows.hash(answers), answers);
+        let early = hit.filter(|hit| {
+            hit.direction == Direction::Forward
+                && hit.rewrite.kind == RewriteKind::None
+                && self.flows.is_answered(hit.pair) == Some(false)
+        });
+        early.is_some_and(|hit| self.flows.remove(hit.pair))
     }
 
     /// Derives a flow again that a snapshot has overtaken, or whose packet came from elsewhere.
-    fn revalidate(&self, flow: &Flow, hash: FlowHash, hit: &Hit) -> Result<(Action, Rewrite), DropReason> {
+    fn revalidate(&self, flow: &Flow, hash: FlowHash, hit: &Hit) -> Result<(Action, Rewrite), Halt> {
         let Some((_, reverse)) = self.flows.keys(hit.pair) else { return self.admit(flow) };
         if self.is_current(&hit.action) {
-            return self.check_source(flow, hit, &reverse);
+            return Ok(self.check_source(flow, hit, &reverse)?);
         }
         match self.derive_again(hit) {
             Derived::Kept => match self.flows.lookup(hash, &flow.key) {
@@ -126,17 +146,19 @@ impl Pipeline<'_> {
                     self.touch(&fresh, flow);
                     Ok((fresh.action, fresh.rewrite))
                 }
-                Some(fresh) => self.check_source(flow, &fresh, &reverse),
+                Some(fresh) => Ok(self.check_source(flow, &fresh, &reverse)?),
                 None => self.admit(flow),
             },
             // A new connection between the same ports has nothing to lose.
             Derived::Refused(DropReason::ServiceBackendGone | DropReason::NatMappingGone) if opens(flow) => {
                 self.admit(flow)
             }
+            // The client's route leads elsewhere now; this may be its first packet from there.
+            Derived::Refused(DropReason::TunnelSourceMismatch) => self.admit(flow),
             Derived::Refused(reason) => {
                 // Of a flow that policies have ended the pair is still there, and remembers it.
                 self.touch(hit, flow);
-                Err(reason)
+                Err(reason.into())
             }
             Derived::Gone => self.admit(flow),
         }

@@ -1,7 +1,9 @@
 //! ICMP errors of others: they belong to the flow of the packet they quote and follow it back,
 //! with the quoted packet translated the other way (RFC 5508 section 4.2).
 
-use encap::Delta;
+use std::net::Ipv6Addr;
+
+use encap::{Delta, Sum};
 use flow_table::{Addr, Family, Rewrite, RewriteKind, Tuple};
 
 use crate::packet::ip::Ip;
@@ -55,6 +57,24 @@ impl Quote {
         };
         let tuple = Tuple { family, protocol: protocol_number, src, dst, sport, dport };
         Some(Self { tuple, at, l4_at: at + header })
+    }
+
+    /// RFC 5508 section 4.2: an error whose checksum is wrong goes no further, nor one that quotes a
+    /// header with a wrong one. What the quote says of its transport is not checked: it is cut.
+    pub(crate) fn is_sound(&self, packet: &[u8], ip: &Ip) -> bool {
+        let message = packet.get(ip.l4_offset..).unwrap_or_default();
+        let covered = match ip.tuple.family {
+            Family::V4 => Sum::of(message),
+            Family::V6 => {
+                let [src, dst] = [ip.tuple.src, ip.tuple.dst].map(|addr| Ipv6Addr::from_bits(addr.0));
+                Sum::pseudo_v6(src, dst, protocol::ICMPV6, message.len() as u32).add_bytes(message)
+            }
+        };
+        let quoted = match ip.tuple.family {
+            Family::V4 => Sum::of(packet.get(self.at..self.l4_at).unwrap_or_default()).finish(),
+            Family::V6 => 0,
+        };
+        covered.finish() == 0 && quoted == 0
     }
 
     /// Translates the error and its quote on the way back. `rewrite` is that of the flow's

@@ -60,7 +60,7 @@ impl Router {
 
     /// The copies of a packet for all.
     pub(crate) fn replicate(&self, at: &Arrival, packet: &Packet, mut draft: Draft) -> Vec<Outcome> {
-        let vrf = match self.judge(at, packet, &mut draft) {
+        let vrf = match self.admit_for_all(at, packet, &mut draft) {
             Ok(vrf) => vrf,
             Err(reason) => return vec![draft.dropped(&at.port, reason)],
         };
@@ -71,7 +71,11 @@ impl Router {
         draft.count("generated", targets.len() as u64 - 1);
         let mut emitted = Vec::new();
         for (output, hearer) in targets {
-            let pieces = match (way::check(self, output, packet.bytes.len()), output) {
+            let open = match self.may_hear(output, packet) {
+                true => way::check(self, output, packet.bytes.len()),
+                false => Err(DropReason::PolicyDenied.into()),
+            };
+            let pieces = match (open, output) {
                 (Ok(()), _) => vec![packet.bytes.clone()],
                 (Err(Halt::TooBig(mtu)), Output::Tunnel(..)) if split::is_allowed(packet, mtu) => {
                     split::cut(&packet.bytes, mtu)
@@ -95,7 +99,7 @@ impl Router {
     }
 
     /// The VRF of a packet that may go to all.
-    fn judge(&self, at: &Arrival, packet: &Packet, draft: &mut Draft) -> Result<VrfName, DropReason> {
+    fn admit_for_all(&self, at: &Arrival, packet: &Packet, draft: &mut Draft) -> Result<VrfName, DropReason> {
         let src = packet.tuple.src;
         plan::refuse_strange(&packet.tuple)?;
         if packet.ttl == 0 {
@@ -110,6 +114,9 @@ impl Router {
                 }
                 if !self.may_cause(Limited::Broadcasts, slot, &mut draft.state) {
                     return Err(DropReason::BroadcastRatelimited);
+                }
+                if !self.may_speak(vif, packet) {
+                    return Err(DropReason::PolicyDenied);
                 }
                 Ok(vif.vrf.clone())
             }

@@ -76,7 +76,7 @@ fn judge(
         let is_advertisement = packet.kind == Kind::RouterAdvertisement;
         return Err(if is_advertisement { DropReason::RaGuard } else { DropReason::OffLink });
     }
-    if packet.kind == Kind::Fragment { Ok(packet) } else { combine_ecn(packet, outer.ecn) }
+    combine_ecn(packet, outer.ecn)
 }
 
 fn ip(packet: &[u8]) -> Result<Outer<'_>, DropReason> {

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use dataplane::desired::{Backend, BackendState, Desired, Hop, HopTarget, Link, RouteTarget, Vif, VifKind};
+use dataplane::desired::{
+    Backend, BackendState, Desired, Hop, HopTarget, Link, RouteTarget, Service, Vif, VifKind,
+};
 use dataplane::drop::DropReason;
 use dataplane::ids::{VifName, VrfName};
 use ipnet::IpNet;
@@ -125,8 +127,8 @@ pub fn has_route(desired: &Desired, vrf: &VrfName, dst: IpAddr) -> bool {
 }
 
 fn serve(desired: &Desired, vrf: &VrfName, tuple: &Tuple, scope: Scope) -> Result<Vec<Choice>, DropReason> {
-    let (target_port, backends) = mapped(desired, vrf, tuple).ok_or(DropReason::ServicePortUnmapped)?;
-    let up = backends.iter().filter(|backend| is_up(desired, &backend.to));
+    let (target_port, service) = mapped(desired, vrf, tuple).ok_or(DropReason::ServicePortUnmapped)?;
+    let up = service.backends.iter().filter(|backend| is_up(desired, &backend.to));
     let choice = |backend: &Backend| {
         let exit = exit(&backend.to);
         let translate = match &exit {
@@ -147,15 +149,32 @@ fn serve(desired: &Desired, vrf: &VrfName, tuple: &Tuple, scope: Scope) -> Resul
     if choices.is_empty() { Err(DropReason::ServiceNoBackend) } else { Ok(choices) }
 }
 
-/// Target port and backends of a service port; of several services at one address the last counts.
-pub fn mapped<'a>(desired: &'a Desired, vrf: &VrfName, tuple: &Tuple) -> Option<(u16, &'a [Backend])> {
+/// The service that a lookup ends at, with its VRF, if it has the port.
+pub fn service_behind<'a>(
+    desired: &'a Desired,
+    vrf: &'a VrfName,
+    tuple: &Tuple,
+) -> Option<(&'a VrfName, &'a Service)> {
+    let mut vrf = vrf;
+    for _ in 0..4 {
+        match longest_match(desired, vrf, tuple.dst)? {
+            Found::Service => return mapped(desired, vrf, tuple).map(|(_, service)| (vrf, service)),
+            Found::Target(RouteTarget::Vrf(next)) => vrf = next,
+            Found::Target(RouteTarget::Hops(_) | RouteTarget::Discard) | Found::Own(_) => return None,
+        }
+    }
+    None
+}
+
+/// Target port and service of a service port; of several services at one address the last counts.
+pub fn mapped<'a>(desired: &'a Desired, vrf: &VrfName, tuple: &Tuple) -> Option<(u16, &'a Service)> {
     let services = desired.services.iter().rev().map(|service| &**service);
     let mut here = services.filter(|service| service.vrf == *vrf && service.address == tuple.dst);
     here.find_map(|service| {
         let mut ports = service.ports.iter().rev();
         let port = ports
             .find(|port| port.protocol.number() == tuple.protocol && port.ports.contains(tuple.dport))?;
-        Some((port.target_for(tuple.dport), service.backends.as_slice()))
+        Some((port.target_for(tuple.dport), service))
     })
 }
 
@@ -197,7 +216,8 @@ pub fn endpoints(desired: &Desired) -> BTreeSet<IpAddr> {
     of_routes.chain(of_services).filter_map(node).chain(of_broadcasts).collect()
 }
 
-fn exit(to: &HopTarget) -> Exit {
+/// The end of the way that a hop stands for.
+pub fn exit(to: &HopTarget) -> Exit {
     match to {
         HopTarget::Vif(name) => Exit::Vif(name.clone()),
         HopTarget::Tunnel { node, label } => Exit::Tunnel(*node, label.get()),
@@ -208,7 +228,8 @@ fn in_scope(exit: &Exit, scope: Scope) -> bool {
     scope == Scope::Any || matches!(exit, Exit::Vif(_))
 }
 
-fn is_up(desired: &Desired, to: &HopTarget) -> bool {
+/// Whether a member can carry a flow.
+pub fn is_up(desired: &Desired, to: &HopTarget) -> bool {
     match to {
         HopTarget::Vif(name) => vif(desired, name).is_some_and(|vif| vif.link == Link::Up),
         HopTarget::Tunnel { .. } => true,

@@ -2,11 +2,15 @@
 
 use dataplane::drop::DropReason;
 
+use crate::derive::Derived;
+use crate::idle::{self, Table};
 use crate::packet::{Kind, Packet};
 use crate::pairs::{self, Context, Direction, Half, Key, Origin, Output, Owner, Pair, Plan, Step};
-use crate::plan::{self, Ingress};
-use crate::router::{Action, Arrival, Decided, Draft, Router};
-use crate::way::Halt;
+use crate::plan::{self, Question};
+use crate::policy::Judgement;
+use crate::router::{Action, Arrival, Decided, Draft, Router, check_ttl};
+use crate::split;
+use crate::way::{self, Halt};
 
 impl Router {
     /// Every right decision about a packet, with what it leaves behind.
@@ -27,64 +31,21 @@ impl Router {
         };
         draft.count("hits", 1);
         let mut decided = Vec::new();
-        for (draft, derived) in self.derive(&draft, row, direction) {
+        for (mut draft, derived) in self.derive(&draft, row, direction) {
             match derived {
                 Derived::Kept => decided.extend(self.use_pair(at, packet, draft, (row, direction))),
+                Derived::Refused(DropReason::ServiceBackendGone) if opens(packet) => {
+                    decided.extend(self.admit(at, packet, draft, seen));
+                }
                 Derived::Refused(reason) => decided.push((draft, Err(reason.into()))),
+                Derived::Denied => {
+                    draft.state.pairs[row].touch(direction, packet.bytes.len(), self.now, flags(packet));
+                    decided.push((draft, Err(DropReason::PolicyDenied.into())));
+                }
                 Derived::Gone => decided.extend(self.admit(at, packet, draft, seen)),
             }
         }
         decided
-    }
-
-    /// Everything that a pair may be under the present configuration.
-    pub(crate) fn derive(&self, draft: &Draft, row: usize, direction: Direction) -> Vec<(Draft, Derived)> {
-        let pair = &draft.state.pairs[row];
-        let old = pair.plan;
-        let with = |plan: Plan| {
-            let mut draft = draft.clone();
-            let pair = &mut draft.state.pairs[row];
-            pair.plan = Plan { owner: old.owner, ..plan };
-            pair.checked = self.generation;
-            draft
-        };
-        let without = || {
-            let mut draft = draft.clone();
-            draft.state.pairs.remove(row);
-            draft
-        };
-        let mut derived = Vec::new();
-        for ingress in self.ingresses_of(&old.forward) {
-            let planned =
-                ingress.map(|ingress| plan::plans(self, &ingress, old.forward.key.tuple, Some(&old)));
-            match planned {
-                Some(Ok(plans)) => {
-                    let (same, other): (Vec<_>, Vec<_>) =
-                        plans.into_iter().partition(|plan| plan.reverse.key == old.reverse.key);
-                    derived.extend(same.into_iter().map(|plan| (with(plan), Derived::Kept)));
-                    if !other.is_empty() {
-                        derived.push((without(), Derived::Gone));
-                    }
-                }
-                Some(Err(reason)) => {
-                    // A refusal stands; after a change the real router may ask again whether it does, which ends
-                    // the pair that remembers it.
-                    let stands = old.forward.output == Output::Drop(reason);
-                    if stands {
-                        derived.push((with(old), Derived::Kept));
-                    }
-                    let refused = match direction {
-                        Direction::Forward => Derived::Refused(reason),
-                        Direction::Reverse => Derived::Gone,
-                    };
-                    if !stands || pair.checked != self.generation {
-                        derived.push((without(), refused));
-                    }
-                }
-                None => derived.push((without(), Derived::Gone)),
-            }
-        }
-        derived
     }
 
     /// A packet of a pair that is right: does it come from where the pair says?
@@ -103,7 +64,8 @@ impl Router {
             return vec![(draft, Ok(action))];
         }
         // From elsewhere it may come if the same flow could have begun there.
-        let plans = match plan::plans(self, &at.ingress, packet.tuple, None) {
+        let question = Question { ingress: &at.ingress, tuple: packet.tuple, keep: None, clients: None };
+        let plans = match plan::plans(self, &question) {
             Ok(plans) => plans,
             Err(reason) => return vec![(draft, Err(reason.into()))],
         };
@@ -121,17 +83,67 @@ impl Router {
         if !begins_sensibly(packet) {
             return vec![(draft, Err(DropReason::TcpBadFlags.into()))];
         }
-        match plan::plans(self, &at.ingress, packet.tuple, None) {
-            Ok(plans) => {
-                plans.into_iter().map(|plan| self.insert(plan, packet, draft.clone(), seen)).collect()
-            }
+        let clients = draft.state.clients.clone();
+        let question =
+            Question { ingress: &at.ingress, tuple: packet.tuple, keep: None, clients: Some(&clients) };
+        let plans = match plan::plans(self, &question) {
+            Ok(plans) => plans,
             Err(reason) => {
                 if matches!(reason, DropReason::ServiceNoBackend | DropReason::ServicePortUnmapped) {
                     self.remember_refusal(at, packet, &mut draft, reason);
                 }
-                vec![(draft, Err(reason.into()))]
+                return vec![(draft, Err(reason.into()))];
+            }
+        };
+        let mut decided = Vec::new();
+        for plan in plans {
+            let mut draft = draft.clone();
+            self.remember_client(&question, &plan, &mut draft.state);
+            match self.judge(&plan, &draft.state) {
+                Judgement::Denied => {
+                    self.remember_refusal(at, packet, &mut draft, DropReason::PolicyDenied);
+                    decided.push((draft, Err(DropReason::PolicyDenied.into())));
+                }
+                judgement => {
+                    let mut pair = Pair::new(plan, self.now, self.generation);
+                    pair.is_answer = judgement == Judgement::AllowedAsAnswer;
+                    let drafts = self.make_room(draft, &pair, packet);
+                    decided.extend(drafts.into_iter().map(|(draft, room)| match room {
+                        Ok(()) => self.insert(pair.clone(), packet, draft, seen),
+                        Err(halt) => (draft, Err(halt)),
+                    }));
+                }
             }
         }
+        decided
+    }
+
+    /// Room for another pair; in a full table one that is idle for long may give way.
+    fn make_room(&self, draft: Draft, pair: &Pair, packet: &Packet) -> Decided<()> {
+        if let Err(halt) = self.check_first(packet, &pair.plan.forward) {
+            return vec![(draft, Err(halt))];
+        }
+        let owner = pair.plan.owner;
+        if self.owned(&draft, owner) >= self.pairs_per_vif {
+            return self.give_way(&draft, DropReason::VifFlowLimit, |pair| pair.plan.owner == owner);
+        }
+        if draft.state.pairs.len() >= self.pairs {
+            return self.give_way(&draft, DropReason::FlowTableFull, |_| true);
+        }
+        vec![(draft, Ok(()))]
+    }
+
+    /// One of these pairs may give way, if it is idle for long.
+    fn give_way(&self, draft: &Draft, reason: DropReason, is_one: impl Fn(&Pair) -> bool) -> Decided<()> {
+        let pairs = draft.state.pairs.iter().enumerate().filter(|(_, pair)| is_one(pair));
+        let idle: Vec<_> =
+            pairs.map(|(row, pair)| (row, self.now - pair.last, idle::bounds(pair, Table::IsFull))).collect();
+        let may_go = idle.iter().filter(|(_, idle, (least, _))| idle > least);
+        let mut rooms: Decided<()> = may_go.map(|(row, ..)| (self.without(draft, *row), Ok(()))).collect();
+        if idle.iter().all(|(_, idle, (_, most))| idle <= most) {
+            rooms.push((draft.clone(), Err(reason.into())));
+        }
+        rooms
     }
 
     /// A pair that says for a short while that a service has refused this flow.
@@ -170,20 +182,20 @@ impl Router {
 
     fn insert(
         &self,
-        mut plan: Plan,
+        mut pair: Pair,
         packet: &Packet,
         mut draft: Draft,
         seen: Option<&[u8]>,
     ) -> (Draft, Result<Action, Halt>) {
-        if self.owned(&draft, plan.owner) >= self.pairs_per_vif {
-            return (draft, Err(DropReason::VifFlowLimit.into()));
-        }
+        let plan = &mut pair.plan;
         // A flow whose answers were refused before it began takes their place.
         let refused = pairs::find(&draft.state.pairs, &plan.reverse.key)
             .filter(|(row, way)| matches!(draft.state.pairs[*row].halves(*way).0.output, Output::Drop(_)));
         if let Some((row, _)) = refused.filter(|_| plan.reverse.key != plan.forward.key) {
             draft.state.pairs.remove(row);
         }
+        let early = draft.state.pairs.iter().position(|pair| is_early_answer(pair, plan));
+        early.map(|row| draft.state.pairs.remove(row));
         let taken = |key: &Key, draft: &Draft| pairs::find(&draft.state.pairs, key).is_some();
         let Half { output, step, key: forward, .. } = plan.forward;
         if plan.reverse.key != forward && taken(&plan.reverse.key, &draft) {
@@ -202,7 +214,6 @@ impl Router {
                 None => return (draft, Err(DropReason::NatPortExhausted.into())),
             }
         }
-        let mut pair = Pair::new(plan, self.now, self.generation);
         let action = Action { output, step, tuple: pair.leaves_as(Direction::Forward) };
         pair.touch(Direction::Forward, packet.bytes.len(), self.now, flags(packet));
         draft.state.pairs.push(pair);
@@ -210,42 +221,30 @@ impl Router {
         (draft, Ok(action))
     }
 
-    /// Where the first packet of a flow may have come in. The real router numbers the nodes, and the number of
-    /// a node that is gone may be another's by now.
-    fn ingresses_of(&self, forward: &Half) -> Vec<Option<Ingress>> {
-        let mut origins = vec![forward.origin];
-        if let Origin::Node(node) = forward.origin
-            && !self.state.endpoints.contains(&node)
-        {
-            origins.extend(self.state.endpoints.iter().map(|node| Origin::Node(*node)));
-        }
-        origins.into_iter().map(|origin| self.ingress_of(&Half { origin, ..*forward })).collect()
-    }
-
-    /// Where the first packet of a flow came in; none if that is no more.
-    fn ingress_of(&self, forward: &Half) -> Option<Ingress> {
-        match (forward.key.context, forward.origin) {
-            (Context::Vif(id), Origin::Vif) => self.ids.name_of(id).cloned().map(Ingress::Vif),
-            (Context::Vif(id), Origin::Node(node)) => {
-                self.ids.name_of(id).cloned().map(|name| Ingress::VifLabel(name, node))
-            }
-            (Context::Vrf(id), Origin::Node(node)) => {
-                let vrf = self.ids.vrfs.iter().find(|(_, own)| *own == id)?;
-                Some(Ingress::VrfLabel(vrf.0.clone(), node))
-            }
-            (_, Origin::Any) | (Context::Vrf(_), Origin::Vif) | (Context::Unanswered(_), _) => None,
+    /// A packet that dies on its way out makes no flow.
+    fn check_first(&self, packet: &Packet, forward: &Half) -> Result<(), Halt> {
+        check_ttl(packet, forward.step)?;
+        match way::check(self, forward.output, packet.bytes.len()) {
+            Err(Halt::TooBig(mtu)) if split::is_allowed(packet, mtu) => Ok(()),
+            checked => checked,
         }
     }
 }
 
-/// What has become of a pair.
-pub(crate) enum Derived {
-    /// It is right, perhaps with other actions.
-    Kept,
-    /// It is no more, and this is what its packets get.
-    Refused(DropReason),
-    /// It is no more, and its packets begin anew.
-    Gone,
+/// Whether a pair is one that the answers to a translated flow have made before it began.
+fn is_early_answer(pair: &Pair, plan: &Plan) -> bool {
+    let (forward, answer) = (plan.forward.key.tuple, plan.reverse.key.tuple);
+    let Plan { forward: own, reverse: back, .. } = pair.plan;
+    answer != forward.reversed()
+        && answer.dst == forward.src
+        && own.key == plan.reverse.key
+        && back.key.tuple == own.key.tuple.reversed()
+        && pair.packets[1] == 0
+}
+
+/// Whether a packet begins a TCP connection.
+fn opens(packet: &Packet) -> bool {
+    matches!(packet.kind, Kind::Tcp { flags, .. } if flags & 0x12 == 2)
 }
 
 /// RFC 9293 section 3.10.7: no connection begins with SYN and FIN or RST, or with none of SYN, RST and ACK.

@@ -5,22 +5,26 @@ use std::fmt::Write as _;
 
 use dataplane::desired::Desired;
 
+use crate::idle::{self, Table};
 use crate::masked::{Wire, wire};
-use crate::node::{Node, Observed, PAIRS, SeenPair};
-use crate::pairs::{Key, Output, Owner, Pair, Plan};
+use crate::node::{Moment, Node, Observed, Room, SeenPair, WORKERS};
+use crate::pairs::{Key, Owner, Pair};
 use crate::router::{Outcome, Router, Side, State};
 
-/// Pairs that one vif may have, small enough to be met.
-pub const PAIRS_PER_VIF: u32 = 6;
+/// Room for pairs: the share of a vif is small enough to be met.
+pub const ROOM: Room = Room { pairs: 256, per_vif: 6 };
 
 /// Both routers.
 #[derive(Debug)]
 pub struct Lockstep {
     /// The model.
     pub model: Router,
+    /// Everything that earlier packets may have left behind: a choice that nobody has seen may have been any.
+    possible: Vec<State>,
     node: Node,
     entropy: BTreeMap<(Side, Vec<u8>), u16>,
     reached: BTreeMap<String, u64>,
+    turns: u32,
 }
 
 /// What was sent for a frame.
@@ -32,18 +36,36 @@ impl Lockstep {
     /// # Errors
     /// The desired state contradicts itself.
     pub fn new(desired: &Desired) -> Result<Self, String> {
-        let node = Node::new(desired, PAIRS_PER_VIF).map_err(|error| error.to_string())?;
+        Self::with_room(desired, ROOM)
+    }
+
+    /// Both with other room in their flow tables.
+    ///
+    /// # Errors
+    /// The desired state contradicts itself.
+    pub fn with_room(desired: &Desired, room: Room) -> Result<Self, String> {
+        let node = Node::new(desired, room).map_err(|error| error.to_string())?;
         let mut model = Router {
             desired: desired.clone(),
             ids: node.ids(),
             state: State::default(),
             now: 1000,
             generation: 0,
-            pairs_per_vif: PAIRS_PER_VIF as usize,
-            pairs: PAIRS as usize,
+            pairs_per_vif: room.per_vif as usize,
+            pairs: room.pairs as usize,
+            worker: 0,
         };
         model.configure(desired, node.ids());
-        Ok(Self { model, node, entropy: BTreeMap::new(), reached: BTreeMap::new() })
+        let mut state = State::default();
+        model.adapt(&mut state);
+        Ok(Self {
+            model,
+            possible: vec![state],
+            node,
+            entropy: BTreeMap::new(),
+            reached: BTreeMap::new(),
+            turns: 0,
+        })
     }
 
     /// Gives both another desired state.
@@ -61,6 +83,7 @@ impl Lockstep {
         }
         self.entropy.clear();
         self.model.configure(desired, new);
+        self.possible.iter_mut().for_each(|state| self.model.adapt(state));
         Ok(())
     }
 
@@ -78,18 +101,24 @@ impl Lockstep {
         let left = self.node.pairs(self.model.now);
         let now = self.model.now;
         let mut wrong = None;
-        self.model.state.pairs.retain(|pair| {
-            let stays = left.iter().any(|real| identity(real) == identity(&seen(pair)));
-            let idle = now - pair.last;
-            let (least, most) = idle_bounds(pair);
-            if stays && idle > most || !stays && idle <= least {
-                wrong = Some(format!(
-                    "after {idle} ms (bounds {least}..={most}) pair stays = {stays}: {pair:#?}"
-                ));
-            }
-            stays
-        });
-        wrong.map_or(Ok(()), Err)
+        let mut fits = |state: &mut State| {
+            let mut right = true;
+            state.pairs.retain(|pair| {
+                let stays = left.iter().any(|real| identity(real) == identity(&seen(pair)));
+                let idle = now - pair.last;
+                let (least, most) = idle::bounds(pair, Table::HasRoom);
+                if stays && idle > most || !stays && idle <= least {
+                    right = false;
+                    wrong = Some(format!(
+                        "after {idle} ms (bounds {least}..={most}) pair stays = {stays}: {pair:#?}"
+                    ));
+                }
+                stays
+            });
+            right
+        };
+        self.possible.retain_mut(&mut fits);
+        if self.possible.is_empty() { Err(wrong.unwrap_or_default()) } else { Ok(()) }
     }
 
     /// Gives both a frame.
@@ -97,11 +126,9 @@ impl Lockstep {
     /// # Errors
     /// What the real router did is not among what the model calls right; the text shows all of it.
     pub fn step(&mut self, side: Side, frame: &[u8]) -> Result<Sent, String> {
-        if self.model.leaves_out(side, frame) {
-            *self.reached.entry("a fragment, left out".to_owned()).or_default() += 1;
-            return Ok(Vec::new());
-        }
-        let observed = self.node.step(side, frame, self.model.now)?;
+        self.model.worker = self.next_worker();
+        let moment = Moment { now: self.model.now, worker: self.model.worker };
+        let observed = self.node.step(side, frame, moment)?;
         let mut masked = Vec::new();
         for (to, sent) in &observed.sent {
             let Wire { frame: bytes, entropy } = wire(*to, sent)?;
@@ -110,37 +137,31 @@ impl Lockstep {
         }
         let hint = observed.sent.first().map(|(_, sent)| sent.as_slice());
         let pairs = self.node.pairs(self.model.now);
-        let mut outcomes = self.model.step(side, frame, hint);
-        let agrees = |lockstep: &Self, outcomes: &[Outcome]| {
-            outcomes.iter().position(|outcome| lockstep.agrees(outcome, &observed, &masked, &pairs))
-        };
-        let mut right = agrees(self, &outcomes);
-        if right.is_none()
-            && let Some(row) = self.gave_way(&pairs)
-        {
-            self.model.state.pairs.remove(row);
+        let mut outcomes = Vec::new();
+        for before in std::mem::take(&mut self.possible) {
+            self.model.state = before;
             outcomes = self.model.step(side, frame, hint);
-            right = agrees(self, &outcomes);
+            let right = outcomes.iter().filter(|outcome| self.agrees(outcome, &observed, &masked, &pairs));
+            let right: Vec<_> = right.cloned().collect();
+            if let Some(outcome) = right.first() {
+                self.note(&outcomes, outcome);
+            }
+            for Outcome { state, .. } in right {
+                if !self.possible.contains(&state) {
+                    self.possible.push(state);
+                }
+            }
         }
-        let Some(right) = right else {
+        if self.possible.is_empty() {
             return Err(report(side, frame, &observed, &pairs, &outcomes, &self.model.state));
-        };
-        self.note(&outcomes, &outcomes[right]);
-        self.model.commit(&outcomes[right]);
+        }
         Ok(observed.sent)
     }
 
-    /// The pair that is really gone because its owner had as many as it may, if it was one that may give way.
-    fn gave_way(&self, real: &[SeenPair]) -> Option<usize> {
-        let pairs = &self.model.state.pairs;
-        let keys = |plan: &Plan| (plan.forward.key, plan.reverse.key);
-        let is_gone = |pair: &Pair| real.iter().all(|real| keys(&real.plan) != keys(&pair.plan));
-        let owned = |owner| pairs.iter().filter(|pair| pair.plan.owner == owner).count();
-        pairs.iter().position(|pair| {
-            is_gone(pair)
-                && owned(pair.plan.owner) >= self.model.pairs_per_vif
-                && self.model.now - pair.last + GRAIN > pressed_idle(pair)
-        })
+    /// Any of them, by Knuth's linear congruential generator: the same in every run.
+    fn next_worker(&mut self) -> usize {
+        self.turns = self.turns.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (self.turns >> 16) as usize % WORKERS
     }
 
     fn agrees(
@@ -150,8 +171,13 @@ impl Lockstep {
         masked: &[(Side, Vec<u8>)],
         real: &[SeenPair],
     ) -> bool {
-        let emitted = outcome.emitted.iter().map(|emitted| (emitted.side, &emitted.frame));
-        emitted.eq(masked.iter().map(|(side, frame)| (*side, frame)))
+        let on = |side| {
+            let right = outcome.emitted.iter().filter(|emitted| emitted.side == side);
+            let real = masked.iter().filter(|(to, _)| *to == side);
+            right.map(|emitted| &emitted.frame).eq(real.map(|(_, frame)| frame))
+        };
+        on(Side::Trunk)
+            && on(Side::Uplink)
             && outcome.moved == observed.moved
             && self.same_pairs(&outcome.state, real)
     }
@@ -213,6 +239,9 @@ impl Lockstep {
                 reach("another source port");
             }
         }
+        if chosen.emitted.len() > 1 && chosen.state.held.len() < self.model.state.held.len() {
+            reach("fragments that waited");
+        }
         let icmp_error = chosen.emitted.len() == 1
             && chosen.moved.keys().all(|name| name.contains(".rx") || name.contains(".tx"));
         if icmp_error {
@@ -241,35 +270,6 @@ fn sorted(state: &State) -> Vec<SeenPair> {
     let mut pairs: Vec<_> = state.pairs.iter().map(seen).collect();
     pairs.sort_unstable();
     pairs
-}
-
-/// The time of the last packet is stored so coarsely, in milliseconds.
-const GRAIN: u64 = 512;
-
-/// Idle milliseconds before which a pair must stay, and after which it must go. The TCP state machine has a
-/// model of its own beside the flow table; here it is enough that only FIN and RST shorten a life.
-fn idle_bounds(pair: &Pair) -> (u64, u64) {
-    const SECOND: u64 = 1000;
-    let drops = matches!(pair.plan.forward.output, Output::Drop(_));
-    let (least, most) = match pair.plan.forward.key.tuple.protocol {
-        _ if drops => (10 * SECOND, 10 * SECOND),
-        6 if pair.flags & 0b101 != 0 => (10 * SECOND, 126 * 60 * SECOND),
-        6 => (240 * SECOND, 126 * 60 * SECOND),
-        1 | 58 => (60 * SECOND, 60 * SECOND),
-        _ => (300 * SECOND, 300 * SECOND),
-    };
-    (least, most + GRAIN)
-}
-
-/// Idle milliseconds after which a pair may give way to another of its owner. The model does not know which TCP
-/// connections with packets both ways are established; the flow table's own tests do.
-fn pressed_idle(pair: &Pair) -> u64 {
-    let usual = idle_bounds(pair).0;
-    match (pair.plan.forward.key.tuple.protocol, pair.packets[1]) {
-        (6, _) => usual.min(5000),
-        (_, 0) => usual.min(10_000),
-        _ => usual,
-    }
 }
 
 fn report(

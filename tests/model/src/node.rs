@@ -28,20 +28,38 @@ use crate::packet::Tuple;
 use crate::pairs::{Context, Half, Key, Origin, Output, Owner, Plan, Step};
 use crate::router::{Ids, Moved, Side, VifIds};
 
-/// Pairs there is room for.
-pub const PAIRS: u32 = 256;
+/// Workers that share the tables.
+pub const WORKERS: usize = 2;
+
+/// Room in the flow table.
+#[derive(Clone, Copy, Debug)]
+pub struct Room {
+    /// Pairs in all.
+    pub pairs: u32,
+    /// Pairs of one vif.
+    pub per_vif: u32,
+}
 
 /// The real router.
 #[derive(Debug)]
 pub struct Node {
     compiler: Compiler,
     publisher: Publisher,
-    worker: Worker<MemoryIo>,
-    counters: Arc<WorkerCounters>,
+    workers: Vec<(Worker<MemoryIo>, Arc<WorkerCounters>)>,
+    room: Room,
     flows: Arc<FlowTable>,
     id_of_slot: BTreeMap<u16, u32>,
     ports: BTreeSet<(String, Option<VifSlot>)>,
     readings: Moved,
+}
+
+/// When a frame comes, and to which worker.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    /// Time in milliseconds.
+    pub now: u64,
+    /// Number of the worker, below [`WORKERS`].
+    pub worker: usize,
 }
 
 /// What came of one frame.
@@ -65,46 +83,44 @@ pub struct SeenPair {
 }
 
 impl Node {
-    /// A node with a first desired state; `pairs_per_vif` bounds the flows of one vif.
+    /// A node with a first desired state.
     ///
     /// # Errors
     /// The desired state contradicts itself.
-    pub fn new(desired: &Desired, pairs_per_vif: u32) -> Result<Self, CompileError> {
+    pub fn new(desired: &Desired, room: Room) -> Result<Self, CompileError> {
         let mut compiler = Compiler::default();
         let publisher = Publisher::new(compiler.compile(desired)?);
-        let counters = Arc::new(WorkerCounters::new());
         let config = TableConfig {
-            max_pairs: PAIRS,
-            max_per_owner: pairs_per_vif,
+            max_pairs: room.pairs,
+            max_per_owner: room.per_vif,
             max_owners: VifSlot::FLOW_OWNERS,
             timeouts: Timeouts::default(),
         };
         let flows = Arc::new(FlowTable::new(config, [1, 2, 3, 4]));
-        let parts = WorkerParts {
-            snapshots: publisher.subscribe(),
-            flows: Arc::clone(&flows),
-            fragments: Arc::new(FragmentTable::new(16, RandomState::with_seeds(9, 10, 11, 12))),
-            spread: RandomState::with_seeds(5, 6, 7, 8),
-            counters: Arc::clone(&counters),
-            drops: Arc::new(DropLog::new(1)),
-            affinity: Arc::new(AffinityTable::new(16, RandomState::with_seeds(13, 14, 15, 16))),
-            limiter: Arc::new(VifLimiter::new()),
-            batch: 4,
-            idle: Idle::Sleep,
+        let fragments = Arc::new(FragmentTable::new(16, RandomState::with_seeds(9, 10, 11, 12)));
+        let affinity = Arc::new(AffinityTable::new(4096, RandomState::with_seeds(13, 14, 15, 16)));
+        let limiter = Arc::new(VifLimiter::new());
+        let worker = |_| {
+            let counters = Arc::new(WorkerCounters::new());
+            let parts = WorkerParts {
+                snapshots: publisher.subscribe(),
+                flows: Arc::clone(&flows),
+                fragments: Arc::clone(&fragments),
+                spread: RandomState::with_seeds(5, 6, 7, 8),
+                counters: Arc::clone(&counters),
+                drops: Arc::new(DropLog::new(1)),
+                affinity: Arc::clone(&affinity),
+                limiter: Arc::clone(&limiter),
+                batch: 4,
+                idle: Idle::Sleep,
+            };
+            (Worker::new(MemoryIo::new(256, 130), parts), counters)
         };
-        let worker = Worker::new(MemoryIo::new(160, 130), parts);
+        let workers = (0..WORKERS).map(worker).collect();
         let ports = BTreeSet::from([("uplink".to_owned(), None), ("trunk".to_owned(), None)]);
         let readings = Moved::new();
-        let mut node = Self {
-            compiler,
-            publisher,
-            worker,
-            counters,
-            flows,
-            id_of_slot: BTreeMap::new(),
-            ports,
-            readings,
-        };
+        let mut node =
+            Self { compiler, publisher, workers, room, flows, id_of_slot: BTreeMap::new(), ports, readings };
         node.learn();
         Ok(node)
     }
@@ -141,22 +157,31 @@ impl Node {
         }
     }
 
-    /// Runs one frame through the node.
+    /// Runs one frame through one of the workers; then the others look after the fragments that wait with them.
     ///
     /// # Errors
     /// A conservation law is broken.
-    pub fn step(&mut self, side: Side, frame: &[u8], now: u64) -> Result<Observed, String> {
+    pub fn step(&mut self, side: Side, frame: &[u8], at: Moment) -> Result<Observed, String> {
         let io_side = |side| match side {
             Side::Trunk => dataplane::io::Side::Trunk,
             Side::Uplink => dataplane::io::Side::Uplink,
         };
-        if !self.worker.io().inject(io_side(side), frame) {
+        let Moment { now, worker: first } = at;
+        if !self.workers[first].0.io().inject(io_side(side), frame) {
             return Err(format!("no room for a frame of {} bytes", frame.len()));
         }
-        let processed = self.worker.round(Millis(now));
         let mut sent = Vec::new();
-        for side in [Side::Trunk, Side::Uplink] {
-            sent.extend(self.worker.io().sent(io_side(side)).into_iter().map(|frame| (side, frame)));
+        for turn in (first..WORKERS).chain(0..first) {
+            let (worker, counters) = &mut self.workers[turn];
+            let processed = worker.round(Millis(now));
+            for side in [Side::Trunk, Side::Uplink] {
+                sent.extend(worker.io().sent(io_side(side)).into_iter().map(|frame| (side, frame)));
+            }
+            if processed != usize::from(turn == first)
+                || !worker.io().is_conserved(counters.held.get() as usize)
+            {
+                return Err(format!("{processed} frames processed, or one lost"));
+            }
         }
         let readings = self.read();
         let before = core::mem::replace(&mut self.readings, readings);
@@ -165,21 +190,19 @@ impl Node {
             (by > 0).then(|| (name.clone(), by))
         });
         let moved = moved.collect();
-        if processed != 1 || !self.worker.io().is_conserved(0) {
-            return Err(format!("{processed} frames processed, or one lost"));
-        }
         self.check_accounts()?;
         Ok(Observed { sent, moved })
     }
 
-    /// The laws: rx + generated = tx + consumed + drops; pairs made = pairs live and gone.
+    /// The laws: rx + generated = tx + consumed + drops + held; pairs made = pairs live and gone.
     fn check_accounts(&self) -> Result<(), String> {
         let sum = |end: &str| -> u64 {
             self.readings.iter().filter(|(name, _)| name.ends_with(end)).map(|(_, count)| count).sum()
         };
         let get = |name: &str| self.readings.get(name).copied().unwrap_or_default();
         let drops: u64 = DropReason::ALL.iter().map(|reason| sum(&format!(".{}", reason.name()))).sum();
-        let (taken, left) = (sum(".rx") + get("generated"), sum(".tx") + get("consumed") + drops);
+        let held: u64 = self.workers.iter().map(|(_, counters)| counters.held.get()).sum();
+        let (taken, left) = (sum(".rx") + get("generated"), sum(".tx") + get("consumed") + drops + held);
         if taken != left {
             return Err(format!("packets do not add up: {taken} taken, {left} left"));
         }
@@ -192,42 +215,46 @@ impl Node {
 
     /// Adds the counters of every port there could be, and says whether others than the known ones have moved.
     pub fn has_strange_counts(&self) -> bool {
-        let all = self.counters.all_ports();
+        let all: u64 = self.workers.iter().map(|(_, counters)| counters.all_ports().rx.packets).sum();
         let known: u64 =
             self.readings.iter().filter(|(name, _)| name.ends_with(".rx")).map(|(_, count)| count).sum();
-        all.rx.packets != known
+        all != known
     }
 
     /// Removes idle pairs.
     pub fn sweep(&mut self, now: u64) {
-        self.flows.sweep(Millis(now), PAIRS as usize, |_, _| true);
+        self.flows.sweep(Millis(now), self.room.pairs as usize, |_, _| true);
     }
 
     fn read(&self) -> Moved {
         let mut readings = Moved::new();
-        for (name, slot) in &self.ports {
-            let port = match slot {
-                Some(slot) => self.counters.vif(*slot),
-                None if name == "uplink" => self.counters.uplink(),
-                None => self.counters.trunk(),
-            };
-            read_port(&mut readings, name, port);
+        for (_, counters) in &self.workers {
+            for (name, slot) in &self.ports {
+                let port = match slot {
+                    Some(slot) => counters.vif(*slot),
+                    None if name == "uplink" => counters.uplink(),
+                    None => counters.trunk(),
+                };
+                read_port(&mut readings, name, port);
+            }
+            let own = [
+                ("generated", &counters.generated),
+                ("consumed", &counters.consumed),
+                ("suppressed", &counters.answers_suppressed),
+                ("hits", &counters.flow_hits),
+                ("misses", &counters.flow_misses),
+            ];
+            for (name, counter) in own {
+                *readings.entry(name.to_owned()).or_default() += counter.get();
+            }
         }
-        let own = [
-            ("generated", &self.counters.generated),
-            ("consumed", &self.counters.consumed),
-            ("suppressed", &self.counters.answers_suppressed),
-            ("hits", &self.counters.flow_hits),
-            ("misses", &self.counters.flow_misses),
-        ];
-        readings.extend(own.map(|(name, counter)| (name.to_owned(), counter.get())));
         readings.insert("pairs".to_owned(), self.flows.statistics().created);
         readings
     }
 
     /// All pairs, in order.
     pub fn pairs(&self, now: u64) -> Vec<SeenPair> {
-        let views = self.flows.view(Millis(now), 0, PAIRS as usize, |_| true);
+        let views = self.flows.view(Millis(now), 0, self.room.pairs as usize, |_| true);
         let pair = |view: &flow_table::FlowView| SeenPair {
             plan: Plan {
                 forward: self.half(&view.forward),

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use dataplane::drop::DropReason;
 use etherparse::{Ipv4HeaderSlice, Ipv6HeaderSlice, TcpHeaderSlice};
 
-use crate::bytes::{checksum, u16_at};
+use crate::bytes::{checksum, u16_at, u32_at};
 use crate::plan::is_multicast;
 
 /// Addresses, protocol and ports; an ICMP echo has its identifier in both ports.
@@ -70,12 +70,25 @@ pub enum Kind {
     Icmp,
     /// Another protocol.
     Other,
-    /// A fragment; what is behind its fragment fields has not been read.
-    Fragment,
+    /// A fragment that is not the first of its datagram.
+    LaterFragment,
+}
+
+/// Place of a fragment in its datagram, in bytes behind the part that every fragment repeats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Piece {
+    /// Identification.
+    pub id: u32,
+    /// First byte.
+    pub start: usize,
+    /// The byte behind the last.
+    pub end: usize,
+    /// Whether others follow.
+    pub more: bool,
 }
 
 /// A packet that was found to be in order.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Packet {
     /// From its first to its last byte, without padding.
     pub bytes: Vec<u8>,
@@ -89,6 +102,8 @@ pub struct Packet {
     pub ttl: u8,
     /// TOS byte or traffic class.
     pub tos: u8,
+    /// Where it belongs, if it is a fragment.
+    pub piece: Option<Piece>,
 }
 
 impl Packet {
@@ -106,7 +121,7 @@ impl Packet {
     }
 }
 
-/// Reads a packet of IP version 4 or 6 with padding behind it; of a fragment only that it is one.
+/// Reads a packet of IP version 4 or 6 with padding behind it.
 ///
 /// # Errors
 /// The reason to drop it for.
@@ -127,10 +142,26 @@ fn parse_v4(bytes: &[u8]) -> Result<Packet, DropReason> {
     let (src, dst) = (header.source_addr().into(), header.destination_addr().into());
     let tuple = Tuple { src, dst, protocol: header.protocol().0, sport: 0, dport: 0 };
     let (ttl, tos) = (header.ttl(), bytes[1]);
-    let is_fragment = header.is_fragmenting_payload();
-    let packet =
-        Packet { bytes: bytes[..len].to_vec(), tuple, kind: Kind::Fragment, l4: header_len, ttl, tos };
-    if is_fragment { Ok(packet) } else { transport(packet) }
+    let field = u16_at(bytes, 6).unwrap_or(0);
+    let (more, start) = (field & 0x2000 != 0, usize::from(field & 0x1fff) * 8);
+    let id = u32::from(header.identification());
+    let piece = Piece { id, start, end: start + len - header_len, more };
+    let piece = place(piece, header_len, DropReason::MalformedIpv4)?;
+    let kind = Kind::LaterFragment;
+    transport(Packet { bytes: bytes[..len].to_vec(), tuple, kind, l4: header_len, ttl, tos, piece })
+}
+
+/// Checks a fragment in front of whose data `before` bytes count towards the 65535 of the datagram.
+fn place(piece: Piece, before: usize, malformed: DropReason) -> Result<Option<Piece>, DropReason> {
+    if piece.start == 0 && !piece.more {
+        // RFC 6946: a whole datagram.
+        return Ok(None);
+    }
+    // RFC 791 section 3.2, RFC 8200 section 4.5.
+    if piece.end == piece.start || piece.more && !piece.end.is_multiple_of(8) {
+        return Err(malformed);
+    }
+    if before + piece.end > 65535 { Err(DropReason::FragmentOverflow) } else { Ok(Some(piece)) }
 }
 
 fn check_options(options: &[u8]) -> Result<(), DropReason> {
@@ -159,37 +190,41 @@ fn parse_v6(bytes: &[u8]) -> Result<Packet, DropReason> {
         return Err(DropReason::MalformedIpv6);
     }
     let bytes = &bytes[..len];
-    let (mut next, mut l4, mut is_fragment) = (header.next_header().0, 40, false);
+    let (mut next, mut l4, mut piece) = (header.next_header().0, 40, None);
     let mut extensions = 0;
-    while matches!(next, 0 | 43 | 44 | 60) && !is_fragment {
-        let extension = bytes.get(l4..l4 + 8).ok_or(DropReason::MalformedIpv6)?;
+    while matches!(next, 0 | 43 | 44 | 60) {
+        // RFC 7112 section 5: the first fragment holds every header.
+        let cut = if piece.is_some() { DropReason::FragmentTiny } else { DropReason::MalformedIpv6 };
+        if next == 44 && piece.is_some() || extensions == 8 {
+            return Err(DropReason::MalformedIpv6);
+        }
+        let extension = bytes.get(l4..l4 + 8).ok_or(cut)?;
         if next == 43 && extension[2] == 0 {
             return Err(DropReason::SourceRoute);
         }
         extensions += 1;
         if next == 44 {
-            // RFC 6946: offset 0 and nothing to follow is a whole datagram.
-            is_fragment = extension[2] != 0 || extension[3] & 0xf9 != 0;
+            piece = place(piece_v6(extension, len - l4 - 8), l4 - 40, DropReason::MalformedIpv6)?;
             l4 += 8;
         } else {
             l4 += 8 + 8 * usize::from(extension[1]);
         }
         next = extension[0];
-        if extensions == 8 && !is_fragment {
+        if piece.is_some_and(|piece| piece.start > 0) {
+            break;
+        }
+        if extensions == 8 {
             return Err(DropReason::MalformedIpv6);
         }
     }
-    if !is_fragment && l4 > len {
-        return Err(DropReason::MalformedIpv6);
+    if l4 > len {
+        return Err(if piece.is_some() { DropReason::FragmentTiny } else { DropReason::MalformedIpv6 });
     }
     let (src, dst) = (header.source_addr().into(), header.destination_addr().into());
     let tuple = Tuple { src, dst, protocol: next, sport: 0, dport: 0 };
     let (ttl, tos) = (header.hop_limit(), bytes[0] << 4 | bytes[1] >> 4);
-    let packet = Packet { bytes: bytes.to_vec(), tuple, kind: Kind::Fragment, l4, ttl, tos };
-    if is_fragment {
-        return Ok(packet);
-    }
-    let packet = transport(packet)?;
+    let kind = Kind::LaterFragment;
+    let packet = transport(Packet { bytes: bytes.to_vec(), tuple, kind, l4, ttl, tos, piece })?;
     // RFC 8200 section 8.1: UDP has a checksum over IPv6, always.
     match (packet.kind, u16_at(&packet.bytes, packet.l4 + 6)) {
         (Kind::Udp, Some(0)) => Err(DropReason::MalformedL4),
@@ -197,9 +232,25 @@ fn parse_v6(bytes: &[u8]) -> Result<Packet, DropReason> {
     }
 }
 
+fn piece_v6(header: &[u8], len: usize) -> Piece {
+    let field = u16_at(header, 2).unwrap_or(0);
+    let start = usize::from(field & 0xfff8);
+    Piece { id: u32_at(header, 4).unwrap_or(0), start, end: start + len, more: field & 1 == 1 }
+}
+
 fn transport(mut packet: Packet) -> Result<Packet, DropReason> {
     let segment = packet.bytes.get(packet.l4..).unwrap_or_default();
-    packet.kind = kind(packet.tuple, segment).ok_or(DropReason::MalformedL4)?;
+    match packet.piece {
+        // RFC 3128: a TCP header that reaches into the second fragment.
+        Some(Piece { start: 1..20, .. }) if packet.tuple.protocol == 6 => {
+            return Err(DropReason::FragmentTiny);
+        }
+        Some(Piece { start: 1.., .. }) => return Ok(packet),
+        Some(_) if segment.len() < header_len(packet.tuple, segment) => return Err(DropReason::FragmentTiny),
+        Some(_) | None => {}
+    }
+    let is_first = packet.piece.is_some();
+    packet.kind = kind(packet.tuple, segment, is_first).ok_or(DropReason::MalformedL4)?;
     let (sport, dport) = match packet.kind {
         Kind::Tcp { .. } | Kind::Udp | Kind::Sctp => (u16_at(segment, 0), u16_at(segment, 2)),
         Kind::EchoRequest | Kind::EchoReply => (u16_at(segment, 4), u16_at(segment, 4)),
@@ -212,7 +263,17 @@ fn transport(mut packet: Packet) -> Result<Packet, DropReason> {
     Ok(packet)
 }
 
-fn kind(tuple: Tuple, segment: &[u8]) -> Option<Kind> {
+/// How long the transport header says it is.
+fn header_len(tuple: Tuple, segment: &[u8]) -> usize {
+    match (tuple.protocol, tuple.src.is_ipv4()) {
+        (6, _) => segment.get(12).map_or(20, |byte| usize::from(byte >> 4) * 4).max(20),
+        (132, _) => 12,
+        (17, _) | (1, true) | (58, false) => 8,
+        _ => 0,
+    }
+}
+
+fn kind(tuple: Tuple, segment: &[u8], is_first: bool) -> Option<Kind> {
     match (tuple.protocol, tuple.src.is_ipv4()) {
         (6, _) => {
             let tcp = TcpHeaderSlice::from_slice(segment).ok()?;
@@ -225,7 +286,7 @@ fn kind(tuple: Tuple, segment: &[u8]) -> Option<Kind> {
         }
         (17, _) => {
             let len = usize::from(u16_at(segment, 4)?);
-            (segment.len() >= 8 && (8..=segment.len()).contains(&len)).then_some(Kind::Udp)
+            (segment.len() >= 8 && len >= 8 && (is_first || len <= segment.len())).then_some(Kind::Udp)
         }
         (132, _) => (segment.len() >= 12).then_some(Kind::Sctp),
         (1, true) | (58, false) => (segment.len() >= 8).then(|| icmp(tuple.protocol, segment[0])),

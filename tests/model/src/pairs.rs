@@ -121,12 +121,22 @@ pub struct Pair {
     pub flags: u8,
     /// Generation of the configuration under which it was found right last.
     pub checked: u64,
+    /// Whether policies allow it only as the answer to another.
+    pub is_answer: bool,
 }
 
 impl Pair {
     /// A pair without packets.
     pub fn new(plan: Plan, now: u64, generation: u64) -> Self {
-        Self { plan, packets: [0; 2], bytes: [0; 2], last: now, flags: 0, checked: generation }
+        Self {
+            plan,
+            packets: [0; 2],
+            bytes: [0; 2],
+            last: now,
+            flags: 0,
+            checked: generation,
+            is_answer: false,
+        }
     }
 
     /// A direction and the one that answers it.

@@ -1,5 +1,6 @@
 //! What a new flow may look like: every pair that would be right.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use dataplane::desired::{Link, VifKind};
@@ -7,6 +8,7 @@ use dataplane::drop::DropReason;
 use dataplane::ids::{VifName, VrfName};
 
 use crate::fib::{self, Choice, Exit, Scope};
+use crate::member::{Client, Last};
 use crate::packet::Tuple;
 use crate::pairs::{Context, Half, Key, Origin, Output, Owner, Plan, Step};
 use crate::router::Router;
@@ -33,6 +35,27 @@ impl Ingress {
         }
     }
 
+    /// The node that sent it, if one did.
+    pub fn node(&self) -> Option<IpAddr> {
+        match self {
+            Ingress::Vif(_) => None,
+            Ingress::VifLabel(_, node) | Ingress::VrfLabel(_, node) | Ingress::AllLabel(_, node) => {
+                Some(*node)
+            }
+        }
+    }
+
+    /// The same from another node.
+    #[must_use]
+    pub fn from_node(self, node: IpAddr) -> Self {
+        match self {
+            Ingress::Vif(name) => Ingress::Vif(name),
+            Ingress::VifLabel(name, _) => Ingress::VifLabel(name, node),
+            Ingress::VrfLabel(name, _) => Ingress::VrfLabel(name, node),
+            Ingress::AllLabel(name, _) => Ingress::AllLabel(name, node),
+        }
+    }
+
     /// What a key of its packets begins with.
     pub fn origin(&self) -> Origin {
         match self {
@@ -56,38 +79,41 @@ fn has_own_voice(router: &Router, tuple: &Tuple, exit: &Exit) -> bool {
     is_tunnel && (to_host || tuple.dst == node.tunnel_address || router.state.endpoints.contains(&tuple.dst))
 }
 
-/// Every plan for a flow that begins with this tuple. With `keep`, an existing pair: what of it is
-/// still possible must stay.
+/// A flow that may begin.
+#[derive(Clone, Copy, Debug)]
+pub struct Question<'a> {
+    /// Where its first packet comes in.
+    pub ingress: &'a Ingress,
+    /// What that looks like.
+    pub tuple: Tuple,
+    /// An existing pair: what of it is still possible must stay.
+    pub keep: Option<&'a Plan>,
+    /// The clients that services remember, where that matters.
+    pub clients: Option<&'a BTreeMap<Client, Last>>,
+}
+
+/// Every plan for a flow.
 ///
 /// # Errors
 /// Why there is none.
-pub fn plans(
-    router: &Router,
-    ingress: &Ingress,
-    tuple: Tuple,
-    keep: Option<&Plan>,
-) -> Result<Vec<Plan>, DropReason> {
-    refuse_martians(&tuple)?;
-    match ingress {
-        Ingress::Vif(name) => from_vif(router, name, tuple, keep),
+pub fn plans(router: &Router, question: &Question<'_>) -> Result<Vec<Plan>, DropReason> {
+    refuse_martians(&question.tuple)?;
+    match question.ingress {
+        Ingress::Vif(name) => from_vif(router, name, question),
         Ingress::VifLabel(_, node) | Ingress::VrfLabel(_, node) | Ingress::AllLabel(_, node) => {
-            from_fabric(router, (ingress, *node), tuple, keep)
+            from_fabric(router, *node, question)
         }
     }
 }
 
-fn from_vif(
-    router: &Router,
-    name: &VifName,
-    tuple: Tuple,
-    keep: Option<&Plan>,
-) -> Result<Vec<Plan>, DropReason> {
+fn from_vif(router: &Router, name: &VifName, question: &Question<'_>) -> Result<Vec<Plan>, DropReason> {
+    let (tuple, keep) = (question.tuple, question.keep);
     let vif = fib::vif(&router.desired, name).ok_or(DropReason::UnknownVif)?;
     if !fib::may_send(&router.desired, vif, tuple.src) {
         return Err(DropReason::SpoofedSource);
     }
     let own = router.ids.vif(name).ok_or(DropReason::UnknownVif)?;
-    let mut choices = fib::resolve(&router.desired, &vif.vrf, &tuple, Scope::Any)?;
+    let mut choices = router.members(question, &vif.vrf, Scope::Any)?;
     if vif.kind == VifKind::Host {
         // What a route leads back to the host would come again.
         choices.retain(|choice| choice.exit != Exit::Vif(name.clone()) || choice.translate.is_some());
@@ -95,7 +121,6 @@ fn from_vif(
             return Err(DropReason::RouteLoop);
         }
     }
-    let choices = kept(router, choices, keep.map(|plan| plan.forward.output));
     if choices.iter().any(|choice| has_own_voice(router, &tuple, &choice.exit)) {
         return Err(DropReason::TunnelRecursion);
     }
@@ -124,12 +149,8 @@ fn from_vif(
     Ok(choices.into_iter().filter_map(plan).collect())
 }
 
-fn from_fabric(
-    router: &Router,
-    (ingress, node): (&Ingress, IpAddr),
-    tuple: Tuple,
-    keep: Option<&Plan>,
-) -> Result<Vec<Plan>, DropReason> {
+fn from_fabric(router: &Router, node: IpAddr, question: &Question<'_>) -> Result<Vec<Plan>, DropReason> {
+    let Question { ingress, tuple, keep, .. } = *question;
     let vrf = match ingress {
         Ingress::VrfLabel(vrf, _) | Ingress::AllLabel(vrf, _) => vrf,
         Ingress::Vif(name) | Ingress::VifLabel(name, _) => {
@@ -141,11 +162,8 @@ fn from_fabric(
         return Err(DropReason::TunnelSourceMismatch);
     }
     let choices = match ingress.vif() {
-        Some(name) => vec![labelled(router, name, &tuple)?],
-        None => {
-            let choices = fib::resolve(&router.desired, vrf, &tuple, Scope::Local)?;
-            kept(router, choices, keep.map(|plan| plan.forward.output))
-        }
+        Some(name) => vec![labelled(router, name, question)?],
+        None => router.members(question, vrf, Scope::Local)?,
     };
     let context = router.context(ingress).ok_or(DropReason::InvalidLabel)?;
     let mut plans = Vec::new();
@@ -187,8 +205,8 @@ pub fn ways_back(
 }
 
 /// The label of a vif names the pod; the destination must be it or a service it serves.
-fn labelled(router: &Router, name: &VifName, tuple: &Tuple) -> Result<Choice, DropReason> {
-    let desired = &router.desired;
+fn labelled(router: &Router, name: &VifName, question: &Question<'_>) -> Result<Choice, DropReason> {
+    let (desired, tuple) = (&router.desired, &question.tuple);
     let vif = fib::vif(desired, name).ok_or(DropReason::InvalidLabel)?;
     let exit = Exit::Vif(name.clone());
     if vif.addresses.contains(&tuple.dst) {
@@ -197,23 +215,18 @@ fn labelled(router: &Router, name: &VifName, tuple: &Tuple) -> Result<Choice, Dr
     if vif.link != Link::Up {
         return Err(DropReason::VifDown);
     }
+    let ids = router.ids.vif(name).ok_or(DropReason::InvalidLabel)?;
+    if router.is_lost(question, &vif.vrf, Output::Vif(ids.id)) {
+        return Err(DropReason::ServiceBackendGone);
+    }
     if !fib::serves(desired, &vif.vrf, tuple.dst, name) {
         return Err(DropReason::LabelDestinationMismatch);
     }
     let (port, _) = fib::mapped(desired, &vif.vrf, tuple)
-        .filter(|(_, backends)| fib::leads_to(desired, backends, name))
+        .filter(|(_, service)| fib::leads_to(desired, &service.backends, name))
         .ok_or(DropReason::ServicePortUnmapped)?;
     let address = fib::first_address(vif, tuple.dst).ok_or(DropReason::ServicePortUnmapped)?;
     Ok(Choice { exit, translate: Some((address, port)), takes_new: true })
-}
-
-/// A flow stays with its member while that is there.
-fn kept(router: &Router, choices: Vec<Choice>, keep: Option<Output>) -> Vec<Choice> {
-    let stays = |choice: &&Choice| keep.is_some() && router.output(&choice.exit) == keep;
-    match choices.iter().find(stays) {
-        Some(choice) => vec![choice.clone()],
-        None => choices.into_iter().filter(|choice| choice.takes_new).collect(),
-    }
 }
 
 fn translated(tuple: Tuple, choice: &Choice) -> Tuple {

@@ -52,6 +52,17 @@ pub fn read(error: &Packet) -> Option<Quote> {
     Some(Quote { tuple: Tuple { src, dst, protocol, sport, dport }, at, l4: at + header })
 }
 
+/// Whether the checksums of an error and of the header it quotes are right (RFC 5508 section 4.2).
+pub fn is_sound(error: &Packet, quote: &Quote) -> bool {
+    let message = &error.bytes[error.l4..];
+    let header = &error.bytes[quote.at..quote.l4];
+    if error.tuple.src.is_ipv4() {
+        checksum(&[message]) == 0 && checksum(&[header]) == 0
+    } else {
+        checksum(&[&pseudo(error.tuple.src, error.tuple.dst, 58, message.len()), message]) == 0
+    }
+}
+
 /// The error as it leaves when the answers of its flow leave with the tuple `answer`.
 pub fn translate(error: &Packet, quote: &Quote, answer: Tuple, step: Step) -> Vec<u8> {
     let mut bytes = error.bytes.clone();

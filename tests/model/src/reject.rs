@@ -28,7 +28,7 @@ pub fn ways(router: &Router, ingress: &Ingress, packet: &Packet) -> Vec<Output> 
 /// The message to the sender, if there is one to send (RFC 1812 section 4.3.2.7, RFC 4443 section 2.4).
 pub fn message(router: &Router, ingress: &Ingress, packet: &Packet, halt: Halt) -> Option<Vec<u8>> {
     let about = match packet.kind {
-        Kind::Error | Kind::Refused | Kind::Fragment => false,
+        Kind::Error | Kind::Refused | Kind::LaterFragment => false,
         Kind::Tcp { flags, .. } => flags & 4 == 0,
         _ => true,
     };
@@ -49,7 +49,14 @@ pub fn message(router: &Router, ingress: &Ingress, packet: &Packet, halt: Halt) 
         (Halt::Drop(DropReason::NoNeighbour | DropReason::VifDown | DropReason::UplinkDown), false) => {
             (1, 3, 0)
         }
-        (Halt::Drop(DropReason::ServiceNoBackend | DropReason::ServicePortUnmapped), _) => {
+        (
+            Halt::Drop(
+                DropReason::ServiceNoBackend
+                | DropReason::ServicePortUnmapped
+                | DropReason::ServiceBackendGone,
+            ),
+            _,
+        ) => {
             if let Kind::Tcp { .. } = packet.kind {
                 return Some(reset(packet.tuple, packet.kind));
             }

@@ -2,8 +2,8 @@
 
 use dataplane::drop::DropReason;
 
+use crate::derive::Derived;
 use crate::fib::{self, Choice, Exit, Scope};
-use crate::flow::Derived;
 use crate::packet::{Packet, Tuple};
 use crate::pairs::{self, Context, Half, Key};
 use crate::plan::{self, Ingress};
@@ -15,8 +15,8 @@ impl Router {
     /// An ICMP error goes where the answers of the flow go that it speaks of.
     pub(crate) fn relay(&self, at: &Arrival, error: &Packet, draft: Draft) -> Decided<End> {
         let unmatched = || (draft.clone(), Err(Halt::Drop(DropReason::IcmpErrorUnmatched)));
-        let Some(quote) = quote::read(error) else {
-            return vec![(draft, Err(DropReason::MalformedL4.into()))];
+        let Some(quote) = quote::read(error).filter(|quote| quote::is_sound(error, quote)) else {
+            return vec![(draft, Err(DropReason::IcmpErrorMalformed.into()))];
         };
         // RFC 5508 section 4.2: an error goes to the sender of the packet it quotes, nowhere else.
         if quote.tuple.src != error.tuple.dst {
@@ -42,7 +42,9 @@ impl Router {
                     let (half, answer) = (pair.halves(direction).0, pair.leaves_as(direction));
                     self.relay_along(at, error, &quote, (&half, answer))
                 }
-                Derived::Refused(_) | Derived::Gone => Err(DropReason::IcmpErrorUnmatched.into()),
+                Derived::Refused(_) | Derived::Denied | Derived::Gone => {
+                    Err(DropReason::IcmpErrorUnmatched.into())
+                }
             };
             ends.push((draft, end));
         }

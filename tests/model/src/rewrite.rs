@@ -46,7 +46,7 @@ pub fn update_transport(before: &Packet, after: &mut [u8], to: Tuple) {
         Kind::Tcp { .. } => 16,
         Kind::Udp => 6,
         Kind::Sctp => return update_sctp(before, after),
-        Kind::Other | Kind::Fragment => return,
+        Kind::Other | Kind::LaterFragment => return,
         _ => 2,
     };
     let (old, new) = (&before.bytes[before.l4..], &mut after[before.l4..]);
@@ -78,6 +78,13 @@ fn update_sctp(before: &Packet, after: &mut [u8]) {
     };
     let field = field ^ crc32c(old) ^ crc32c(new);
     put(new, 8, &field.to_le_bytes());
+}
+
+/// Whether a packet may be translated: the CRC of SCTP covers all of a datagram, so that what a change of the ports
+/// changes of it depends on its length, which a fragment does not tell.
+pub fn is_possible(packet: &Packet, to: Tuple) -> bool {
+    let same_ports = (to.sport, to.dport) == (packet.tuple.sport, packet.tuple.dport);
+    packet.piece.is_none() || packet.tuple.protocol != 132 || same_ports
 }
 
 /// Lowers the segment size that a SYN announces to what fits `mtu` (RFC 6691).

@@ -8,9 +8,12 @@ use dataplane::drop::DropReason;
 use dataplane::ids::{VifName, VrfName};
 
 use crate::answer;
+use crate::datagram::Datagram;
 use crate::fabric;
 use crate::fib::{self, Exit};
+use crate::fragment::Held;
 use crate::limit::Limited;
+use crate::member::{Client, Last};
 use crate::neighbour::{self, Reply};
 use crate::packet::{Kind, Packet, Tuple};
 use crate::pairs::{Context, Origin, Output, Pair, Step};
@@ -76,6 +79,14 @@ pub struct State {
     pub credits: BTreeMap<(Limited, u16), (u64, u64)>,
     /// Every tunnel endpoint.
     pub endpoints: BTreeSet<IpAddr>,
+    /// Clients that services remember.
+    pub clients: BTreeMap<Client, Last>,
+    /// Datagrams whose fragments are under way.
+    pub datagrams: Vec<Datagram>,
+    /// Fragments that wait for the first of their datagram.
+    pub held: Vec<Held>,
+    /// Nodes that were no endpoint for a time while fragments from them waited.
+    pub renumbered: BTreeSet<IpAddr>,
 }
 
 /// Names of counters and by how much they move.
@@ -109,9 +120,12 @@ pub struct Router {
     pub pairs_per_vif: usize,
     /// Pairs there is room for.
     pub pairs: usize,
+    /// The worker that takes the frame; it makes no difference but to the order in which waiting fragments leave.
+    pub worker: usize,
 }
 
 /// Where a packet came in and which port its drop is laid to.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Arrival {
     pub(crate) ingress: Ingress,
     pub(crate) port: String,
@@ -166,35 +180,25 @@ impl Router {
     /// port of a translation is read that had to give way to another.
     pub fn step(&self, side: Side, frame: &[u8], seen: Option<&[u8]>) -> Vec<Outcome> {
         let draft = Draft { moved: Moved::new(), state: self.state.clone() };
-        match side {
+        let outcomes = match side {
             Side::Trunk => self.take_from_trunk(frame, draft, seen),
             Side::Uplink => self.take_from_uplink(frame, draft, seen),
-        }
-    }
-
-    /// Whether a frame is beyond the model: it holds a fragment. Those have tests of their own beside the pipeline.
-    pub fn leaves_out(&self, side: Side, frame: &[u8]) -> bool {
-        let packet = match side {
-            Side::Trunk => match trunk::vif(self, frame).and_then(|vif| trunk::content(self, vif, frame)) {
-                Ok(Content::Ip(packet)) => Some(packet),
-                _ => None,
-            },
-            Side::Uplink => fabric::take(self, frame).ok().map(|(_, packet)| packet),
         };
-        packet.is_some_and(|packet| packet.kind == Kind::Fragment)
-    }
-
-    /// Takes the outcome that the real router chose.
-    pub fn commit(&mut self, outcome: &Outcome) {
-        self.state = outcome.state.clone();
+        outcomes.into_iter().flat_map(|outcome| self.release(outcome, seen)).collect()
     }
 
     /// Another desired state, with the numbers that the real router gave.
     pub fn configure(&mut self, desired: &Desired, ids: Ids) {
-        self.state.endpoints = fib::endpoints(desired);
         self.desired = desired.clone();
         self.ids = ids;
         self.generation += 1;
+    }
+
+    /// What a change of the configuration makes of what packets have left behind.
+    pub fn adapt(&self, state: &mut State) {
+        state.endpoints = fib::endpoints(&self.desired);
+        let is_gone = |node: &IpAddr| state.renumbered.contains(node) || !state.endpoints.contains(node);
+        state.renumbered = state.held.iter().filter_map(Held::node).filter(is_gone).collect();
     }
 
     /// The output that leads to an exit.
@@ -225,12 +229,8 @@ impl Router {
         let content = found.and_then(|vif| Ok((vif, trunk::content(self, vif, frame)?)));
         let (vif, reply) = match content {
             Ok((vif, Content::Ip(packet))) => {
-                return self.finish(
-                    &Arrival { ingress: Ingress::Vif(vif.name.clone()), port },
-                    &packet,
-                    draft,
-                    seen,
-                );
+                let ingress = Ingress::Vif(vif.name.clone());
+                return self.gate(Arrival { ingress, port }, packet, draft, seen);
             }
             Ok((vif, Content::All(packet))) => {
                 let at = Arrival { ingress: Ingress::Vif(vif.name.clone()), port };
@@ -275,7 +275,7 @@ impl Router {
                     let at = Arrival { ingress: ingress.clone(), port };
                     return self.take_for_all(&at, vrf, &packet, draft);
                 }
-                self.finish(&Arrival { ingress, port }, &packet, draft, seen)
+                self.gate(Arrival { ingress, port }, packet, draft, seen)
             }
             Err((named, reason)) => {
                 let port = named.as_ref().map_or("uplink".to_owned(), port);
@@ -284,9 +284,17 @@ impl Router {
         }
     }
 
-    fn finish(&self, at: &Arrival, packet: &Packet, draft: Draft, seen: Option<&[u8]>) -> Vec<Outcome> {
+    pub(crate) fn finish(
+        &self,
+        at: &Arrival,
+        packet: &Packet,
+        draft: Draft,
+        seen: Option<&[u8]>,
+    ) -> Vec<Outcome> {
         let ends = match packet.kind {
-            Kind::EchoRequest if self.is_for_gateway(at, packet) => vec![(draft, self.echo(at, packet))],
+            Kind::EchoRequest if packet.piece.is_none() && self.is_for_gateway(at, packet) => {
+                vec![(draft, self.echo(at, packet))]
+            }
             Kind::Error => self.relay(at, packet, draft),
             Kind::Refused => vec![(draft, Err(DropReason::IcmpRedirect.into()))],
             _ => self.forward(at, packet, draft, seen),
@@ -331,6 +339,9 @@ impl Router {
 
     fn carry_out(&self, at: &Arrival, packet: &Packet, action: Action) -> Result<End, Halt> {
         check_ttl(packet, action.step)?;
+        if !rewrite::is_possible(packet, action.tuple) {
+            return Err(DropReason::FragmentUnsupported.into());
+        }
         match way::check(self, action.output, packet.bytes.len()) {
             Err(Halt::TooBig(mtu)) if split::is_allowed(packet, mtu) => {
                 let whole = rewrite::apply(packet, action.tuple, action.step);

@@ -13,10 +13,12 @@ pub fn is_allowed(packet: &Packet, mtu: usize) -> bool {
     may && room > 0 && (packet.bytes.len() - packet.l4).div_ceil(room) <= MOST
 }
 
-/// The fragments of a packet that is none itself: the first with its whole header, the others with the options
+/// The fragments of a packet, which may be one itself: the first with its whole header, the others with the options
 /// that are to be copied.
 pub fn cut(whole: &[u8], mtu: usize) -> Vec<Vec<u8>> {
     let (header, payload) = whole.split_at(usize::from(whole[0] & 15) * 4);
+    let field = u16_at(whole, 6).unwrap_or(0);
+    let (start, is_not_last) = (field & 0x1fff, field & 0x2000);
     let later = later_header(header);
     let mut pieces = Vec::new();
     let mut at = 0;
@@ -24,10 +26,10 @@ pub fn cut(whole: &[u8], mtu: usize) -> Vec<Vec<u8>> {
         let header = if at == 0 { header } else { &later };
         let end = (at + (mtu - header.len()) / 8 * 8).min(payload.len());
         let mut piece = [header, &payload[at..end]].concat();
-        let more = if end < payload.len() { 0x2000 } else { 0 };
+        let more = if end < payload.len() { 0x2000 } else { is_not_last };
         let len = piece.len() as u16;
         put(&mut piece, 2, &len.to_be_bytes());
-        put(&mut piece, 6, &((at / 8) as u16 | more).to_be_bytes());
+        put(&mut piece, 6, &((start + (at / 8) as u16) | more).to_be_bytes());
         put(&mut piece, 10, &[0, 0]);
         let sum = checksum(&[&piece[..header.len()]]);
         put(&mut piece, 10, &sum.to_be_bytes());

@@ -7,7 +7,7 @@ use dataplane::ids::Mac;
 use crate::broadcast;
 use crate::bytes::u16_at;
 use crate::fib;
-use crate::packet::{self, Kind, Packet};
+use crate::packet::{self, Packet};
 use crate::plan::is_multicast;
 use crate::router::Router;
 
@@ -57,8 +57,9 @@ pub fn content<'a>(router: &Router, vif: &Vif, frame: &'a [u8]) -> Result<Conten
     };
     let packet = packet::parse(version, body)?;
     match packet.kind {
+        // RFC 6980 section 5: neighbour discovery in fragments is ignored.
+        _ if packet.is_of_the_link() && packet.piece.is_some() => Err(DropReason::FragmentUnsupported),
         _ if packet.is_of_the_link() => Ok(Content::Link(packet)),
-        Kind::Fragment => Ok(Content::Ip(packet)),
         _ if broadcast::is_for_all(router, vif, &packet) => Ok(Content::All(packet)),
         // RFC 1812 section 5.3.4: a unicast packet in a group frame is not forwarded.
         _ if frame[0] & 1 == 1 && !is_multicast(packet.tuple.dst) => Err(DropReason::NotForUs),

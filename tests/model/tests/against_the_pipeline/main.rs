@@ -1,7 +1,7 @@
 //! Random configurations, frames and changes, to the model and to the real pipeline at once.
 //!
 //! A failure prints the shortest case that proptest finds and keeps it in `proptest-regressions`.
-//! `MODEL_CASES` sets how many cases are run (default 400); `PROPTEST_RNG_SEED` repeats a run:
+//! `MODEL_CASES` sets how many cases are run (default 600); `PROPTEST_RNG_SEED` repeats a run:
 //!
 //! ```text
 //! PROPTEST_RNG_SEED=<seed> MODEL_CASES=<cases> cargo test -p model-router --test against_the_pipeline
@@ -11,6 +11,8 @@
 
 mod dice;
 mod link;
+mod pieces;
+mod rules;
 mod session;
 mod traffic;
 mod world;
@@ -23,11 +25,11 @@ use proptest::test_runner::{RngSeed, TestError, TestRunner};
 
 use session::{Op, Session};
 
-const CASES: u32 = 400;
+const CASES: u32 = 600;
 
-/// What a run of [`CASES`] cases or more must have come to; each comes in dozens of them.
+/// What a run of [`CASES`] cases or more must have come to; each comes in ten of them or more.
 /// A driver that gives only frames that go nowhere proves nothing.
-const MUST_REACH: [&str; 31] = [
+const MUST_REACH: [&str; 38] = [
     "a choice",
     "a pod at its own service",
     "a translation",
@@ -35,6 +37,12 @@ const MUST_REACH: [&str; 31] = [
     "an answer",
     "consumed",
     "ecn_violation",
+    "flow_table_full",
+    "fragment_duplicate",
+    "fragment_overlap",
+    "fragment_timeout",
+    "fragment_tiny",
+    "fragments that waited",
     "frame_too_big",
     "generated",
     "hits",
@@ -47,6 +55,7 @@ const MUST_REACH: [&str; 31] = [
     "no_route",
     "off_link",
     "pieces of a packet",
+    "policy_denied",
     "ra_guard",
     "service_no_backend",
     "service_port_unmapped",
@@ -82,10 +91,13 @@ fn op() -> impl Strategy<Value = Op> {
         3 => any::<[u8; 12]>().prop_map(Op::IcmpError),
         3 => any::<[u8; 16]>().prop_map(Op::Neighbour),
         3 => any::<[u8; 12]>().prop_map(Op::ToAll),
+        4 => any::<[u8; 32]>().prop_map(Op::Cut),
+        12 => any::<u8>().prop_map(Op::Piece),
         4 => any::<[u8; 8]>().prop_map(Op::Mutate),
         3 => any::<u8>().prop_map(Op::Repeat),
-        4 => any::<[u8; 12]>().prop_map(Op::Change),
-        1 => (0u8..60).prop_map(Op::Burst),
+        4 => any::<[u8; 24]>().prop_map(Op::Change),
+        3 => any::<[u8; 3]>().prop_map(Op::Lose),
+        4 => (0u8..60).prop_map(Op::Burst),
         1 => any::<u8>().prop_map(Op::Advance),
         1 => Just(Op::Sweep),
     ]
@@ -103,7 +115,7 @@ fn the_pipeline_does_what_the_model_says() {
         source_file: Some(file!()),
         ..ProptestConfig::default()
     };
-    let case = (any::<[u8; 64]>(), proptest::collection::vec(op(), 1..60));
+    let case = (proptest::collection::vec(any::<u8>(), 160), proptest::collection::vec(op(), 1..60));
     let reached = RefCell::new(BTreeMap::<String, u64>::new());
     let result = TestRunner::new(config).run(&case, |(world, ops)| {
         let mut session = Session::new(&world).map_err(TestCaseError::fail)?;

@@ -12,6 +12,7 @@ use model_router::packet::{self, Kind, Packet, Tuple};
 use model_router::router::{Side, VifIds};
 
 use crate::dice::Dice;
+use crate::pieces::cut;
 use crate::traffic;
 use crate::world::{self, ALL, GROUPS, PEER_MAC, REMOTE, SERVICES, UPLINK_MAC, ip, peers};
 
@@ -24,14 +25,32 @@ pub(crate) enum Op {
     IcmpError([u8; 12]),
     Neighbour([u8; 16]),
     ToAll([u8; 12]),
+    /// Cuts a packet into fragments, to be sent by and by.
+    Cut([u8; 32]),
+    /// Sends one of these fragments.
+    Piece(u8),
     Mutate([u8; 8]),
     Repeat(u8),
     Burst(u8),
-    Change([u8; 12]),
+    Change([u8; 24]),
+    /// Takes backends away, and goes on.
+    Lose([u8; 3]),
     Advance(u8),
     Sweep,
 }
 
+/// Where a packet comes in.
+#[derive(Clone, Debug)]
+enum Source {
+    Vif { slot: u16, mac: [u8; 6] },
+    Node { label: u32, peer: usize },
+}
+
+/// An IP packet and where it comes in.
+type From = (Source, Vec<u8>);
+
+/// Fragments that wait to be sent.
+const PENDING: usize = 16;
 /// Frames remembered to be repeated or answered.
 const REMEMBERED: usize = 24;
 
@@ -39,25 +58,35 @@ pub(crate) struct Session {
     pub(crate) both: Lockstep,
     injected: Vec<(Side, Vec<u8>)>,
     sent: Vec<(Side, Vec<u8>)>,
+    pending: Vec<From>,
 }
 
 impl Session {
     pub(crate) fn new(bytes: &[u8]) -> Result<Self, String> {
-        Ok(Self { both: Lockstep::new(&world::build(bytes))?, injected: Vec::new(), sent: Vec::new() })
+        let both = Lockstep::with_room(&world::build(bytes), world::room(bytes))?;
+        Ok(Self { both, injected: Vec::new(), sent: Vec::new(), pending: Vec::new() })
     }
 
     pub(crate) fn run(&mut self, op: &Op) -> Result<(), String> {
         let frame = match op {
-            Op::FromVif(bytes) => self.frame_of_vif(&mut Dice(bytes)),
-            Op::FromFabric(bytes) => self.frame_of_node(&mut Dice(bytes)),
-            Op::Reply(bytes) => self.reply(&mut Dice(bytes)),
-            Op::IcmpError(bytes) => self.icmp_error(&mut Dice(bytes)),
+            Op::FromVif(bytes) => self.packet_of_vif(&mut Dice(bytes)).map(|from| self.frame(&from, bytes)),
+            Op::FromFabric(bytes) => {
+                self.packet_of_node(&mut Dice(bytes)).map(|from| self.frame(&from, bytes))
+            }
+            Op::Reply(bytes) => self.reply(&mut Dice(bytes)).map(|from| self.frame(&from, bytes)),
+            Op::IcmpError(bytes) => self.icmp_error(&mut Dice(bytes)).map(|from| self.frame(&from, bytes)),
+            Op::Cut(bytes) => {
+                self.cut(&mut Dice(bytes));
+                None
+            }
+            Op::Piece(which) => self.piece(usize::from(*which)),
             Op::Neighbour(bytes) => self.neighbour(&mut Dice(bytes)),
             Op::ToAll(bytes) => self.to_all(&mut Dice(bytes)),
             Op::Mutate(bytes) => self.mutate(&mut Dice(bytes)),
             Op::Repeat(which) => self.injected.get(usize::from(*which) % self.injected.len().max(1)).cloned(),
             Op::Burst(which) => return self.burst(usize::from(*which)),
             Op::Change(bytes) => return self.change(&mut Dice(bytes)),
+            Op::Lose(bytes) => return self.lose(&mut Dice(bytes)),
             Op::Advance(by) => {
                 let millis = [1, 10, 400, 5_000, 11_000, 61_000, 241_000, 301_000, 7_500_000];
                 self.both.advance(millis[usize::from(*by) % millis.len()]);
@@ -120,6 +149,31 @@ impl Session {
         (ids, vif)
     }
 
+    /// Takes a backend away, or all of a service, and sends the last frames once more.
+    fn lose(&mut self, dice: &mut Dice<'_>) -> Result<(), String> {
+        let mut desired = self.desired().clone();
+        let last = self.injected.last().and_then(|(side, frame)| inner(*side, frame));
+        let wanted = last.map(|packet| packet.tuple.dst);
+        let services = desired.services.iter_mut().filter(|service| !service.backends.is_empty());
+        let mut services: Vec<_> = services.collect();
+        if services.iter().any(|service| Some(service.address) == wanted) {
+            services.retain(|service| Some(service.address) == wanted);
+        }
+        let count = services.len();
+        let Some(service) = services.get_mut(dice.roll(count)) else { return Ok(()) };
+        let backends = &mut std::sync::Arc::make_mut(service).backends;
+        match dice.roll(2) {
+            0 => backends.clear(),
+            _ => drop(backends.remove(dice.roll(backends.len()))),
+        }
+        self.both.configure(&desired)?;
+        let last: Vec<_> = self.injected.iter().rev().take(8).cloned().collect();
+        for (side, frame) in last {
+            self.both.step(side, &frame)?;
+        }
+        Ok(())
+    }
+
     /// An address that a packet may be sent to from a VRF, mostly one that is there.
     pub(crate) fn destination(&self, vrf: &VrfName, like: IpAddr, dice: &mut Dice<'_>) -> IpAddr {
         let vifs = self.desired().vifs.iter();
@@ -142,17 +196,55 @@ impl Session {
         dice.pick(if pool.is_empty() { &remote } else { &pool })
     }
 
-    fn frame_of_vif(&self, dice: &mut Dice<'_>) -> Option<(Side, Vec<u8>)> {
+    /// The frame that a packet comes in.
+    fn frame(&self, (source, packet): &From, bytes: &[u8]) -> (Side, Vec<u8>) {
+        match *source {
+            Source::Vif { slot, mac } => {
+                (Side::Trunk, traffic::tagged(slot, mac, traffic::ethertype(packet), packet))
+            }
+            Source::Node { label, peer } => {
+                let mut dice: Vec<u8> = bytes.to_vec();
+                dice.reverse();
+                (Side::Uplink, self.encapsulate(label, packet, peer, &mut Dice(&dice)))
+            }
+        }
+    }
+
+    /// Cuts a packet into fragments that are sent later, in any order, some of them twice or never.
+    fn cut(&mut self, dice: &mut Dice<'_>) {
+        let from = match dice.roll(3) {
+            0 => self.packet_of_vif(dice),
+            1 => self.packet_of_node(dice),
+            _ => self.reply(dice),
+        };
+        let Some((source, packet)) = from else { return };
+        for piece in cut(&packet, dice) {
+            let at = dice.roll(self.pending.len() + 1);
+            self.pending.insert(at, (source.clone(), piece));
+        }
+        self.pending.truncate(PENDING);
+    }
+
+    fn piece(&mut self, which: usize) -> Option<(Side, Vec<u8>)> {
+        let row = which / 8 % self.pending.len().max(1);
+        let from = self.pending.get(row)?.clone();
+        if !which.is_multiple_of(8) {
+            self.pending.remove(row);
+        }
+        Some(self.frame(&from, &[]))
+    }
+
+    fn packet_of_vif(&self, dice: &mut Dice<'_>) -> Option<From> {
         let (ids, vif) = self.pick_vif(dice);
         let src = match dice.roll(10) {
             9 => dice.pick(&[ip("10.0.0.77"), ip("127.0.0.1"), ip("fd00::77"), ip("10.0.0.2")]),
             _ => dice.pick(&vif.addresses),
         };
         let packet = traffic::packet(src, self.destination(&vif.vrf, src, dice), dice);
-        Some((Side::Trunk, traffic::tagged(ids.slot, vif.mac.0, traffic::ethertype(&packet), &packet)))
+        Some((Source::Vif { slot: ids.slot, mac: vif.mac.0 }, packet))
     }
 
-    fn frame_of_node(&self, dice: &mut Dice<'_>) -> Option<(Side, Vec<u8>)> {
+    fn packet_of_node(&self, dice: &mut Dice<'_>) -> Option<From> {
         let vif = dice.pick(&self.desired().vifs);
         let label = match dice.roll(14) {
             0..=7 => vif.label.get(),
@@ -182,7 +274,7 @@ impl Session {
             Exit::Vif(_) => None,
         });
         let peer = if dice.roll(6) == 5 { dice.roll(4) } else { node.unwrap_or(0) };
-        Some((Side::Uplink, self.encapsulate(label, &packet, peer, dice)))
+        Some((Source::Node { label, peer }, packet))
     }
 
     /// An MPLS-over-UDP frame from a node; the fourth is a stranger.
@@ -215,47 +307,28 @@ impl Session {
     fn received(&self, dice: &mut Dice<'_>) -> Option<(Side, Vec<u8>, Packet)> {
         let back = dice.pick(&[0, 0, 0, 1, 2, 3, 5, 8, 13]);
         let (side, frame) = self.sent.iter().rev().nth(back % self.sent.len().max(1))?.clone();
-        let at = match side {
-            Side::Trunk => 18,
-            Side::Uplink => {
-                let tag = if u16_at(&frame, 12) == Some(0x8100) { 18 } else { 14 };
-                tag + if frame[tag] >> 4 == 4 { 32 } else { 52 }
-            }
-        };
-        let inner = frame.get(at..)?;
-        let packet = packet::parse(inner.first()? >> 4, inner).ok()?;
+        let packet = inner(side, &frame)?;
         Some((side, frame, packet))
     }
 
-    /// Sends a packet from where another has gone to.
-    fn send_from(
-        &self,
-        side: Side,
-        got: &[u8],
-        packet: &[u8],
-        dice: &mut Dice<'_>,
-    ) -> Option<(Side, Vec<u8>)> {
+    /// A packet to `dst` from where another has gone to.
+    fn place_of(&self, side: Side, got: &[u8], dst: IpAddr, dice: &mut Dice<'_>) -> Option<Source> {
         if side == Side::Trunk {
-            let slot = u16_at(got, 14)?;
-            return Some((
-                side,
-                traffic::tagged(slot, got[..6].try_into().ok()?, traffic::ethertype(packet), packet),
-            ));
+            return Some(Source::Vif { slot: u16_at(got, 14)?, mac: got[..6].try_into().ok()? });
         }
         let tag = if u16_at(got, 12) == Some(0x8100) { 18 } else { 14 };
         let at = tag + if got[tag] >> 4 == 4 { 16 } else { 24 };
         let peer = peers(self.desired()).iter().position(|peer| got[at..].starts_with(&octets(*peer)));
-        let dst = packet::parse(packet.first()? >> 4, packet).ok()?.tuple.dst;
         let owners: Vec<_> = self.desired().vifs.iter().filter(|vif| vif.addresses.contains(&dst)).collect();
         let label = match owners.get(dice.roll(owners.len())) {
             Some(vif) => vif.label.get(),
             None => dice.pick(&self.desired().vifs).label.get(),
         };
         let peer = if dice.roll(8) == 7 { dice.roll(4) } else { peer.unwrap_or(3) };
-        Some((side, self.encapsulate(label, packet, peer, dice)))
+        Some(Source::Node { label, peer })
     }
 
-    fn reply(&self, dice: &mut Dice<'_>) -> Option<(Side, Vec<u8>)> {
+    fn reply(&self, dice: &mut Dice<'_>) -> Option<From> {
         let (side, got, packet) = self.received(dice)?;
         let kind = match packet.kind {
             Kind::Tcp { .. } => 1 + dice.roll(3),
@@ -266,10 +339,10 @@ impl Session {
             _ => 11,
         };
         let answer = traffic::transport(packet.tuple.reversed(), kind, dice);
-        self.send_from(side, &got, &answer, dice)
+        Some((self.place_of(side, &got, packet.tuple.src, dice)?, answer))
     }
 
-    fn icmp_error(&self, dice: &mut Dice<'_>) -> Option<(Side, Vec<u8>)> {
+    fn icmp_error(&self, dice: &mut Dice<'_>) -> Option<From> {
         let (side, got, packet) = self.received(dice)?;
         let Tuple { src, dst, .. } = packet.tuple.reversed();
         let v4 = src.is_ipv4();
@@ -290,7 +363,7 @@ impl Session {
             traffic::seal(from, to, protocol, &mut message, false);
         }
         let error = traffic::ip(from, to, protocol, &message, dice);
-        self.send_from(side, &got, &error, dice)
+        Some((self.place_of(side, &got, to, dice)?, error))
     }
 
     /// A frame from before, damaged; half of the time with the IPv4 checksums made right again.
@@ -310,6 +383,19 @@ impl Session {
         }
         Some((side, frame))
     }
+}
+
+/// The packet in a frame with one label, or none.
+fn inner(side: Side, frame: &[u8]) -> Option<Packet> {
+    let at = match side {
+        Side::Trunk => 18,
+        Side::Uplink => {
+            let tag = if u16_at(frame, 12) == Some(0x8100) { 18 } else { 14 };
+            tag + if frame.get(tag)? >> 4 == 4 { 32 } else { 52 }
+        }
+    };
+    let packet = frame.get(at..)?;
+    packet::parse(packet.first()? >> 4, packet).ok()
 }
 
 /// Makes the checksum of an IPv4 header right, if there is one here.

@@ -10,8 +10,12 @@ use dataplane::desired::{
 };
 use dataplane::ids::{Mac, VifName, VrfName};
 use encap::{DontFragment, DscpMode, Label, Udp6Checksum};
+use flow_table::Millis;
+use model_router::lockstep::ROOM;
+use model_router::node::Room;
 
 use crate::dice::Dice;
+use crate::rules;
 
 /// Our Ethernet address on the underlay.
 pub(crate) const UPLINK_MAC: Mac = Mac([2, 0, 0, 0, 1, 1]);
@@ -31,6 +35,12 @@ const PREFIXES: [&str; 9] = [
     "fd01::2/128",
     "10.0.0.0/24",
     "10.0.0.3/32",
+];
+const AFFINITIES: [Affinity; 4] = [
+    Affinity::None,
+    Affinity::None,
+    Affinity::ClientAddress(Millis(5_000)),
+    Affinity::ClientAddress(Millis(3_600_000)),
 ];
 /// Label of the first VRF for all its pods.
 pub(crate) const ALL: u32 = 600;
@@ -96,7 +106,19 @@ pub(crate) fn build(bytes: &[u8]) -> Desired {
     for _ in 0..2 + dice.roll(3) {
         add_service(&mut desired, dice);
     }
+    for row in 0..dice.roll(4) {
+        rules::rewrite(&mut desired, dice);
+        rules::attach(&mut desired, row, dice);
+    }
     desired
+}
+
+/// Room in the flow table; sometimes so little that all vifs together meet its end.
+pub(crate) fn room(bytes: &[u8]) -> Room {
+    match bytes.last() {
+        Some(1..=128) => Room { pairs: 4, per_vif: 3 },
+        _ => ROOM,
+    }
 }
 
 /// Most things happen in the first VRF, some in the second, so that things meet.
@@ -244,10 +266,10 @@ pub(crate) fn add_service(desired: &mut Desired, dice: &mut Dice<'_>) {
         address,
         ports,
         backends: Vec::new(),
-        affinity: Affinity::None,
-        on_backend_gone: OnBackendGone::Rechoose,
+        affinity: dice.pick(&AFFINITIES),
+        on_backend_gone: dice.pick(&[OnBackendGone::Rechoose, OnBackendGone::Reset]),
     };
-    for _ in 0..dice.pick(&[1, 2, 3, 4, 0]) {
+    for _ in 0..dice.pick(&[3, 4, 5, 6, 2, 1, 0]) {
         add_backend(desired, &mut service, dice);
     }
     desired.services.retain(|other| other.vrf != vrf || other.address != address);
@@ -287,7 +309,7 @@ pub(crate) fn turn_broadcast(desired: &mut Desired, dice: &mut Dice<'_>) {
 
 /// Changes one thing.
 pub(crate) fn change(desired: &mut Desired, dice: &mut Dice<'_>) {
-    let which = dice.roll(15);
+    let which = dice.roll(19);
     let row = usize::from(dice.byte());
     let toggle = |link: &Link| if *link == Link::Up { Link::Down("test".to_owned()) } else { Link::Up };
     match which {
@@ -314,6 +336,8 @@ pub(crate) fn change(desired: &mut Desired, dice: &mut Dice<'_>) {
             let at = row % desired.vifs.len();
             desired.vifs[at].link = toggle(&desired.vifs[at].link);
         }
+        15 | 18 => rules::rewrite(desired, dice),
+        16 | 17 => rules::attach(desired, row, dice),
         7 => {
             let peer = peers(desired)[row % 3];
             set_reach(desired, peer, dice.roll(3));
