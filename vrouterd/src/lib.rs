@@ -3,7 +3,7 @@
 //! * [`config`] reads and judges the file, [`kernel`] knows the machine, [`daemon`] folds both into
 //!   the desired state that `dataplane` compiles, and [`engine`] runs the workers.
 //! * [`state`] is what of it all can be looked at, [`history`] its last ten minutes, [`account`] the traffic
-//!   between networks, [`timing`] how long the control side takes, [`view`] how it looks (`source` fills the views),
+//!   between networks, [`export`] who else is told of it, [`timing`] how long the control side takes, [`view`] how it looks (`source` fills the views),
 //!   [`http`] who serves it.
 
 pub mod account;
@@ -13,6 +13,7 @@ pub mod config;
 pub mod daemon;
 pub mod declared;
 pub mod engine;
+pub mod export;
 pub mod history;
 pub mod http;
 pub mod kernel;

@@ -16,9 +16,10 @@ use xdp_prog::{FabricCounters, TrunkCounters, XdpAttached};
 use crate::account::Accounts;
 use crate::config::Config;
 use crate::engine::GaugeBoard;
+use crate::export::Exporter;
 use crate::history::History;
 use crate::timing::Timings;
-use crate::view::{RatesView, TrafficView};
+use crate::view::{ExportView, RatesView, TrafficView};
 
 /// Dropped packets remembered for each vif and for the uplink.
 const RECENT: usize = 16;
@@ -241,6 +242,16 @@ impl NodeState {
     /// Forgets pairs of networks that are gone.
     pub fn forget_networks(&self) {
         lock(&self.accounts).follow(&self.snapshot.load());
+    }
+
+    /// Has a collector told of the flows.
+    pub fn export_to(&self, exporter: Exporter) {
+        lock(&self.accounts).export_to(exporter);
+    }
+
+    /// What was exported; none if nothing is to be.
+    pub fn export_view(&self) -> Option<ExportView> {
+        lock(&self.accounts).export_view()
     }
 
     /// Traffic between networks so far.

@@ -117,7 +117,7 @@ fn value(samples: &[Sample], name: &str, labels: Labels<'_>) -> f64 {
 #[tokio::test]
 async fn the_series_have_the_values_of_the_views() {
     let samples = parse(&scrape(VifSeries::Hidden).await);
-    let table: [(&str, Labels<'_>, f64); 22] = [
+    let table: [(&str, Labels<'_>, f64); 23] = [
         ("vrouter_build_info", &[("version", "0.1.0")], 1.0),
         ("vrouter_generation", &[], 42.0),
         ("vrouter_packets_total", &[("port", "trunk"), ("direction", "rx")], 2_184_411.0),
@@ -140,6 +140,7 @@ async fn the_series_have_the_values_of_the_views() {
         ("vrouter_ring_frames", &[("interface", "eth0"), ("queue", "1"), ("ring", "tx")], 12.0),
         ("vrouter_flows_ended_total", &[("cause", "evicted")], 90.0),
         ("vrouter_flows_refused_total", &[("cause", "vif")], 3.0),
+        ("vrouter_export_records_total", &[], 4800.0),
         ("vrouter_control_lag_seconds_count", &[], 1.0),
         ("vrouter_traffic_flows_total", &[("from", "blue"), ("to", "red")], 40.0),
         (

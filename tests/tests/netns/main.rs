@@ -18,6 +18,7 @@ mod host;
 mod icmp;
 mod lifecycle;
 mod nat;
+mod observe;
 mod pods;
 mod policy;
 mod reload;

@@ -419,6 +419,11 @@ impl ViewSource for Fixture {
         }
     }
 
+    fn export(&self) -> Option<ExportView> {
+        let empty = ExportView::new(([192, 0, 2, 9], 4739).into());
+        Some(ExportView { records: 4800, messages: 260, failed_messages: 1, ..empty })
+    }
+
     fn timings(&self) -> Arc<Timings> {
         let timings = Timings::default();
         timings.compile.note(Duration::from_micros(2300));

@@ -27,6 +27,8 @@ pub struct Config {
     pub http: Http,
     /// `[api]`
     pub api: Api,
+    /// `[export]`, if flows are exported.
+    pub export: Option<Export>,
     /// `[host]`, if the host takes part.
     pub host: Option<Host>,
     /// `[[vrf]]`
@@ -142,6 +144,19 @@ pub struct Http {
     pub vif_metrics: VifSeries,
     /// Most pairs of networks whose traffic is told apart.
     pub traffic_pairs: usize,
+}
+
+/// Flow export.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Export {
+    /// Where IPFIX is sent to, over UDP.
+    pub collector: SocketAddr,
+    /// One flow in so many is exported.
+    pub sampling: u32,
+    /// Most records sent in a second.
+    pub records_per_second: u32,
+    /// Observation domain: tells exporters behind one address apart.
+    pub domain: u32,
 }
 
 /// The API's socket.

@@ -372,6 +372,7 @@ fn refuse_fixed(old: &Config, new: &Config) -> Result<(), String> {
         ("[timeouts]", old.timeouts != new.timeouts),
         ("[http]", old.http != new.http),
         ("[api]", old.api != new.api),
+        ("[export]", old.export != new.export),
     ];
     let names: Vec<_> = changed.iter().filter(|(_, changed)| *changed).map(|(name, _)| *name).collect();
     if names.is_empty() {

@@ -37,6 +37,14 @@ pub enum DaemonError {
     /// The access token cannot be had.
     #[error(transparent)]
     Token(#[from] crate::http::TokenError),
+    /// No socket towards the collector of flow records can be had.
+    #[error("export.collector: cannot send to {collector}: {source}; look at the routes of this machine")]
+    Export {
+        /// The collector.
+        collector: SocketAddr,
+        /// The kernel's answer.
+        source: std::io::Error,
+    },
     /// The API's socket cannot be had.
     #[error(transparent)]
     Socket(#[from] crate::api::SocketError),
@@ -85,6 +93,7 @@ impl DaemonError {
                 | DaemonError::KernelFeature(_)
                 | DaemonError::Listen { .. }
                 | DaemonError::Token(_)
+                | DaemonError::Export { .. }
                 | DaemonError::Socket(_)
                 | DaemonError::Kernel(KernelError::AlreadyRunning)
         )

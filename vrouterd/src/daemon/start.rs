@@ -27,9 +27,12 @@ use super::facts::host_facts;
 use super::ports::{Plug, Ports};
 use super::sources::{OperatorFile, Restored, Sources};
 use crate::api::{Command, Exchange};
-use crate::config::{Attach, Config, HugePages, MOST_VIF_MTU, Problems, Wait, ZeroCopy, check_against};
+use crate::config::{
+    Attach, Config, Export, HugePages, MOST_VIF_MTU, Problems, Wait, ZeroCopy, check_against,
+};
 use crate::declared::Store;
 use crate::engine::{Engine, EnginePlan, Shared, UplinkQueues};
+use crate::export::Exporter;
 use crate::kernel::devices::{Devices, HostRoute, RxQueues, TrunkPlan, VethPair, VhostPlan, link_local};
 use crate::kernel::lock::NamespaceLock;
 use crate::kernel::resolver::Resolver;
@@ -43,6 +46,10 @@ use crate::state::{ControlState, NodeState, WorkerState};
 const FRAGMENTED_DATAGRAMS: usize = 4096;
 /// Node's side of the host's interface.
 const HOST_NODE_END: &str = "vr-vhost1";
+
+fn exporter(config: Export) -> Result<Exporter, DaemonError> {
+    Exporter::start(config).map_err(|source| DaemonError::Export { collector: config.collector, source })
+}
 
 /// Brings everything up. On an error what was made is taken back.
 pub(super) async fn start(
@@ -161,6 +168,9 @@ async fn after_trunk(
     };
     let (exchange, commands) = Exchange::new(sources.documents.clone());
     let state = Arc::new(NodeState::new(epoch, publisher.shared(), flows, workers.collect(), control));
+    if let Some(export) = config.export {
+        state.export_to(exporter(export)?);
+    }
     let mut ports = Ports::default();
     ports.set_plugs(plugs(&config), &mut trunk);
     let parts = Parts {

@@ -52,6 +52,7 @@ fn text(source: &dyn ViewSource, series: VifSeries) -> Result<String, std::fmt::
     control::register_flow_table(&mut registry, &source.flow_table());
     control::register_timings(&mut registry, source.timings().read());
     traffic::register(&mut registry, &source.traffic());
+    control::register_export(&mut registry, source.export());
     match series {
         VifSeries::Hidden => {}
         VifSeries::Shown => register_vifs(&mut registry, source),

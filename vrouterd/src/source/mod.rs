@@ -26,9 +26,9 @@ use flow_table::Millis;
 use crate::state::{ControlState, NodeState};
 use crate::timing::Timings;
 use crate::view::{
-    DropView, FlowFilter, FlowTableView, FlowsView, Health, LabelView, NextHopView, NodeView, PolicyView,
-    ProgramView, RatesView, RouteView, ServiceView, State, TrafficView, TunnelView, ViewSource, VifView,
-    VrfView, WorkerView,
+    DropView, ExportView, FlowFilter, FlowTableView, FlowsView, Health, LabelView, NextHopView, NodeView,
+    PolicyView, ProgramView, RatesView, RouteView, ServiceView, State, TrafficView, TunnelView, ViewSource,
+    VifView, VrfView, WorkerView,
 };
 
 /// What one view is made of.
@@ -100,6 +100,10 @@ impl ViewSource for NodeState {
 
     fn traffic(&self) -> TrafficView {
         self.traffic_view()
+    }
+
+    fn export(&self) -> Option<ExportView> {
+        self.export_view()
     }
 
     fn timings(&self) -> Arc<Timings> {

@@ -1,6 +1,6 @@
 //! The control side: how fast it is, and what became of the flows.
 
-use super::{FlowTableView, TimingsView, ViewSource};
+use super::{ExportView, FlowTableView, TimingsView, ViewSource};
 
 /// The page `/control`.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
@@ -11,6 +11,8 @@ pub struct ControlView {
     pub timings: TimingsView,
     /// Flow pairs.
     pub flow_table: FlowTableView,
+    /// Flow export, where it is on.
+    pub export: Option<ExportView>,
 }
 
 impl ControlView {
@@ -20,6 +22,7 @@ impl ControlView {
             generation: source.node().generation,
             timings: source.timings().read(),
             flow_table: source.flow_table(),
+            export: source.export(),
         }
     }
 }

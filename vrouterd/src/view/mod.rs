@@ -13,6 +13,7 @@ mod broadcast;
 mod control;
 mod decode;
 mod drops;
+mod export;
 mod flow;
 mod latency;
 mod node;
@@ -35,6 +36,7 @@ mod worker;
 pub use broadcast::{BroadcastNodeView, BroadcastView};
 pub use control::ControlView;
 pub use drops::{DropView, DroppedPacket, PortDrops, PortName};
+pub use export::ExportView;
 pub use flow::{
     Endpoint, FLOW_STATES, FlowFilter, FlowOrder, FlowSide, FlowView, FlowsView, RuleView, TranslatedField,
     Translation,

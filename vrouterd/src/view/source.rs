@@ -5,8 +5,9 @@ use std::sync::Arc;
 use dataplane::ids::{VifName, VrfName};
 
 use super::{
-    DropView, FlowFilter, FlowTableView, FlowsView, Health, LabelView, NextHopView, NodeView, PolicyView,
-    ProgramView, RatesView, RouteView, ServiceView, TrafficView, TunnelView, VifView, VrfView, WorkerView,
+    DropView, ExportView, FlowFilter, FlowTableView, FlowsView, Health, LabelView, NextHopView, NodeView,
+    PolicyView, ProgramView, RatesView, RouteView, ServiceView, TrafficView, TunnelView, VifView, VrfView,
+    WorkerView,
 };
 use crate::timing::Timings;
 
@@ -39,6 +40,8 @@ pub trait ViewSource: Send + Sync + 'static {
     fn flow_table(&self) -> FlowTableView;
     /// Traffic between networks, and to services.
     fn traffic(&self) -> TrafficView;
+    /// What was told to a collector of flow records; none if there is none.
+    fn export(&self) -> Option<ExportView>;
     /// How long the control side takes; the server notes its own answers there.
     fn timings(&self) -> Arc<Timings>;
     /// All drop reasons in the order of [`dataplane::drop::DropReason::ALL`], those with zero too.

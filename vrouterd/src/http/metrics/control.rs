@@ -7,7 +7,7 @@ use prometheus_client::metrics::{MetricType, counter::Counter, family::Family};
 use prometheus_client::registry::{Registry, Unit};
 
 use super::counter;
-use crate::view::{FlowTableView, LatencyView, TimingsView};
+use crate::view::{ExportView, FlowTableView, LatencyView, TimingsView};
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Cause {
@@ -77,4 +77,13 @@ pub(super) fn register_flow_table(registry: &mut Registry, table: &FlowTableView
         [("table", table.refused_full), ("vif", table.refused_vif), ("bucket", table.refused_bucket)];
     let help = "Flow pairs refused, by what was full: the table, the vif's share, the places for its keys";
     registry.register("flows_refused", help, family(&refused));
+}
+
+pub(super) fn register_export(registry: &mut Registry, export: Option<ExportView>) {
+    let Some(export) = export else { return };
+    counter(registry, "export_records", "Flow records sent to the collector", export.records);
+    let help = "Flow records left out because the second was full";
+    counter(registry, "export_skipped_records", help, export.skipped_records);
+    let help = "Messages to the collector that could not be sent";
+    counter(registry, "export_failed_messages", help, export.failed_messages);
 }
