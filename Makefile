@@ -26,6 +26,10 @@ build: deps ## Build vrouterd and vrctl (target/release)
 deb: deps ## Build the Debian package (target/debian)
 	@command -v cargo-deb >/dev/null || cargo install --locked cargo-deb
 	cargo build --release --locked -p vrouterd -p vrctl
+	"$(target_dir)/release/vrctl" man "$(target_dir)/release/man"
+	mkdir -p "$(target_dir)/release/completion"
+	for shell in bash zsh fish; do \
+	    "$(target_dir)/release/vrctl" completion $$shell >"$(target_dir)/release/completion/vrctl.$$shell"; done
 	cargo deb --no-build --locked -p vrouterd
 
 demo: deps ## Two nodes, five pods, one service; KEEP=1 leaves it running

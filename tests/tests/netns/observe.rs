@@ -1,6 +1,7 @@
 //! What the daemon counts by itself and who may see it: traffic between networks, the access token, the log.
 
 use std::os::unix::fs::PermissionsExt as _;
+use std::time::Duration;
 
 use rustix::process::Signal;
 use tests::{Lab, eventually, tcp_greeting, transfer, within};
@@ -75,6 +76,38 @@ fn an_address_that_others_reach_wants_the_token() {
     assert_eq!(ask(&format!("-u any:{TOKEN} http://172.30.0.1:8085/vifs")), "200");
     assert_eq!(ask(&format!("-u any:{TOKEN}x http://172.30.0.1:8085/vifs")), "401");
     std::fs::remove_file(file).unwrap();
+}
+
+#[test]
+fn flow_records_reach_a_collector() {
+    let mut lab = Lab::start("obs-export", remote_backend());
+    let collector = lab.node("node-b").namespace.udp("172.30.0.2:4739");
+    collector.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
+    let node = lab.node_mut("node-a");
+    assert!(node.end(Signal::TERM).success());
+    let config = std::fs::read_to_string(node.config()).unwrap();
+    std::fs::write(node.config(), config + "\n[export]\ncollector = \"172.30.0.2:4739\"\ndomain = 9\n")
+        .unwrap();
+    node.spawn();
+    node.wait_ready();
+    assert_eq!(lab.pod("client").ping(&lab.pod("web").plan.ip).answers(), 3);
+    let client: std::net::Ipv4Addr = lab.pod("client").plan.ip.parse().unwrap();
+    let mut sets = Vec::new();
+    within(20, "records of the pings", || {
+        let mut message = [0; 2000];
+        let length = collector.recv(&mut message).ok()?;
+        assert_eq!(
+            (&message[..2], &message[12..16]),
+            (&[0, 10][..], &[0, 0, 0, 9][..]),
+            "version and domain"
+        );
+        // The first set follows the header of 16 bytes, the first field of a record the set's of 4.
+        sets.push(u16::from_be_bytes([message[16], message[17]]));
+        let of_client = message[..length].get(20..24) == Some(&client.octets()[..]);
+        (sets.last() == Some(&256) && of_client).then_some(())
+    });
+    assert_eq!(sets[0], 2, "the templates come first");
+    assert!(lab.node("node-a").metrics().sum("vrouter_export_records_total", &[]) >= 1.0);
 }
 
 #[test]
