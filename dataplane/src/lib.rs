@@ -6,6 +6,7 @@
 
 pub mod affinity;
 pub mod broadcast;
+pub mod carry;
 pub mod compile;
 pub mod counters;
 pub mod desired;
@@ -26,5 +27,7 @@ pub mod publish;
 pub mod service;
 pub mod snapshot;
 mod stage;
+pub mod tap;
+pub mod trace;
 pub mod verdict;
 pub mod worker;

@@ -242,6 +242,12 @@ impl Snapshot {
         self.tunnels.iter().flatten()
     }
 
+    /// All tunnel endpoints with their ids.
+    pub fn tunnel_ids(&self) -> impl Iterator<Item = (TunnelId, &Tunnel)> + '_ {
+        let id = |index: usize| TunnelId(index as u16);
+        self.tunnels.iter().enumerate().filter_map(move |(index, tunnel)| Some((id(index), tunnel.as_ref()?)))
+    }
+
     /// The endpoint with this tunnel address.
     pub fn tunnel_by_address(&self, family: Family, address: Addr) -> Option<TunnelId> {
         self.tunnel_of.get(&(family, address)).copied()

@@ -73,7 +73,7 @@ impl FlowTable {
         end % capacity
     }
 
-    fn view_slot(&self, index: usize, slot: &Pair, now: Millis) -> Option<FlowView> {
+    pub(crate) fn view_slot(&self, index: usize, slot: &Pair, now: Millis) -> Option<FlowView> {
         let index = index as u32;
         let read = slot.read(|slot| {
             let (forward, reverse) = slot.activity(Direction::Forward);

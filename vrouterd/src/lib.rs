@@ -8,6 +8,7 @@
 
 pub mod account;
 pub mod api;
+pub mod capture;
 pub mod cli;
 pub mod config;
 pub mod daemon;
@@ -16,10 +17,12 @@ pub mod engine;
 pub mod export;
 pub mod history;
 pub mod http;
+pub mod journal;
 pub mod kernel;
 pub mod log;
 pub mod preflight;
 mod source;
 pub mod state;
 pub mod timing;
+pub mod traces;
 pub mod view;

@@ -10,6 +10,8 @@ use dataplane::desired::Desired;
 use dataplane::droplog::{DropLog, DropRecord};
 use dataplane::ids::{VifId, VifName, VifSlot};
 use dataplane::snapshot::{Snapshot, Vif};
+use dataplane::tap::Taps;
+use dataplane::trace::Tracer;
 use flow_table::{FlowTable, Millis};
 use xdp_prog::{FabricCounters, TrunkCounters, XdpAttached};
 
@@ -19,6 +21,7 @@ use crate::engine::GaugeBoard;
 use crate::export::Exporter;
 use crate::history::History;
 use crate::timing::Timings;
+use crate::traces::Traces;
 use crate::view::{ExportView, RatesView, TrafficView};
 
 /// Dropped packets remembered for each vif and for the uplink.
@@ -54,6 +57,15 @@ pub struct ControlState {
     pub set_aside: Option<String>,
 }
 
+/// How to look at packets, real ones and others.
+#[derive(Clone, Debug)]
+pub struct Sights {
+    /// What would happen.
+    pub tracer: Tracer,
+    /// What happens.
+    pub taps: Arc<Taps>,
+}
+
 /// Counters of the BPF programs, read once a second.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ProgramCounters {
@@ -66,12 +78,20 @@ pub struct ProgramCounters {
 /// Everything there is to look at.
 #[derive(Debug)]
 pub struct NodeState {
-    /// Start of the daemon; zero of the flow table's time.
+    /// Zero of the flow table's time.
     pub epoch: Instant,
+    /// Start of the daemon.
+    pub started: Instant,
     /// The snapshot in force.
     pub snapshot: Arc<ArcSwap<Snapshot>>,
     /// The flows.
     pub flows: Arc<FlowTable>,
+    /// What would happen to packets.
+    pub tracer: Tracer,
+    /// What happens to real ones.
+    pub taps: Arc<Taps>,
+    /// The armed traces.
+    pub traces: Traces,
     /// The workers.
     pub workers: Vec<WorkerState>,
     /// What the control loop says.
@@ -130,7 +150,7 @@ impl NodeState {
     pub fn new(
         epoch: Instant,
         snapshot: Arc<ArcSwap<Snapshot>>,
-        flows: Arc<FlowTable>,
+        sights: Sights,
         workers: Vec<WorkerState>,
         control: ControlState,
     ) -> Self {
@@ -139,11 +159,15 @@ impl NodeState {
             busy_nanos: workers.iter().map(|worker| worker.counters.busy_nanos.get()).collect(),
             shares: vec![0.0; workers.len()],
         };
-        let accounts = Accounts::new(flows.capacity(), control.config.http.traffic_pairs);
+        let accounts = Accounts::new(sights.tracer.flows.capacity(), control.config.http.traffic_pairs);
         let state = Self {
             epoch,
+            started: Instant::now(),
             snapshot,
-            flows,
+            flows: Arc::clone(&sights.tracer.flows),
+            tracer: sights.tracer,
+            traces: Traces::new(Arc::clone(&sights.taps)),
+            taps: sights.taps,
             workers,
             control: ArcSwap::from_pointee(control),
             programs: ArcSwap::default(),
@@ -156,6 +180,11 @@ impl NodeState {
         };
         state.note_slots(&state.snapshot.load());
         state
+    }
+
+    /// The flow table's time.
+    pub fn now(&self) -> Millis {
+        Millis(u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX))
     }
 
     /// Sum of a port's counters over the workers.

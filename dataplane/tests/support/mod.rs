@@ -20,6 +20,7 @@ use std::sync::Arc;
 
 use ahash::RandomState;
 use dataplane::affinity::AffinityTable;
+use dataplane::carry::{Adoption, Roster};
 use dataplane::compile::Compiler;
 use dataplane::counters::{PortCounters, WorkerCounters};
 use dataplane::desired::{
@@ -35,6 +36,7 @@ use dataplane::io::{PacketIo, Side};
 use dataplane::limiter::VifLimiter;
 use dataplane::memory::{MemoryFrame, MemoryIo};
 use dataplane::publish::Publisher;
+use dataplane::tap::{TapEye, Taps};
 use dataplane::worker::{Idle, Worker, WorkerParts};
 use encap::Label;
 use flow_table::{FlowTable, Millis, TableConfig, Timeouts};
@@ -178,11 +180,12 @@ pub(crate) fn from_fabric(label: u32, src: [u8; 4], dst: [u8; 4], ports: (u16, u
 /// A node in memory.
 pub(crate) struct Node {
     compiler: Compiler,
-    publisher: Publisher,
+    pub(crate) publisher: Publisher,
     worker: Worker<MemoryIo>,
-    counters: Arc<WorkerCounters>,
+    pub(crate) counters: Arc<WorkerCounters>,
     pub(crate) flows: Arc<FlowTable>,
     fragments: Arc<FragmentTable>,
+    affinity: Arc<AffinityTable>,
     taken: Vec<MemoryFrame>,
     pub(crate) now: u64,
 }
@@ -216,6 +219,7 @@ impl Node {
         let mut compiler = Compiler::default();
         let publisher = Publisher::new(compiler.compile(desired).unwrap());
         let counters = Arc::new(WorkerCounters::new());
+        let affinity = Arc::new(AffinityTable::new(1024, RandomState::with_seeds(9, 10, 11, 12)));
         let parts = WorkerParts {
             snapshots: publisher.subscribe(),
             flows: Arc::clone(&flows),
@@ -223,18 +227,48 @@ impl Node {
             spread: RandomState::with_seeds(5, 6, 7, 8),
             counters: Arc::clone(&counters),
             drops: Arc::new(DropLog::new(16)),
-            affinity: Arc::new(AffinityTable::new(1024, RandomState::with_seeds(9, 10, 11, 12))),
+            affinity: Arc::clone(&affinity),
             limiter: Arc::new(VifLimiter::new()),
             batch: 64,
             idle: Idle::Sleep,
         };
         let worker = Worker::new(MemoryIo::new(FRAMES, 128), parts);
-        Self { compiler, publisher, worker, counters, flows, fragments, taken: Vec::new(), now: 1000 }
+        Self {
+            compiler,
+            publisher,
+            worker,
+            counters,
+            flows,
+            fragments,
+            affinity,
+            taken: Vec::new(),
+            now: 1000,
+        }
     }
 
     /// Publishes another desired state.
     pub(crate) fn publish(&mut self, desired: &Desired) {
         self.publisher.publish(self.compiler.compile(desired).unwrap());
+    }
+
+    /// Takes over the pairs of an earlier daemon of this node; gives how many.
+    pub(crate) fn adopt(&mut self, earlier: &Node) -> usize {
+        self.now = earlier.now;
+        let roster = Roster::of(&earlier.publisher.current());
+        let snapshot = self.publisher.current();
+        let (adoption, now) = (Adoption::new(&roster, &snapshot), Millis(self.now));
+        let mut adopted = 0;
+        earlier.flows.carry(0..earlier.flows.capacity(), |pair| {
+            let Some(pair) = adoption.translate(pair) else { return };
+            adoption.remember(&pair, &self.affinity, now);
+            adopted += usize::from(self.flows.restore(&pair, now).is_ok());
+        });
+        adopted
+    }
+
+    /// Has the worker tell taps.
+    pub(crate) fn watched(self, taps: &Arc<Taps>) -> Self {
+        Self { worker: self.worker.with_taps(TapEye::new(taps, 0)), ..self }
     }
 
     /// Runs one frame through the node.

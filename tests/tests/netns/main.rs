@@ -25,6 +25,7 @@ mod pods;
 mod policy;
 mod ports;
 mod reload;
+mod restart;
 mod rules;
 mod services;
 mod transfers;

@@ -9,6 +9,7 @@ use dataplane::desired::{BackendState, Mapping, OnBackendGone, PortRange};
 use dataplane::drop::DropReason;
 use dataplane::ids::{Mac, VifName, VifSlot, VrfName};
 use dataplane::policy::FlowCourse;
+use dataplane::trace::{Origin, Probe, ProbeError, TraceStep};
 use vrouterd::timing::Timings;
 use vrouterd::view::*;
 
@@ -487,6 +488,19 @@ impl ViewSource for Fixture {
             ProgramView { program: "fabric", outcome: "redirected", packets: 2_000_000 },
             ProgramView { program: "trunk", outcome: "port_tagged", packets: 3 },
         ]
+    }
+
+    fn trace(&self, probe: &Probe) -> Result<TraceView, ProbeError> {
+        let step = TraceStep::NoRoute { vrf: "blue".into() };
+        match &probe.origin {
+            Origin::Vif(name) if name.as_str() == "client" => Ok(TraceView {
+                generation: 42,
+                outcome: Outcome { verdict: "dropped", to: None, reason: Some(DropReason::NoRoute.name()) },
+                steps: vec![TraceStepView::new(step)],
+            }),
+            Origin::Vif(name) => Err(ProbeError::NoVif(name.clone())),
+            Origin::Node { tunnel, .. } => Err(ProbeError::NoTunnel(*tunnel)),
+        }
     }
 
     fn refused_configuration(&self) -> Option<String> {

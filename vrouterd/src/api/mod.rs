@@ -10,6 +10,7 @@
 
 mod attach;
 mod body;
+mod capture;
 mod document;
 mod event;
 mod exchange;
@@ -22,6 +23,7 @@ mod resources;
 mod routes;
 mod shape;
 mod socket;
+mod traces;
 mod watch;
 
 #[cfg(test)]
@@ -121,6 +123,9 @@ fn v1() -> OpenApiRouter<Api> {
         .routes(routes!(routes::list))
         .routes(routes!(routes::get, routes::put, routes::delete))
         .routes(routes!(flows::flush))
+        .routes(routes!(traces::arm))
+        .routes(routes!(traces::read, traces::end))
+        .routes(routes!(capture::capture))
         .routes(routes!(watch::watch))
 }
 

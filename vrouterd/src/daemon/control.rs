@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use dataplane::compile::{CompileError, Compiler};
 use dataplane::desired::{Desired, Underlay};
@@ -20,6 +20,7 @@ use super::start::{fabric_config, plugs, underlay_query, uplink_mtu, vhost_plan}
 use crate::api::{Event, Exchange};
 use crate::config::{Config, Problems, check_against};
 use crate::engine::Engine;
+use crate::journal::Keeper;
 use crate::kernel::devices::{Devices, VhostPlan};
 use crate::kernel::lock::NamespaceLock;
 use crate::kernel::path_mtu::{PathMtuWatch, PathMtus};
@@ -33,6 +34,12 @@ use crate::state::{ControlState, NodeState, ProgramCounters};
 /// Flow pairs looked at in one sweep: a million pairs are passed in under half a minute.
 const SWEEP_BUDGET: usize = 4096;
 
+/// How long the first packets wait for the kernel to tell the ways to the other nodes.
+const UNDERLAY: Duration = Duration::from_millis(200);
+
+/// How long the kernel may take to tell of a device that it has made.
+const DEVICES: Duration = Duration::from_secs(5);
+
 /// What the start hands over.
 pub(super) struct Parts {
     pub(super) sources: Sources,
@@ -42,6 +49,7 @@ pub(super) struct Parts {
     pub(super) compiler: Compiler,
     pub(super) publisher: Publisher,
     pub(super) engine: Engine,
+    pub(super) journal: Keeper,
     pub(super) ports: Ports,
     pub(super) trunk: Trunk,
     pub(super) fabric: Fabric,
@@ -122,6 +130,30 @@ impl Control {
             changed = self.path_mtus.changed() => changed,
         };
         changed.map_err(|_| DaemonError::KernelGone)
+    }
+
+    /// Lets packets in, from the pods and last from the other nodes; before, it waits a moment for the ways to
+    /// the other nodes, or the first packets would be lost.
+    ///
+    /// # Errors
+    /// [`DaemonError::DeviceGone`].
+    pub(super) async fn open(&mut self) -> Result<(), DaemonError> {
+        let trunk = self.parts.trunk_index;
+        // Devices that were made just now are not among the facts yet.
+        let known = self.facts.wait_for(|facts| facts.links.contains_key(&trunk));
+        let is_known = tokio::time::timeout(DEVICES, known).await.is_ok();
+        if !is_known {
+            return Err(DaemonError::DeviceGone(self.parts.trunk_name.clone()));
+        }
+        // Neither an uplink without a way nor a slow kernel keeps the pods of this node apart.
+        drop(tokio::time::timeout(UNDERLAY, self.underlay.wait_for(|known| known.uplink.is_some())).await);
+        let desired = Desired { underlay: self.underlay.borrow().clone(), ..self.parts.desired.clone() };
+        if let Err(error) = self.publish(Arc::clone(&self.parts.config), desired) {
+            tracing::error!(%error, "the running state is kept");
+        }
+        self.follow().await?;
+        self.configure_fabric();
+        Ok(())
     }
 
     /// Folds what the kernel says now into the desired state and publishes it if that changed.
@@ -339,6 +371,8 @@ impl Control {
         self.parts.state.sample_vifs(started);
         self.parts.publisher.reclaim();
         self.parts.state.forget_networks();
+        let state = &self.parts.state;
+        state.traces.tidy(&state.snapshot.load(), state.now());
         let (fabric, trunk) = (self.parts.fabric.counters(), self.parts.trunk.counters());
         if let (Ok(fabric), Ok(trunk)) = (fabric, trunk) {
             self.parts.state.programs.store(Arc::new(ProgramCounters { fabric, trunk }));
@@ -363,6 +397,23 @@ impl Control {
     /// Takes everything back: programs first, so that no frame comes in any more, then workers
     /// with their sockets, then devices.
     pub(super) async fn stop(mut self) {
+        self.stand_still();
+        let parts = &self.parts;
+        let host = parts.vhost.as_ref().map(|vhost| vhost.host_end.clone());
+        for name in host.iter().chain([&parts.trunk_name]) {
+            if let Err(error) = self.devices.remove(name).await {
+                tracing::warn!(%error, "an interface was left behind; the next start removes it");
+            }
+        }
+    }
+
+    /// Ends for a successor, which takes the devices as they are.
+    pub(super) fn hand_over(mut self) {
+        self.stand_still();
+    }
+
+    /// No packet comes in any more, and the journal holds the flows.
+    fn stand_still(&mut self) {
         let parts = &mut self.parts;
         parts.fabric.detach();
         parts.ports.detach_all(&mut parts.trunk);
@@ -370,12 +421,7 @@ impl Control {
             tracing::warn!(%error, "the trunk was not detached cleanly");
         }
         parts.engine.stop();
-        let host = parts.vhost.as_ref().map(|vhost| vhost.host_end.clone());
-        for name in host.iter().chain([&parts.trunk_name]) {
-            if let Err(error) = self.devices.remove(name).await {
-                tracing::warn!(%error, "an interface was left behind; the next start removes it");
-            }
-        }
+        parts.journal.finish();
     }
 }
 

@@ -26,6 +26,7 @@ mod server;
 mod text;
 mod timed;
 mod token;
+mod trace;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -37,6 +38,7 @@ use axum::routing::get;
 
 pub(crate) use filter::{FLOW_FILTERS, flow_filter};
 pub use guard::Hosts;
+pub(crate) use problem::Problem;
 pub(crate) use query::Query;
 pub use server::{Limits, serve};
 pub(crate) use timed::timed;
@@ -86,6 +88,7 @@ pub fn router(source: Arc<dyn ViewSource>, options: Options) -> Router {
     let reader = Reader::new(Arc::clone(&source), options.page_deadline);
     Router::new()
         .merge(pages::routes().merge(find::routes()).with_state(reader.clone()))
+        .merge(trace::routes().with_state(reader.clone()))
         .merge(metrics::routes(reader, options.vif_series))
         .route(
             "/style.css",

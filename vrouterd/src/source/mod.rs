@@ -11,6 +11,7 @@ mod node;
 mod policy;
 mod route;
 mod service;
+mod trace;
 mod vif;
 mod worker;
 
@@ -21,14 +22,15 @@ use std::sync::Arc;
 
 use dataplane::ids::{VifName, VrfName};
 use dataplane::snapshot::Snapshot;
+use dataplane::trace::{Probe, ProbeError};
 use flow_table::Millis;
 
 use crate::state::{ControlState, NodeState};
 use crate::timing::Timings;
 use crate::view::{
     DropView, ExportView, FlowFilter, FlowTableView, FlowsView, Health, LabelView, NextHopView, NodeView,
-    PolicyView, ProgramView, RatesView, RouteView, ServiceView, State, TrafficView, TunnelView, ViewSource,
-    VifView, VrfView, WorkerView,
+    PolicyView, ProgramView, RatesView, RouteView, ServiceView, State, TraceView, TrafficView, TunnelView,
+    ViewSource, VifView, VrfView, WorkerView,
 };
 
 /// What one view is made of.
@@ -45,7 +47,7 @@ impl<'a> Reading<'a> {
 
     /// The flow table's time.
     fn now(&self) -> Millis {
-        Millis(u64::try_from(self.state.epoch.elapsed().as_millis()).unwrap_or(u64::MAX))
+        self.state.now()
     }
 }
 
@@ -124,6 +126,10 @@ impl ViewSource for NodeState {
 
     fn programs(&self) -> Vec<ProgramView> {
         drops::programs(&self.programs.load())
+    }
+
+    fn trace(&self, probe: &Probe) -> Result<TraceView, ProbeError> {
+        Reading::new(self).trace(probe)
     }
 
     fn refused_configuration(&self) -> Option<String> {

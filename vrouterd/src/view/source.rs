@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use dataplane::ids::{VifName, VrfName};
+use dataplane::trace::{Probe, ProbeError};
 
 use super::{
     DropView, ExportView, FlowFilter, FlowTableView, FlowsView, Health, LabelView, NextHopView, NodeView,
-    PolicyView, ProgramView, RatesView, RouteView, ServiceView, TrafficView, TunnelView, VifView, VrfView,
-    WorkerView,
+    PolicyView, ProgramView, RatesView, RouteView, ServiceView, TraceView, TrafficView, TunnelView, VifView,
+    VrfView, WorkerView,
 };
 use crate::timing::Timings;
 
@@ -52,6 +53,11 @@ pub trait ViewSource: Send + Sync + 'static {
     fn tunnels(&self) -> Vec<TunnelView>;
     /// What the BPF programs count, each outcome once.
     fn programs(&self) -> Vec<ProgramView>;
+    /// What would happen to a packet; nothing is sent.
+    ///
+    /// # Errors
+    /// There is no such packet.
+    fn trace(&self, probe: &Probe) -> Result<TraceView, ProbeError>;
     /// Why the newest configuration is not in force, if it is not.
     fn refused_configuration(&self) -> Option<String>;
     /// Why not all that was declared before the start is in force, if it is not.
