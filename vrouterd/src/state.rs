@@ -15,11 +15,14 @@ use dataplane::trace::Tracer;
 use flow_table::{FlowTable, Millis};
 use xdp_prog::{FabricCounters, TrunkCounters, XdpAttached};
 
+use crate::account::Accounts;
 use crate::config::Config;
 use crate::engine::GaugeBoard;
+use crate::export::Exporter;
 use crate::history::History;
+use crate::timing::Timings;
 use crate::traces::Traces;
-use crate::view::RatesView;
+use crate::view::{ExportView, RatesView, TrafficView};
 
 /// Dropped packets remembered for each vif and for the uplink.
 const RECENT: usize = 16;
@@ -95,6 +98,9 @@ pub struct NodeState {
     pub control: ArcSwap<ControlState>,
     /// Counters of the BPF programs.
     pub programs: ArcSwap<ProgramCounters>,
+    /// How long the control side takes.
+    pub timings: Arc<Timings>,
+    accounts: Mutex<Accounts>,
     recent: Mutex<BTreeMap<Option<VifSlot>, VecDeque<DropRecord>>>,
     bases: Mutex<HashMap<VifSlot, Base>>,
     loads: Mutex<Loads>,
@@ -153,6 +159,7 @@ impl NodeState {
             busy_nanos: workers.iter().map(|worker| worker.counters.busy_nanos.get()).collect(),
             shares: vec![0.0; workers.len()],
         };
+        let accounts = Accounts::new(sights.tracer.flows.capacity(), control.config.http.traffic_pairs);
         let state = Self {
             epoch,
             started: Instant::now(),
@@ -164,6 +171,8 @@ impl NodeState {
             workers,
             control: ArcSwap::from_pointee(control),
             programs: ArcSwap::default(),
+            timings: Arc::default(),
+            accounts: Mutex::new(accounts),
             recent: Mutex::default(),
             bases: Mutex::default(),
             loads: Mutex::new(loads),
@@ -252,6 +261,31 @@ impl NodeState {
     /// The last ten minutes of a vif.
     pub fn rates(&self, vif: VifId) -> RatesView {
         lock(&self.history).rates(vif)
+    }
+
+    /// Takes over what the next `slots` slots of the flow table have counted, for the traffic between networks.
+    pub fn account(&self, now: Millis, slots: usize) {
+        lock(&self.accounts).pass(&self.flows, &self.snapshot.load(), now, slots);
+    }
+
+    /// Forgets pairs of networks that are gone.
+    pub fn forget_networks(&self) {
+        lock(&self.accounts).follow(&self.snapshot.load());
+    }
+
+    /// Has a collector told of the flows.
+    pub fn export_to(&self, exporter: Exporter) {
+        lock(&self.accounts).export_to(exporter);
+    }
+
+    /// What was exported; none if nothing is to be.
+    pub fn export_view(&self) -> Option<ExportView> {
+        lock(&self.accounts).export_view()
+    }
+
+    /// Traffic between networks so far.
+    pub fn traffic_view(&self) -> TrafficView {
+        lock(&self.accounts).cells.view()
     }
 
     /// Share of the last measuring interval that each worker spent on packets, 0 to 1.

@@ -30,9 +30,12 @@ use super::ports::{self, Plug, Ports};
 use super::prepare::{Loaded, Prepared, seeds};
 use super::sources::{OperatorFile, Restored, Sources};
 use crate::api::{Command, Exchange};
-use crate::config::{Attach, Config, HugePages, MOST_VIF_MTU, Problems, Wait, ZeroCopy, check_against};
+use crate::config::{
+    Attach, Config, Export, HugePages, MOST_VIF_MTU, Problems, Wait, ZeroCopy, check_against,
+};
 use crate::declared::Store;
 use crate::engine::{Engine, EnginePlan, Shared, UplinkQueues};
+use crate::export::Exporter;
 use crate::journal::{self, BootId, JournalFile, Keeper, Source, SpreadSeeds};
 use crate::kernel::devices::{
     Devices, HostRoute, RxQueues, Signature, TrunkPlan, VethPair, VhostPlan, link_local,
@@ -50,6 +53,10 @@ use crate::state::{ControlState, NodeState, Sights, WorkerState};
 const FRAGMENTED_DATAGRAMS: usize = 4096;
 /// Node's side of the host's interface.
 const HOST_NODE_END: &str = "vr-vhost1";
+
+fn exporter(config: Export) -> Result<Exporter, DaemonError> {
+    Exporter::start(config).map_err(|source| DaemonError::Export { collector: config.collector, source })
+}
 
 /// Brings everything up. On an error what was made is taken back.
 pub(super) async fn start(
@@ -175,6 +182,9 @@ async fn after_trunk(
     let tracer = Tracer { flows, spread: shared.spread.clone(), affinity: Arc::clone(&shared.affinity) };
     let sights = Sights { tracer, taps: Arc::clone(&shared.taps) };
     let state = Arc::new(NodeState::new(epoch, publisher.shared(), sights, workers.collect(), control));
+    if let Some(export) = config.export {
+        state.export_to(exporter(export)?);
+    }
     let mut ports = Ports::default();
     ports.set_plugs(plugs(&config), &mut trunk);
     let parts = Parts {

@@ -8,6 +8,7 @@ mod drops;
 mod flow;
 mod mapping;
 mod node;
+mod policy;
 mod route;
 mod service;
 mod trace;
@@ -25,9 +26,11 @@ use dataplane::trace::{Probe, ProbeError};
 use flow_table::Millis;
 
 use crate::state::{ControlState, NodeState};
+use crate::timing::Timings;
 use crate::view::{
-    DropView, FlowFilter, FlowsView, Health, LabelView, NextHopView, NodeView, ProgramView, RatesView,
-    RouteView, ServiceView, State, TraceView, TunnelView, ViewSource, VifView, VrfView, WorkerView,
+    DropView, ExportView, FlowFilter, FlowTableView, FlowsView, Health, LabelView, NextHopView, NodeView,
+    PolicyView, ProgramView, RatesView, RouteView, ServiceView, State, TraceView, TrafficView, TunnelView,
+    ViewSource, VifView, VrfView, WorkerView,
 };
 
 /// What one view is made of.
@@ -85,8 +88,28 @@ impl ViewSource for NodeState {
         Reading::new(self).services()
     }
 
+    fn policies(&self) -> Vec<PolicyView> {
+        Reading::new(self).policies()
+    }
+
     fn flows(&self, filter: &FlowFilter) -> FlowsView {
         Reading::new(self).flows(filter)
+    }
+
+    fn flow_table(&self) -> FlowTableView {
+        Reading::new(self).flow_table()
+    }
+
+    fn traffic(&self) -> TrafficView {
+        self.traffic_view()
+    }
+
+    fn export(&self) -> Option<ExportView> {
+        self.export_view()
+    }
+
+    fn timings(&self) -> Arc<Timings> {
+        Arc::clone(&self.timings)
     }
 
     fn drops(&self) -> Vec<DropView> {

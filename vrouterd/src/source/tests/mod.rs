@@ -2,6 +2,7 @@
 
 mod counters;
 mod tables;
+mod traffic;
 
 use std::sync::Arc;
 use std::time::Instant;
