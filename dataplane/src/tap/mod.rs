@@ -177,7 +177,9 @@ pub struct TapEye {
 impl TapEye {
     /// The view of a worker, counted from 0.
     pub fn new(taps: &Arc<Taps>, worker: usize) -> Self {
-        Self { taps: Arc::clone(taps), worker, seen: 0, list: Arc::default() }
+        let seen = taps.generation.load(Ordering::Acquire);
+        // The list of the taps themselves: one of its own would be freed by the worker.
+        Self { taps: Arc::clone(taps), worker, seen, list: taps.list.load_full() }
     }
 
     /// What to look for in this batch, if anything: one relaxed load while nothing changes.
