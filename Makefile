@@ -4,7 +4,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help deps build demo demo-clean test asan fmt lint fuzz bench
+.PHONY: help deps build demo demo-clean test asan fmt lint fuzz bench man vrctl-page
 
 target_dir := $(or $(CARGO_TARGET_DIR),target)
 as_root := $(CURDIR)/scripts/as-root.sh
@@ -61,6 +61,15 @@ lint: ## Check format and lints
 	cargo fmt --all --check
 	$(call say,"Lints")
 	cargo clippy --locked --workspace --all-targets -- -D warnings
+
+man: ## Write the manual pages of vrctl (target/man)
+	cargo run --locked --quiet -p vrctl -- man "$(target_dir)/man"
+	@echo "$(target_dir)/man/vrctl.1 and others; look at them with: man -l FILE"
+
+vrctl-page: deps ## Write docs/vrctl.md anew, from a run on the nodes of the demo
+	cargo build --locked -p vrouterd -p vrctl
+	@$(as_root) docs/make-vrctl.sh "$(target_dir)/debug/vrouterd" "$(target_dir)/debug/vrctl" >"$(target_dir)/vrctl.md"
+	@mv "$(target_dir)/vrctl.md" docs/vrctl.md
 
 fuzz: ## Run every fuzz target for SECONDS (60 if not given); nightly Rust
 	@scripts/install-deps.sh nightly cargo-fuzz

@@ -136,6 +136,8 @@ pub struct Tunnel {
     pub address: IpAddr,
     /// The way to it.
     pub reach: Reach,
+    /// Largest inner IP packet that gets there, in bytes.
+    pub inner_mtu: usize,
     /// The outer headers, when the way is known.
     pub template: Option<Template>,
 }

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::ExitStatus;
+use std::process::{Command, ExitStatus, Output};
 
 use rustix::process::Signal;
 use serde_json::Value;
@@ -153,6 +153,11 @@ impl Node {
         (status, daemon.log())
     }
 
+    /// Its name in the plan.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Where its configuration file is.
     pub fn config(&self) -> &Path {
         &self.config
@@ -174,6 +179,27 @@ impl Node {
     /// The daemon's API.
     pub fn api(&self) -> Api {
         Api::at(self.state_dir.join("api.sock"))
+    }
+
+    /// Runs `vrctl` against the daemon's API and gives how it ended.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn attempt_vrctl(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new(crate::vrctl());
+        command.arg("--socket").arg(self.api().socket()).args(arguments);
+        command.output().expect("vrctl can be started")
+    }
+
+    /// Runs `vrctl`, which must succeed and say nothing on its standard error, and gives what it printed.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub fn vrctl(&self, arguments: &[&str]) -> String {
+        let output = self.attempt_vrctl(arguments);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && stderr.is_empty(), "vrctl {arguments:?}: {stderr}");
+        String::from_utf8(output.stdout).expect("vrctl writes UTF-8")
     }
 
     /// A page of the daemon as JSON.

@@ -1,119 +1,111 @@
-//! The command line of `vrctl`.
+//! The command line of `vrctl`. What each noun takes stands in its own file under `noun/`.
 
-use std::net::IpAddr;
+use std::path::PathBuf;
 
-use clap::builder::NonEmptyStringValueParser;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand};
 
-/// Shows what the vrouter daemon of this node is doing.
+use crate::client::{Daemon, Place};
+use crate::failure::Failure;
+use crate::noun::{
+    completion, config, drops, flow, follow, label, man, nh, policy, route, service, stats, top, tunnel, vif,
+    vrf, watch, worker,
+};
+use crate::session::{Form, Session};
+
+/// Shows what the vrouter daemon of this node is doing, and has it do something else.
 ///
 /// Exits with 0 when there is an answer, with 1 when the daemon gives none, and with 2 when the
-/// command line is wrong or names something that is not there.
+/// command line is wrong, names something that is not there, or asks for what the daemon refuses.
 #[derive(Debug, Parser)]
-#[command(name = "vrctl", version, arg_required_else_help = true)]
+#[command(name = "vrctl", version, arg_required_else_help = true, subcommand_required = true)]
 pub(crate) struct Cli {
-    /// Where the daemon listens: `http.listen` of its configuration.
-    #[arg(long, global = true, value_name = "URL", default_value = "http://127.0.0.1:8085")]
-    pub(crate) url: String,
+    /// Where the daemon's API is: `api.socket` of its configuration.
+    #[arg(long, global = true, value_name = "PATH", default_value = "/run/vrouter/api.sock")]
+    pub(crate) socket: PathBuf,
+    /// Where the daemon's pages are: `http.listen` of its configuration. For reading only.
+    #[arg(long, global = true, value_name = "URL", conflicts_with = "socket")]
+    pub(crate) url: Option<String>,
     /// How the answer is written.
-    #[arg(long, short, global = true, value_enum, value_name = "FORM", default_value_t = Output::Table)]
-    pub(crate) output: Output,
+    #[arg(long, short, global = true, value_enum, value_name = "FORM", default_value_t = Form::Table)]
+    pub(crate) output: Form,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
 
-/// How an answer is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Output {
-    /// Aligned columns, for people.
-    Table,
-    /// The daemon's document, for programs.
-    Json,
-}
-
-/// What to show.
+/// The nouns, and a few verbs of their own.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Interfaces of pods and of the host.
-    #[command(subcommand)]
-    Vif(VifCommand),
+    Vif(vif::Args),
     /// Private routing tables.
-    Vrf,
+    Vrf(vrf::Args),
     /// Routes.
-    #[command(subcommand)]
-    Route(RouteCommand),
+    Route(route::Args),
     /// Next hops.
-    Nh,
+    Nh(nh::Args),
     /// Labels that this node has given out.
-    Label,
+    Label(label::Args),
     /// Services and their backends.
-    Service,
+    Service(service::Args),
+    /// Security policies and the vifs they are attached to.
+    Policy(policy::Args),
     /// Flow pairs.
-    #[command(subcommand)]
-    Flow(FlowCommand),
+    Flow(flow::Args),
     /// Dropped packets by reason.
-    Drops {
-        /// Also reasons that were never met.
-        #[arg(long)]
-        all: bool,
-    },
+    Drops(drops::Args),
     /// Worker threads, their frames and rings.
-    Worker,
+    Worker(worker::Args),
     /// The ways to other nodes.
-    Tunnel,
+    Tunnel(tunnel::Args),
     /// The node as a whole, and what is wrong with it.
-    Stats,
+    Stats(stats::Args),
+    /// What programs have asked for, as one document.
+    Config(config::Args),
+    /// What changes, a line each, until it is interrupted.
+    Watch(watch::Args),
+    /// Rates of vifs, drops and workers, full screen; q ends it.
+    Top(top::Args),
+    /// Where packets to an address go, from node to node.
+    Follow(follow::Args),
+    /// The completion script of a shell.
+    Completion(completion::Args),
+    /// Writes the manual pages into a directory.
+    #[command(hide = true)]
+    Man(man::Args),
 }
 
-#[derive(Debug, Subcommand)]
-pub(crate) enum VifCommand {
-    /// All of them, one per line.
-    List,
-    /// One of them, in full.
-    Show {
-        /// Its name.
-        #[arg(value_parser = NonEmptyStringValueParser::new())]
-        name: String,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum RouteCommand {
-    /// All of them, one line per next hop.
-    List {
-        /// Only those of this VRF.
-        #[arg(long, value_parser = NonEmptyStringValueParser::new())]
-        vrf: Option<String>,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum FlowCommand {
-    /// Those that match all filters, both directions of each.
-    List(FlowFilter),
-}
-
-/// Which flows; a pair matches when either direction does.
-#[derive(Debug, Default, Args)]
-pub(crate) struct FlowFilter {
-    /// Only flows of this vif.
-    #[arg(long, value_parser = NonEmptyStringValueParser::new())]
-    pub(crate) vif: Option<String>,
-    /// Only flows of this VRF.
-    #[arg(long, value_parser = NonEmptyStringValueParser::new())]
-    pub(crate) vrf: Option<String>,
-    /// Only this protocol: tcp, udp, sctp, icmp, icmp6 or a number.
-    #[arg(long, value_parser = NonEmptyStringValueParser::new())]
-    pub(crate) proto: Option<String>,
-    /// Only flows with this address at either end.
-    #[arg(long)]
-    pub(crate) addr: Option<IpAddr>,
-    /// Only flows with this port at either end.
-    #[arg(long)]
-    pub(crate) port: Option<u16>,
-    /// At most this many; the daemon lists 100 when nothing is said.
-    #[arg(long)]
-    pub(crate) limit: Option<u32>,
+impl Cli {
+    /// Does what is asked for.
+    ///
+    /// # Errors
+    /// [`Failure`], in words for the operator.
+    pub(crate) fn run(self) -> Result<(), Failure> {
+        let place = match &self.url {
+            Some(url) => Place::of_url(url)?,
+            None => Place::Socket(self.socket),
+        };
+        let session = Session { daemon: Daemon::at(place), form: self.output };
+        match &self.command {
+            Command::Vif(args) => args.run(&session),
+            Command::Vrf(args) => args.run(&session),
+            Command::Route(args) => args.run(&session),
+            Command::Nh(args) => args.run(&session),
+            Command::Label(args) => args.run(&session),
+            Command::Service(args) => args.run(&session),
+            Command::Policy(args) => args.run(&session),
+            Command::Flow(args) => args.run(&session),
+            Command::Drops(args) => args.run(&session),
+            Command::Worker(args) => args.run(&session),
+            Command::Tunnel(args) => args.run(&session),
+            Command::Stats(args) => args.run(&session),
+            Command::Config(args) => args.run(&session),
+            Command::Watch(args) => args.run(&session),
+            Command::Top(args) => args.run(&session),
+            Command::Follow(args) => args.run(&session),
+            Command::Completion(args) => args.run(&session),
+            Command::Man(args) => args.run(),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -1,39 +1,36 @@
-//! `vrctl`: asks the vrouter daemon of this node what it is doing.
+//! `vrctl`: asks the vrouter daemon of this node what it is doing, and has it do something else.
 //!
 //! ```text
-//! cli (command line) -> query (which page) -> client (HTTP) -> show (tables for people) -> stdout
+//! cli (command line) -> noun (one file each: what is asked, and how it is told)
+//!     -> client (HTTP over the socket or TCP) -> show (tables for people) -> session (stdout)
 //! ```
 
-mod ask;
 mod cli;
 mod client;
+mod failure;
+mod file;
+mod lookup;
+mod noun;
 mod query;
+mod session;
 mod show;
 mod table;
 mod value;
 
-use std::io::{ErrorKind, Write as _};
 use std::process::ExitCode;
 
 use clap::Parser as _;
 
 use cli::Cli;
+use failure::Failure;
 
 fn main() -> ExitCode {
-    let answer = match ask::ask(&Cli::parse()) {
-        Ok(answer) => answer,
-        Err(error) => {
-            eprintln!("vrctl: {error}");
-            return error.exit_code();
-        }
-    };
-    match std::io::stdout().lock().write_all(answer.as_bytes()) {
-        Ok(()) => ExitCode::SUCCESS,
+    match Cli::parse().run() {
         // The reader has seen enough, as `head` does.
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("vrctl: cannot write the answer: {error}");
-            ExitCode::FAILURE
+        Ok(()) | Err(Failure::ReaderGone) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("vrctl: {failure}");
+            failure.exit_code()
         }
     }
 }

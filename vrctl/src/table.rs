@@ -2,7 +2,12 @@
 
 use std::fmt::{self, Write as _};
 
+use anstyle::{AnsiColor, Style};
 use unicode_width::UnicodeWidthStr as _;
+
+const HEADING: Style = Style::new().bold();
+const BAD: Style = AnsiColor::Red.on_default();
+const DOUBTFUL: Style = AnsiColor::Yellow.on_default();
 
 /// Heading of a column and the side to which it is aligned.
 #[derive(Clone, Copy, Debug)]
@@ -11,12 +16,25 @@ pub(crate) enum Column {
     Left(&'static str),
     /// For numbers.
     Right(&'static str),
+    /// For words that say whether something is well: what is not stands out on a terminal.
+    State(&'static str),
 }
 
 impl Column {
     fn heading(self) -> &'static str {
         match self {
-            Column::Left(heading) | Column::Right(heading) => heading,
+            Column::Left(heading) | Column::Right(heading) | Column::State(heading) => heading,
+        }
+    }
+
+    fn style(self, cell: &str) -> Style {
+        let is = |words: &[&str]| words.iter().any(|word| cell.starts_with(word));
+        match self {
+            Column::State(_) if is(&["down", "failed", "no "]) => BAD,
+            Column::State(_) if is(&["terminating", "draining", "not_ready", "unresolved", "unknown"]) => {
+                DOUBTFUL
+            }
+            Column::State(_) | Column::Left(_) | Column::Right(_) => Style::new(),
         }
     }
 }
@@ -52,19 +70,25 @@ impl<const N: usize> fmt::Display for Table<N> {
                 *width = (*width).max(cell.width());
             }
         }
-        for cells in lines() {
+        for (number, cells) in lines().enumerate() {
             let mut line = String::new();
             for ((column, cell), width) in self.columns.iter().zip(cells).zip(widths) {
                 let gap = " ".repeat(width - cell.width());
+                let style = if number == 0 { HEADING } else { column.style(cell) };
                 match column {
-                    Column::Left(_) => write!(line, "{cell}{gap}  ")?,
-                    Column::Right(_) => write!(line, "{gap}{cell}  ")?,
+                    Column::Left(_) | Column::State(_) => write!(line, "{}{gap}  ", styled(style, cell))?,
+                    Column::Right(_) => write!(line, "{gap}{}  ", styled(style, cell))?,
                 }
             }
             writeln!(f, "{}", line.trim_end())?;
         }
         Ok(())
     }
+}
+
+/// The text in a style; where no colours are wanted they are taken out when it is written.
+fn styled(style: Style, text: &str) -> String {
+    if style.is_plain() || text.is_empty() { text.to_owned() } else { format!("{style}{text}{style:#}") }
 }
 
 /// Names with their values, one per line.
@@ -98,6 +122,19 @@ mod tests {
             "a              1  up\n",
             "網路        1000\n",
             "e\u{301}\\u{1b}[2J     7  é\n",
+        );
+        assert_eq!(anstream::adapter::strip_str(&table.to_string()).to_string(), expected);
+    }
+
+    #[test]
+    fn what_is_not_well_stands_out() {
+        let mut table = Table::new([Column::Left("A"), Column::State("S")]);
+        table.row(["down".to_owned(), "up".to_owned()]);
+        table.row(["up".to_owned(), "down: gone".to_owned()]);
+        let expected = concat!(
+            "\u{1b}[1mA\u{1b}[0m     \u{1b}[1mS\u{1b}[0m\n",
+            "down  up\n",
+            "up    \u{1b}[31mdown: gone\u{1b}[0m\n"
         );
         assert_eq!(table.to_string(), expected);
     }

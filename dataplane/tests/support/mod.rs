@@ -92,6 +92,7 @@ pub(crate) fn desired(tunnel_address: &str, peers: &[&str]) -> Desired {
         underlay: Underlay {
             uplink: Some(Uplink { mac: UPLINK_MAC, mtu: 1600, vlan: None, link: Link::Up }),
             tunnels: peers.iter().map(|peer| (peer.parse().unwrap(), Reach::Via(PEER_MAC))).collect(),
+            ..Underlay::default()
         },
     }
 }

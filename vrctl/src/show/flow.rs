@@ -2,12 +2,12 @@
 
 use serde_json::Value;
 
-use crate::table::Column::{Left, Right};
-use crate::table::Table;
+use crate::table::Column::{Left, Right, State};
+use crate::table::{Table, details};
 use crate::value::{Mismatch, at, cell, list, number, span, target};
 
 /// Two lines per pair: the direction of its first packet, then the answers.
-pub(super) fn flows(document: &Value) -> Result<String, Mismatch> {
+pub(crate) fn flows(document: &Value) -> Result<String, Mismatch> {
     let mut table = Table::new([
         Left("VRF"),
         Left("FLOW"),
@@ -17,7 +17,7 @@ pub(super) fn flows(document: &Value) -> Result<String, Mismatch> {
         Left("TO"),
         Right("PACKETS"),
         Right("BYTES"),
-        Left("STATE"),
+        State("STATE"),
         Right("AGE"),
         Right("IDLE"),
         Left("TRANSLATED"),
@@ -78,4 +78,42 @@ fn translations(flow: &Value) -> Result<String, Mismatch> {
     };
     let all: Result<Vec<String>, Mismatch> = list(flow, "/translations")?.iter().map(one).collect();
     Ok(all?.join(", "))
+}
+
+/// A paragraph per pair.
+pub(crate) fn in_full(document: &Value) -> Result<String, Mismatch> {
+    let paragraphs: Result<Vec<_>, _> = list(document, "/flows")?.iter().map(one).collect();
+    let paragraphs = paragraphs?;
+    Ok(if paragraphs.is_empty() { "no flow matches\n".to_owned() } else { paragraphs.join("\n") })
+}
+
+fn one(flow: &Value) -> Result<String, Mismatch> {
+    let mut pairs = vec![
+        ("protocol", cell(flow, "/protocol")?),
+        ("vrf", cell(flow, "/vrf")?),
+        ("state", cell(flow, "/state")?),
+        ("age", span(number(flow, "/age_seconds")?)),
+        ("idle", span(number(flow, "/idle_seconds")?)),
+    ];
+    for (name, pointer) in [("forward", "/forward"), ("reply", "/reverse")] {
+        let [source, destination, from, to, packets, bytes] = side(at(flow, pointer)?)?;
+        pairs.push((name, format!("{source} -> {destination}")));
+        pairs.push(("  way", format!("from {from} to {to}")));
+        pairs.push(("  traffic", format!("{packets} packets, {bytes} bytes")));
+    }
+    let translated = translations(flow)?;
+    pairs.push(("translated", if translated.is_empty() { "-".to_owned() } else { translated }));
+    for rule in list(flow, "/allowed_by")? {
+        let name = match at(rule, "/name")? {
+            Value::Null => cell(rule, "/number")?,
+            _ => cell(rule, "/name")?,
+        };
+        let (policy, course, allows) =
+            (cell(rule, "/policy")?, cell(rule, "/course")?, cell(rule, "/allows")?);
+        pairs.push(("allowed by", format!("policy {policy}, {course} rule {name}: {allows}")));
+    }
+    if !at(flow, "/drop_reason")?.is_null() {
+        pairs.push(("dropped for", cell(flow, "/drop_reason")?));
+    }
+    Ok(details(&pairs))
 }

@@ -7,7 +7,7 @@ use crate::table::Column::{Left, Right};
 use crate::table::{Table, details};
 use crate::value::{Mismatch, at, cell, list, number, span, state};
 
-pub(super) fn stats(document: &Value) -> Result<String, Mismatch> {
+pub(crate) fn stats(document: &Value) -> Result<String, Mismatch> {
     let (uplink, counts) = (at(document, "/uplink")?, at(document, "/counts")?);
     let count = |noun: &str| cell(counts, &format!("/{noun}"));
     let pairs = [
@@ -64,7 +64,7 @@ fn troubles(document: &Value) -> Result<String, Mismatch> {
     Ok(if table.is_empty() { "no trouble\n".to_owned() } else { table.to_string() })
 }
 
-pub(super) fn drops(document: &Value, all: bool) -> Result<String, Mismatch> {
+pub(crate) fn drops(document: &Value, all: bool) -> Result<String, Mismatch> {
     let mut table = Table::new([Left("REASON"), Right("PACKETS"), Left("PORTS"), Left("MEANING")]);
     for drop in list(document, "")? {
         if all || number(drop, "/count")? > 0 {
@@ -74,6 +74,16 @@ pub(super) fn drops(document: &Value, all: bool) -> Result<String, Mismatch> {
         }
     }
     Ok(if table.is_empty() { "no packet has been dropped\n".to_owned() } else { table.to_string() })
+}
+
+/// Above the lines of [`drop_line`].
+pub(crate) const DROP_LINES: &str = "  PACKETS  REASON                    PORTS\n";
+
+/// What one reason has taken since the last look.
+pub(crate) fn drop_line(drop: &Value) -> Result<String, Mismatch> {
+    let ports: Result<Vec<_>, _> = list(drop, "/ports")?.iter().map(port).collect();
+    let (count, reason) = (cell(drop, "/count")?, cell(drop, "/reason")?);
+    Ok(format!("{count:>9}  {reason:<24}  {}\n", ports?.join(", ")))
 }
 
 /// `vif client 12`.
@@ -95,7 +105,7 @@ mod tests {
     fn troubles_without_a_name_and_none_at_all() {
         let refused = json!({ "troubles": [{ "noun": "configuration", "reason": "line 3" }] });
         let expected = "TROUBLE        NAME  REASON\nconfiguration  -     line 3\n";
-        assert_eq!(troubles(&refused).unwrap(), expected);
+        assert_eq!(anstream::adapter::strip_str(&troubles(&refused).unwrap()).to_string(), expected);
         assert_eq!(troubles(&json!({ "troubles": [] })).unwrap(), "no trouble\n");
     }
 
@@ -111,7 +121,7 @@ mod tests {
             "REASON  PACKETS  PORTS                              MEANING\n",
             "r             6  uplink 1, vif a 2, removed vifs 3  m\n",
         );
-        assert_eq!(drops(&some, false).unwrap(), expected);
+        assert_eq!(anstream::adapter::strip_str(&drops(&some, false).unwrap()).to_string(), expected);
         let none = json!([{ "reason": "r", "count": 0, "meaning": "m", "ports": [] }]);
         assert_eq!(drops(&none, false).unwrap(), "no packet has been dropped\n");
     }

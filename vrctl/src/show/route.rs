@@ -2,11 +2,12 @@
 
 use serde_json::Value;
 
-use crate::table::Column::{Left, Right};
-use crate::table::Table;
+use super::{service, vif};
+use crate::table::Column::{Left, Right, State};
+use crate::table::{Table, details};
 use crate::value::{Mismatch, at, cell, list, state, target};
 
-pub(super) fn vrfs(document: &Value) -> Result<String, Mismatch> {
+pub(crate) fn vrfs(document: &Value) -> Result<String, Mismatch> {
     let columns = [
         Left("NAME"),
         Right("ROUTES"),
@@ -19,13 +20,17 @@ pub(super) fn vrfs(document: &Value) -> Result<String, Mismatch> {
     for vrf in list(document, "")? {
         let [name, routes, services, vifs] =
             [cell(vrf, "/name")?, cell(vrf, "/routes")?, cell(vrf, "/services")?, cell(vrf, "/vifs")?];
-        let source_nat = match at(vrf, "/source_nat")? {
-            Value::Null => "-".to_owned(),
-            nat => format!("{}:{}", cell(nat, "/addresses")?, cell(nat, "/ports")?),
-        };
-        table.row([name, routes, services, vifs, source_nat, broadcast(vrf)?]);
+        table.row([name, routes, services, vifs, source_nat(vrf)?, broadcast(vrf)?]);
     }
     Ok(table.to_string())
+}
+
+/// The pool of sources for what other VRFs lead in.
+fn source_nat(vrf: &Value) -> Result<String, Mismatch> {
+    Ok(match at(vrf, "/source_nat")? {
+        Value::Null => "-".to_owned(),
+        nat => format!("{}:{}", cell(nat, "/addresses")?, cell(nat, "/ports")?),
+    })
 }
 
 /// Whom a packet for all is copied to.
@@ -41,7 +46,7 @@ fn broadcast(vrf: &Value) -> Result<String, Mismatch> {
 }
 
 /// One line per next hop, each complete, so that `grep` finds whole routes.
-pub(super) fn routes(document: &Value) -> Result<String, Mismatch> {
+pub(crate) fn routes(document: &Value) -> Result<String, Mismatch> {
     let columns = [Left("VRF"), Left("PREFIX"), Left("ORIGIN"), Right("NH"), Right("WEIGHT"), Left("TO")];
     let mut table = Table::new(columns);
     for route in list(document, "")? {
@@ -60,15 +65,49 @@ pub(super) fn routes(document: &Value) -> Result<String, Mismatch> {
     Ok(table.to_string())
 }
 
-pub(super) fn next_hops(document: &Value) -> Result<String, Mismatch> {
-    let mut table = Table::new([Right("NH"), Left("TO"), Right("ROUTES"), Left("STATE")]);
+/// One route with the states of its next hops.
+pub(crate) fn route(route: &Value) -> Result<String, Mismatch> {
+    let pairs = [
+        ("route", cell(route, "/prefix")?),
+        ("vrf", cell(route, "/vrf")?),
+        ("origin", cell(route, "/origin")?),
+    ];
+    let mut table = Table::new([Right("NH"), Right("WEIGHT"), Left("TO"), State("STATE")]);
+    for hop in list(route, "/next_hops")? {
+        table.row([cell(hop, "/next_hop")?, cell(hop, "/weight")?, target(hop)?, state(hop)?]);
+    }
+    let hops = if table.is_empty() { "no next hop\n".to_owned() } else { table.to_string() };
+    Ok(format!("{}\n{hops}", details(&pairs)))
+}
+
+/// One VRF with what is in it.
+pub(crate) fn vrf(document: &Value) -> Result<String, Mismatch> {
+    let vrf = at(document, "/vrf")?;
+    let pairs =
+        [("name", cell(vrf, "/name")?), ("source nat", source_nat(vrf)?), ("broadcast to", broadcast(vrf)?)];
+    let mut text = details(&pairs);
+    let filled = |pointer: &str| Ok(!list(document, pointer)?.is_empty());
+    if filled("/vifs")? {
+        text.push_str(&format!("\n{}", vif::list(at(document, "/vifs")?)?));
+    }
+    if filled("/services")? {
+        text.push_str(&format!("\n{}", service::services(at(document, "/services")?)?));
+    }
+    if filled("/routes")? {
+        text.push_str(&format!("\n{}", routes(at(document, "/routes")?)?));
+    }
+    Ok(text)
+}
+
+pub(crate) fn next_hops(document: &Value) -> Result<String, Mismatch> {
+    let mut table = Table::new([Right("NH"), Left("TO"), Right("ROUTES"), State("STATE")]);
     for hop in list(document, "")? {
         table.row([cell(hop, "/id")?, target(hop)?, cell(hop, "/routes")?, state(hop)?]);
     }
     Ok(table.to_string())
 }
 
-pub(super) fn labels(document: &Value) -> Result<String, Mismatch> {
+pub(crate) fn labels(document: &Value) -> Result<String, Mismatch> {
     let mut table = Table::new([Right("LABEL"), Left("TO"), Left("VRF")]);
     for label in list(document, "")? {
         table.row([cell(label, "/label")?, target(label)?, cell(label, "/vrf")?]);
@@ -76,8 +115,8 @@ pub(super) fn labels(document: &Value) -> Result<String, Mismatch> {
     Ok(table.to_string())
 }
 
-pub(super) fn tunnels(document: &Value) -> Result<String, Mismatch> {
-    let mut table = Table::new([Left("PEER"), Right("NEXT HOPS"), Left("REACH")]);
+pub(crate) fn tunnels(document: &Value) -> Result<String, Mismatch> {
+    let mut table = Table::new([Left("PEER"), Right("NEXT HOPS"), State("REACH")]);
     for tunnel in list(document, "")? {
         let reach = match cell(tunnel, "/reach")?.as_str() {
             "via" => format!("via {}", cell(tunnel, "/mac")?),

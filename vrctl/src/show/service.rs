@@ -2,14 +2,14 @@
 
 use serde_json::Value;
 
-use crate::table::Column::{Left, Right};
-use crate::table::Table;
-use crate::value::{Mismatch, cell, list, service_ports, state, target};
+use crate::table::Column::{Left, Right, State};
+use crate::table::{Table, details};
+use crate::value::{Mismatch, at, cell, list, service_ports, state, target};
 
 /// One line per backend, each complete.
-pub(super) fn services(document: &Value) -> Result<String, Mismatch> {
+pub(crate) fn services(document: &Value) -> Result<String, Mismatch> {
     let columns =
-        [Left("VRF"), Left("ADDRESS"), Left("PORTS"), Left("BACKEND"), Right("WEIGHT"), Left("STATE")];
+        [Left("VRF"), Left("ADDRESS"), Left("PORTS"), Left("BACKEND"), Right("WEIGHT"), State("STATE")];
     let mut table = Table::new(columns);
     for service in list(document, "")? {
         let service_cells =
@@ -36,4 +36,30 @@ fn backend_state(backend: &Value) -> Result<String, Mismatch> {
         "ready" => Ok(state),
         other => Ok(format!("{other}, {state}")),
     }
+}
+
+/// Services in full, a paragraph each.
+pub(crate) fn in_full(document: &Value) -> Result<String, Mismatch> {
+    let paragraphs: Result<Vec<_>, _> = list(document, "")?.iter().map(one).collect();
+    Ok(paragraphs?.join("\n"))
+}
+
+fn one(service: &Value) -> Result<String, Mismatch> {
+    let affinity = match at(service, "/affinity_seconds")? {
+        Value::Null => "off".to_owned(),
+        _ => format!("a client stays for {} s after its last new flow", cell(service, "/affinity_seconds")?),
+    };
+    let pairs = [
+        ("address", cell(service, "/address")?),
+        ("vrf", cell(service, "/vrf")?),
+        ("ports", service_ports(service)?),
+        ("affinity", affinity),
+        ("when a backend is gone", cell(service, "/on_backend_gone")?),
+    ];
+    let mut table = Table::new([Left("BACKEND"), Right("WEIGHT"), State("STATE")]);
+    for backend in list(service, "/backends")? {
+        table.row([target(backend)?, cell(backend, "/weight")?, backend_state(backend)?]);
+    }
+    let backends = if table.is_empty() { "no backend\n".to_owned() } else { table.to_string() };
+    Ok(format!("{}\n{backends}", details(&pairs)))
 }

@@ -2,11 +2,11 @@
 
 use serde_json::Value;
 
-use crate::table::Column::{Left, Right};
+use crate::table::Column::{Left, Right, State};
 use crate::table::{Table, details};
 use crate::value::{self, Mismatch, cell, service_ports, state};
 
-pub(super) fn list(document: &Value) -> Result<String, Mismatch> {
+pub(crate) fn list(document: &Value) -> Result<String, Mismatch> {
     let mut table = Table::new([
         Left("NAME"),
         Left("VRF"),
@@ -17,7 +17,7 @@ pub(super) fn list(document: &Value) -> Result<String, Mismatch> {
         Right("TX"),
         Right("DROPPED"),
         Right("FLOWS"),
-        Left("STATE"),
+        State("STATE"),
     ]);
     for vif in value::list(document, "")? {
         table.row([
@@ -36,7 +36,7 @@ pub(super) fn list(document: &Value) -> Result<String, Mismatch> {
     Ok(table.to_string())
 }
 
-pub(super) fn one(vif: &Value) -> Result<String, Mismatch> {
+pub(crate) fn one(vif: &Value) -> Result<String, Mismatch> {
     let mut pairs = vec![("name", cell(vif, "/name")?), ("state", state(vif)?)];
     pairs.extend([
         ("vrf", cell(vif, "/vrf")?),
@@ -58,6 +58,9 @@ pub(super) fn one(vif: &Value) -> Result<String, Mismatch> {
     for service in value::list(vif, "/services")? {
         pairs.push(("service", format!("{} {}", cell(service, "/address")?, service_ports(service)?)));
     }
+    for policy in value::list(vif, "/policies")? {
+        pairs.push(("policy", restricted(policy)?));
+    }
     let mut text = details(&pairs);
     for table in [drops(vif)?, last_drops(vif)?].into_iter().flatten() {
         text.push('\n');
@@ -66,8 +69,20 @@ pub(super) fn one(vif: &Value) -> Result<String, Mismatch> {
     Ok(text)
 }
 
+/// `web: ingress 2 rules`
+fn restricted(policy: &Value) -> Result<String, Mismatch> {
+    let mut courses = Vec::new();
+    for course in ["ingress", "egress"] {
+        let pointer = format!("/{course}");
+        if !value::at(policy, &pointer)?.is_null() {
+            courses.push(format!("{course} {} rules", cell(policy, &pointer)?));
+        }
+    }
+    Ok(format!("{}: {}", cell(policy, "/name")?, courses.join(", ")))
+}
+
 /// `12 packets, 840 bytes`.
-pub(super) fn traffic(of: &Value, pointer: &str) -> Result<String, Mismatch> {
+pub(crate) fn traffic(of: &Value, pointer: &str) -> Result<String, Mismatch> {
     let totals = value::at(of, pointer)?;
     Ok(format!("{} packets, {} bytes", cell(totals, "/packets")?, cell(totals, "/bytes")?))
 }

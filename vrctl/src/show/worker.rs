@@ -6,7 +6,7 @@ use crate::table::Column::{Left, Right};
 use crate::table::Table;
 use crate::value::{Mismatch, at, cell, list};
 
-pub(super) fn workers(document: &Value) -> Result<String, Mismatch> {
+pub(crate) fn workers(document: &Value) -> Result<String, Mismatch> {
     Ok(format!("{}\n{}\n{}", load(document)?, frames(document)?, rings(document)?))
 }
 

@@ -109,7 +109,7 @@ fn other_answers_are_told_with_the_daemons_words_where_it_has_some() {
 
     let url = answering("302 Found", "");
     let expected = format!(
-        "{url}/tunnels?format=json answers 302 Found: is it a vrouter daemon? --url names another one"
+        "{url}/tunnels?format=json answers 302 Found: is it a vrouter daemon? --socket and --url name another one"
     );
     assert_eq!(vrctl(&url, &["tunnel"]), failed(1, &expected));
 }
@@ -119,7 +119,7 @@ fn a_wrong_command_line_is_a_mistake() {
     let table: [&[&str]; 6] = [
         &[],
         &["vfi"],
-        &["vif"],
+        &["flow"],
         &["vif", "show", ""],
         &["flow", "list", "--port", "65536"],
         &["flow", "list", "--addr", "10.0.0.0/8"],
@@ -128,4 +128,17 @@ fn a_wrong_command_line_is_a_mistake() {
         let run = vrctl("http://127.0.0.1:1", arguments);
         assert_eq!((run.code, run.stdout.as_str()), (2, ""), "{arguments:?}: {}", run.stderr);
     }
+}
+
+#[test]
+fn mistakes_are_told_each_with_its_remedy() {
+    const PROBLEM: &str = r#"{"type":"about:blank","title":"Unprocessable Entity","status":422,"code":"mistakes",
+        "detail":"What would be declared has mistakes; nothing has changed.","errors":[
+        {"field":"vifs/a/label","detail":"17 is taken","remedy":"give another"},
+        {"field":"vifs/a/vrf","detail":"there is no VRF \"bleu\"","remedy":"write \"blue\""}]}"#;
+    let url = answering("422 Unprocessable Entity", PROBLEM);
+    let expected = "the daemon refuses the request: What would be declared has mistakes; nothing has changed.\n  \
+                    vifs/a/label: 17 is taken\n    give another\n  vifs/a/vrf: there is no VRF \"bleu\"\n    \
+                    write \"blue\"";
+    assert_eq!(vrctl(&url, &["nh"]), failed(2, expected));
 }

@@ -5,6 +5,8 @@
 mod errors;
 #[path = "../../../vrouterd/examples/diag_fixture/fixture.rs"]
 mod fixture;
+mod nouns;
+mod screen;
 mod tables;
 
 use std::process::Command;
@@ -17,13 +19,21 @@ struct Run {
     stderr: String,
 }
 
-/// Runs `vrctl --url URL` with more arguments, in an environment whose proxy leads nowhere.
+/// Runs `vrctl --url URL` with more arguments.
 fn vrctl(url: &str, arguments: &[&str]) -> Run {
+    run(&[&["--url", url], arguments].concat(), &[])
+}
+
+/// Runs `vrctl` in an environment whose proxy leads nowhere, and with `environment`.
+fn run(arguments: &[&str], environment: &[(&str, &str)]) -> Run {
     let output = Command::new(env!("CARGO_BIN_EXE_vrctl"))
-        .args(["--url", url])
         .args(arguments)
         .env("http_proxy", "http://127.0.0.1:1")
         .env("ALL_PROXY", "http://127.0.0.1:1")
+        .env_remove("NO_COLOR")
+        .env_remove("CLICOLOR_FORCE")
+        .envs(environment.iter().copied())
+        .stdin(std::process::Stdio::null())
         .output()
         .unwrap();
     Run {

@@ -80,7 +80,8 @@ fn vifs() {
     assert_shown(&["vif", "list"], VIFS);
     assert_shown(&["vif", "show", "client"], CLIENT);
     let web = shown(&["vif", "show", "web-1"]);
-    assert!(web.ends_with("service      10.96.0.10 tcp/80->8080,udp/53\n"), "{web}");
+    let last = "service      10.96.0.10 tcp/80->8080,udp/53\npolicy       web: ingress 2 rules\n";
+    assert!(web.ends_with(last), "{web}");
     let waiting = shown(&["vif", "show", "web-2"]);
     assert!(waiting.contains("\nstate      down: The interface veth3a"), "{waiting}");
     assert!(waiting.contains("\nslot       -\n"), "{waiting}");
@@ -102,8 +103,11 @@ fn names_reach_the_daemon_whatever_is_in_them() {
 #[test]
 fn a_filter_by_an_unknown_name_is_a_mistake_and_no_empty_list() {
     let table: [(&[&str], &str); 3] = [
-        (&["route", "list", "--vrf", "bleu"], "VRF \"bleu\" on this node; `vrctl vrf` names"),
-        (&["flow", "list", "--vrf", "a&b", "--vif", "client"], "VRF \"a&b\" on this node; `vrctl vrf` names"),
+        (&["route", "list", "--vrf", "bleu"], "VRF \"bleu\" on this node; `vrctl vrf list` names"),
+        (
+            &["flow", "list", "--vrf", "a&b", "--vif", "client"],
+            "VRF \"a&b\" on this node; `vrctl vrf list` names",
+        ),
         (
             &["flow", "list", "--vif", "clint", "-o", "json"],
             "vif \"clint\" on this node; `vrctl vif list` names",

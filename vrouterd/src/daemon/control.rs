@@ -23,6 +23,7 @@ use crate::engine::Engine;
 use crate::journal::Keeper;
 use crate::kernel::devices::{Devices, VhostPlan};
 use crate::kernel::lock::NamespaceLock;
+use crate::kernel::path_mtu::{PathMtuWatch, PathMtus};
 use crate::kernel::resolver::Resolver;
 use crate::kernel::underlay::UnderlayQuery;
 use crate::kernel::uplink::{UplinkDevices, find_uplink};
@@ -59,6 +60,7 @@ pub(super) struct Parts {
     pub(super) netlink: Netlink,
     pub(super) query: watch::Sender<UnderlayQuery>,
     pub(super) resolver: Resolver,
+    pub(super) path_mtus: PathMtuWatch,
     pub(super) state: Arc<NodeState>,
     pub(super) uplink: UplinkDevices,
 }
@@ -69,6 +71,7 @@ pub(super) struct Control {
     devices: Devices,
     pub(super) facts: watch::Receiver<Arc<KernelFacts>>,
     underlay: watch::Receiver<Underlay>,
+    path_mtus: watch::Receiver<PathMtus>,
     /// Why the newest configuration file is not in force, if it is not.
     reload_error: Option<String>,
     /// Labels that change hands.
@@ -88,11 +91,22 @@ pub(super) struct Compiled {
 impl Control {
     pub(super) fn new(parts: Parts, devices: Devices, watch: Watch, lock: NamespaceLock) -> Self {
         let (mut facts, underlay) = (watch.facts(), parts.resolver.underlay());
+        let path_mtus = parts.path_mtus.mtus();
         facts.mark_changed();
         let mut quarantine = Quarantine::default();
         quarantine.follow(&parts.desired, Instant::now());
         let reload_error = None;
-        Self { parts, devices, facts, underlay, reload_error, quarantine, _watch: watch, _lock: lock }
+        Self {
+            parts,
+            devices,
+            facts,
+            underlay,
+            path_mtus,
+            reload_error,
+            quarantine,
+            _watch: watch,
+            _lock: lock,
+        }
     }
 
     pub(super) fn state(&self) -> Arc<NodeState> {
@@ -113,6 +127,7 @@ impl Control {
         let changed = tokio::select! {
             changed = self.facts.changed() => changed,
             changed = self.underlay.changed() => changed,
+            changed = self.path_mtus.changed() => changed,
         };
         changed.map_err(|_| DaemonError::KernelGone)
     }
@@ -149,6 +164,7 @@ impl Control {
         let facts = Arc::clone(&self.facts.borrow_and_update());
         let mut desired = self.parts.desired.clone();
         desired.underlay = self.underlay.borrow_and_update().clone();
+        desired.underlay.path_mtus = self.path_mtus.borrow_and_update().clone();
         self.follow_mtu(&facts, &mut desired);
         self.follow_uplink(&facts)?;
         let snapshot = self.parts.publisher.current();

@@ -36,6 +36,7 @@ use crate::kernel::devices::{
     Devices, HostRoute, RxQueues, Signature, TrunkPlan, VethPair, VhostPlan, link_local,
 };
 use crate::kernel::lock::NamespaceLock;
+use crate::kernel::path_mtu::PathMtuWatch;
 use crate::kernel::resolver::Resolver;
 use crate::kernel::underlay::UnderlayQuery;
 use crate::kernel::uplink::{UplinkDevices, find_uplink};
@@ -150,6 +151,8 @@ async fn after_trunk(
 
     let config = Arc::new(config);
     let (query, asked) = watch::channel(underlay_query(&config, &publisher.current()));
+    let path_mtus = PathMtuWatch::start(asked.clone(), config.node.udp_port)
+        .map_err(|error| DaemonError::KernelFeature(format!("a raw ICMP socket: {error}")))?;
     let resolver = Resolver::start(netlink.clone(), watch.facts(), asked);
     let workers = engine.workers().iter().map(|worker| WorkerState {
         cpu: worker.cpu,
@@ -186,6 +189,7 @@ async fn after_trunk(
         netlink,
         query,
         resolver,
+        path_mtus,
         state,
         uplink,
     };

@@ -95,6 +95,7 @@ impl Reading<'_> {
         let view = |tunnel: &Tunnel| TunnelView {
             peer: tunnel.address,
             reach: tunnel.reach.into(),
+            inner_mtu: tunnel.inner_mtu as u64,
             next_hops: hops.through(&self.snapshot, tunnel.address),
         };
         let mut tunnels: Vec<_> = self.snapshot.tunnels().map(view).collect();
