@@ -4,7 +4,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help deps build demo demo-clean test asan fmt lint fuzz bench man vrctl-page
+.PHONY: help deps build deb demo demo-clean test test-pages asan fmt lint fuzz bench man vrctl-page
 
 target_dir := $(or $(CARGO_TARGET_DIR),target)
 as_root := $(CURDIR)/scripts/as-root.sh
@@ -22,6 +22,15 @@ deps: ## Install the packages that are missing, after naming them
 build: deps ## Build vrouterd and vrctl (target/release)
 	$(call say,"Building")
 	cargo build --release --locked -p vrouterd -p vrctl
+
+deb: deps ## Build the Debian package (target/debian)
+	@command -v cargo-deb >/dev/null || cargo install --locked cargo-deb
+	cargo build --release --locked -p vrouterd -p vrctl
+	"$(target_dir)/release/vrctl" man "$(target_dir)/release/man"
+	mkdir -p "$(target_dir)/release/completion"
+	for shell in bash zsh fish; do \
+	    "$(target_dir)/release/vrctl" completion $$shell >"$(target_dir)/release/completion/vrctl.$$shell"; done
+	cargo deb --no-build --locked -p vrouterd
 
 demo: deps ## Two nodes, five pods, one service; KEEP=1 leaves it running
 	$(call say,"Building")
@@ -46,6 +55,9 @@ test: deps ## Format, lints, unit, pipeline, sanitizer and namespace tests, and 
 	$(call say,"The demo")
 	@$(as_root) env KEEP= demo/run.sh "$(target_dir)/debug/vrouterd"
 
+test-pages: deps ## The pages in a browser alone (part of test); screenshots go to target/tmp/pages
+	cargo test --locked -p vrouterd --test pages
+
 # A target directory of its own, and `--target`, so that build scripts are not instrumented.
 asan: ## The tests of af-xdp, encap and flow-table under AddressSanitizer (nightly Rust)
 	@scripts/install-deps.sh nightly
@@ -61,6 +73,9 @@ lint: ## Check format and lints
 	cargo fmt --all --check
 	$(call say,"Lints")
 	cargo clippy --locked --workspace --all-targets -- -D warnings
+	$(call say,"Alert rules")
+	@if command -v promtool >/dev/null; then promtool check rules deploy/alerts.yml; \
+	    else echo "promtool is not installed (package prometheus): the alert rules were NOT linted"; fi
 
 man: ## Write the manual pages of vrctl (target/man)
 	cargo run --locked --quiet -p vrctl -- man "$(target_dir)/man"

@@ -24,6 +24,7 @@ needs=(
     "sysctl procps"
     "nft nftables"
     "setpriv util-linux"
+    "chromium chromium"
 )
 
 have() {

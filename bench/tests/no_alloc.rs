@@ -24,6 +24,7 @@ use dataplane::ids::Mac;
 use dataplane::io::Side;
 use dataplane::memory::MemoryIo;
 use dataplane::publish::{Publisher, SnapshotCache};
+use dataplane::tap::{Catch, Filter, Order, RING, TapEye, Taps};
 use dataplane::worker::{Idle, Worker, WorkerParts};
 use etherparse::{ArpHardwareId, ArpOperation, ArpPacket, EtherType, PacketBuilder};
 use flow_table::{FlowTable, Millis};
@@ -71,6 +72,7 @@ struct Bed {
     worker: Worker<MemoryIo>,
     counters: Arc<WorkerCounters>,
     flows: Arc<FlowTable>,
+    taps: Arc<Taps>,
     traffic: Vec<Frames>,
     arp: Vec<u8>,
     to_all: Vec<u8>,
@@ -97,11 +99,13 @@ impl Bed {
         let traffic = [Transport::Udp, Transport::Tcp]
             .into_iter()
             .flat_map(|transport| kinds.map(|kind| Frames::new(kind, transport)));
-        let worker = Worker::new(MemoryIo::new(4 * BATCH, 2 * BATCH), parts);
+        let taps = Arc::new(Taps::new(1));
+        let worker = Worker::new(MemoryIo::new(4 * BATCH, 2 * BATCH), parts).with_taps(TapEye::new(&taps, 0));
         Self {
             worker,
             counters,
             flows,
+            taps,
             traffic: traffic.collect(),
             arp: arp_request(),
             to_all: to_all(),
@@ -188,6 +192,27 @@ fn to_all() -> Vec<u8> {
 #[test]
 fn the_allocator_counts() {
     assert_eq!(measure(|| drop(black_box(Vec::<u8>::with_capacity(1)))).count_total, 1);
+}
+
+/// A trace and a capture of everything; the rings are full soon, and stay so.
+#[test]
+fn a_worker_that_is_watched_does_not_allocate_either() {
+    let publisher = Publisher::new(Compiler::default().compile(&desired()).unwrap());
+    let mut bed = Bed::new(publisher.subscribe());
+    bed.round();
+    let armed = [Catch::Ends, Catch::WireAndDrops].map(|catch| {
+        let order = Order { filter: Filter::ALL, catch, count: u64::MAX, until: Millis(u64::MAX) };
+        bed.taps.arm(order).unwrap()
+    });
+    let heap = measure(|| (0..ROUNDS).for_each(|_| bed.round()));
+    assert_eq!((heap.count_total, heap.count_current), (0, 0), "allocated, allocated less freed");
+    armed.iter().for_each(|tap| bed.taps.disarm(tap));
+    let heap = measure(|| bed.round());
+    assert_eq!((heap.count_total, heap.count_current), (0, 0), "the worker let go of the taps itself");
+    for tap in armed {
+        assert_eq!(std::iter::from_fn(|| tap.take()).count(), RING);
+        assert!(tap.missed() > ROUNDS, "{}", tap.missed());
+    }
 }
 
 #[test]

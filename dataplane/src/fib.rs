@@ -108,17 +108,22 @@ impl Vrf {
 
     /// The longest match.
     pub fn lookup(&self, family: Family, dst: Addr) -> Option<&NextHop> {
+        self.matched(family, dst).map(|(_, next_hop)| next_hop)
+    }
+
+    /// The longest match with its prefix.
+    pub fn matched(&self, family: Family, dst: Addr) -> Option<(IpNet, &NextHop)> {
         if self.services.contains_key(&(family, dst)) {
-            return Some(&NextHop::Service);
+            return Some((IpNet::from(ip_addr(family, dst)), &NextHop::Service));
         }
         match family {
             Family::V4 => {
                 let host = Ipv4Net::from(Ipv4Addr::from_bits(dst.0 as u32));
-                self.routes.v4.get_lpm(&host).map(|(_, next_hop)| next_hop)
+                self.routes.v4.get_lpm(&host).map(|(prefix, next_hop)| (IpNet::V4(prefix), next_hop))
             }
             Family::V6 => {
                 let host = Ipv6Net::from(Ipv6Addr::from_bits(dst.0));
-                self.routes.v6.get_lpm(&host).map(|(_, next_hop)| next_hop)
+                self.routes.v6.get_lpm(&host).map(|(prefix, next_hop)| (IpNet::V6(prefix), next_hop))
             }
         }
     }

@@ -27,5 +27,7 @@ pub mod publish;
 pub mod service;
 pub mod snapshot;
 mod stage;
+pub mod tap;
+pub mod trace;
 pub mod verdict;
 pub mod worker;

@@ -2,6 +2,7 @@
 
 mod outlet;
 mod replicate;
+mod watched;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,14 +15,16 @@ use crate::counters::WorkerCounters;
 use crate::droplog::DropLog;
 use crate::fragment::{FragmentTable, Held, Hold};
 use crate::ids::VifSlot;
-use crate::io::{PacketIo, Side};
+use crate::io::{Extent, PacketIo, Side};
 use crate::limiter::VifLimiter;
 use crate::packet::Packet;
 use crate::packet::ethernet::Ethernet;
 use crate::pipeline::Pipeline;
 use crate::publish::SnapshotCache;
+use crate::tap::{TapEye, Watch};
 use crate::verdict::Prepared;
 use outlet::{Desk, Outlet, TAG};
+use watched::Arrival;
 
 /// What a worker shares with the rest of the process.
 #[derive(Debug)]
@@ -65,6 +68,9 @@ pub struct Worker<Io: PacketIo> {
     frames: Vec<Io::Frame>,
     prepared: Vec<Prepared>,
     hashes: Vec<FlowHash>,
+    /// Where the frames lay as they came, while somebody watches.
+    origins: Vec<Extent>,
+    eye: TapEye,
     desk: Desk<Io::Frame>,
     hold: Hold<Io::Frame>,
     next_tick: Millis,
@@ -99,10 +105,17 @@ impl<Io: PacketIo> Worker<Io> {
             frames: Vec::with_capacity(batch),
             prepared: Vec::with_capacity(batch),
             hashes: Vec::with_capacity(batch),
+            origins: Vec::with_capacity(batch),
+            eye: TapEye::default(),
             desk: Desk::new(),
             hold: Hold::new(),
             next_tick: Millis(0),
         }
+    }
+
+    /// The same, with the taps of the node.
+    pub fn with_taps(self, eye: TapEye) -> Self {
+        Self { eye, ..self }
     }
 
     /// The packet I/O.
@@ -151,27 +164,37 @@ impl<Io: PacketIo> Worker<Io> {
             return 0;
         }
         let pipeline = open(&mut self.parts, now);
+        let watch = self.eye.look();
         pipeline.counters.batches.add(1);
         for frame in &mut self.frames {
             let (buffer, extent) = self.io.open(frame);
             let mut packet = Packet::new(buffer, extent);
             count_rx(pipeline.counters, side, &pipeline, packet.bytes());
+            if watch.is_some() {
+                self.origins.push(extent);
+            }
             self.prepared.push(pipeline.prepare(side, &mut packet));
             let extent = packet.extent();
             self.io.set_extent(frame, extent);
         }
         self.hashes.extend(self.prepared.iter().map(|prepared| pipeline.hash(prepared)));
         fetch_flows(pipeline.flows, &self.hashes);
-        let mut outlet = Outlet { io: &mut self.io, pipeline, desk: &mut self.desk };
+        let mut outlet = Outlet { io: &mut self.io, pipeline, watch, desk: &mut self.desk };
         let ahead = self.prepared.iter().zip(&self.hashes);
+        let mut origins = self.origins.iter();
         for (frame, (prepared, hash)) in self.frames.drain(..).zip(ahead) {
+            let origin = origins.next().copied();
             match prepared {
                 Prepared::Wait(waiting) if self.hold.has_room(waiting) => {
                     self.hold.push(Held { frame, side, waiting: *waiting });
                 }
-                _ => outlet.finish(side, frame, prepared, *hash),
+                _ => match origin {
+                    None => outlet.finish(side, frame, prepared, *hash),
+                    origin => outlet.finish_watched(Arrival { side, origin }, frame, prepared, *hash),
+                },
             }
         }
+        self.origins.clear();
         self.prepared.clear();
         self.hashes.clear();
         count
@@ -181,12 +204,15 @@ impl<Io: PacketIo> Worker<Io> {
     fn release(&mut self, now: Millis) {
         let due = self.hold.due(self.parts.fragments.news(), now);
         let pipeline = open(&mut self.parts, now);
-        let mut outlet = Outlet { io: &mut self.io, pipeline, desk: &mut self.desk };
+        let watch: Option<Watch<'_>> = self.eye.look();
+        let mut outlet = Outlet { io: &mut self.io, pipeline, watch, desk: &mut self.desk };
         for _ in 0..due {
             let Some(Held { frame, side, waiting }) = self.hold.pop() else { break };
             match pipeline.prepare_again(waiting) {
                 (Prepared::Wait(waiting), _) => self.hold.push(Held { frame, side, waiting }),
-                (prepared, hash) => outlet.finish(side, frame, &prepared, hash),
+                (prepared, hash) => {
+                    outlet.finish_watched(Arrival { side, origin: None }, frame, &prepared, hash);
+                }
             }
         }
         pipeline.counters.held.set(self.hold.len() as u64);

@@ -2,6 +2,7 @@
 
 use crate::pair::{Pair, Read};
 use crate::statistics::Cause;
+use crate::sync::Ordering;
 use crate::table::{FlowTable, PairRef};
 use crate::timeout::{Millis, Pressure};
 
@@ -29,6 +30,27 @@ impl FlowTable {
         (0..OWNER_REACH.min(capacity))
             .map(|step| start.wrapping_add(step) % capacity)
             .find(|index| is_own(*index) && self.evict_slot(*index, now, is_own))
+    }
+
+    /// Whether the next insert into this table, being full, would find a pair that gives way.
+    pub(crate) fn would_evict(&self, now: Millis) -> bool {
+        let start = self.evict_cursor.load(Ordering::Relaxed);
+        let slots = (0..REACH.min(self.capacity())).map(|step| (start + step) % self.capacity());
+        slots.into_iter().any(|index| self.would_give_way(index as u32, now))
+    }
+
+    /// Whether the next insert for an owner that has its share would find a pair of it that gives way.
+    pub(crate) fn would_evict_own(&self, owner: u16, now: Millis) -> bool {
+        let (capacity, start) = (self.capacity() as u32, self.owners.cursor(owner));
+        (0..OWNER_REACH.min(capacity))
+            .map(|step| start.wrapping_add(step) % capacity)
+            .any(|index| self.origin(index).owner == owner && self.would_give_way(index, now))
+    }
+
+    fn would_give_way(&self, index: u32, now: Millis) -> bool {
+        let slot = self.pairs.get(index as usize);
+        let idle = |slot: &Pair| self.is_idle(slot, now, Pressure::Full);
+        slot.is_some_and(|slot| matches!(slot.read(idle), Read::Live(_, true)))
     }
 
     /// Removes the pair in a slot if it is idle for a full table and `agrees`; the slot is then the caller's.

@@ -31,14 +31,20 @@ pub(crate) struct Index {
     hasher: RandomState,
 }
 
+fn buckets(pairs: usize) -> Box<[Bucket]> {
+    let count = (2 * pairs).div_ceil(AVERAGE_ENTRIES).max(2);
+    (0..count).map(|_| Bucket::new()).collect()
+}
+
 impl Index {
     pub(crate) fn new(pairs: usize, seed: [u64; 4]) -> Index {
-        let count = (2 * pairs).div_ceil(AVERAGE_ENTRIES).max(2);
         let [a, b, c, d] = seed;
-        Index {
-            buckets: (0..count).map(|_| Bucket::new()).collect(),
-            hasher: RandomState::with_seeds(a, b, c, d),
-        }
+        Index { buckets: buckets(pairs), hasher: RandomState::with_seeds(a, b, c, d) }
+    }
+
+    /// An empty index for another number of pairs in which keys have the same hashes.
+    pub(crate) fn alike(&self, pairs: usize) -> Index {
+        Index { buckets: buckets(pairs), hasher: self.hasher.clone() }
     }
 
     pub(crate) fn hash(&self, key: &PackedKey) -> FlowHash {

@@ -31,6 +31,7 @@ mod owners;
 mod pair;
 mod remove;
 mod rewrite;
+mod scratch;
 mod statistics;
 mod sweep;
 mod sync;

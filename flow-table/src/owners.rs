@@ -19,6 +19,28 @@ impl Owners {
         Owners { owners: (0..owners).map(owner).collect(), most }
     }
 
+    /// As many owners with the same share, without pairs.
+    pub(crate) fn alike(&self) -> Owners {
+        Owners::new(self.range(), self.most)
+    }
+
+    /// Owners are below this.
+    pub(crate) fn range(&self) -> u16 {
+        self.owners.len() as u16
+    }
+
+    /// Sets how many pairs an owner has.
+    pub(crate) fn set(&self, owner: u16, count: u32) {
+        if let Some(owner) = self.owners.get(usize::from(owner)) {
+            owner.count.store(count, Ordering::Relaxed);
+        }
+    }
+
+    /// Where the search for a pair that may give way would go on.
+    pub(crate) fn cursor(&self, owner: u16) -> u32 {
+        self.owners.get(usize::from(owner)).map_or(0, |owner| owner.cursor.load(Ordering::Relaxed))
+    }
+
     /// Counts a pair for an owner; false if it has its share, or is out of range.
     pub(crate) fn admit(&self, owner: u16) -> bool {
         let Some(owner) = self.owners.get(usize::from(owner)) else { return false };

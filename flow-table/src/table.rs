@@ -98,18 +98,23 @@ impl FlowTable {
     #[must_use]
     pub fn new(config: TableConfig, seed: [u64; 4]) -> FlowTable {
         let count = config.max_pairs.clamp(1, MAX_PAIRS);
+        let owners = Owners::new(config.max_owners, config.max_per_owner);
+        FlowTable::empty(count, Index::new(count as usize, seed), owners, config.timeouts)
+    }
+
+    pub(crate) fn empty(count: u32, index: Index, owners: Owners, timeouts: Timeouts) -> FlowTable {
         let free = ArrayQueue::new(count as usize);
         for index in 0..count {
             // The queue has one place for each index, so none is refused.
             let _ = free.push(index);
         }
         FlowTable {
-            index: Index::new(count as usize, seed),
+            index,
             pairs: (0..count).map(|_| Pair::new()).collect(),
             origins: (0..count).map(|_| AtomicU64::new(0)).collect(),
             free,
-            owners: Owners::new(config.max_owners, config.max_per_owner),
-            timeouts: config.timeouts,
+            owners,
+            timeouts,
             counters: Counters::default(),
             sweep_cursor: AtomicUsize::new(0),
             evict_cursor: AtomicUsize::new(0),

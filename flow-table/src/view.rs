@@ -60,7 +60,20 @@ impl FlowTable {
             .collect()
     }
 
-    fn view_slot(&self, index: usize, slot: &Pair, now: Millis) -> Option<FlowView> {
+    /// Shows `look` the pairs in the `slots` slots from slot `from` on, around the end of the table, and returns
+    /// the slot after the last. For a control thread that passes through the table bit by bit; allocates nothing.
+    pub fn visit(&self, now: Millis, from: usize, slots: usize, mut look: impl FnMut(&FlowView)) -> usize {
+        let capacity = self.capacity();
+        let end = from + slots.min(capacity);
+        for index in (from..end).map(|index| index % capacity) {
+            if let Some(view) = self.pairs.get(index).and_then(|slot| self.view_slot(index, slot, now)) {
+                look(&view);
+            }
+        }
+        end % capacity
+    }
+
+    pub(crate) fn view_slot(&self, index: usize, slot: &Pair, now: Millis) -> Option<FlowView> {
         let index = index as u32;
         let read = slot.read(|slot| {
             let (forward, reverse) = slot.activity(Direction::Forward);

@@ -7,8 +7,8 @@ use clap::{Parser, Subcommand};
 use crate::client::{Daemon, Place};
 use crate::failure::Failure;
 use crate::noun::{
-    completion, config, drops, flow, follow, label, man, nh, policy, route, service, stats, top, tunnel, vif,
-    vrf, watch, worker,
+    capture, completion, config, drops, flow, follow, label, man, nh, policy, route, service, stats, top,
+    trace, tunnel, vif, vrf, watch, worker,
 };
 use crate::session::{Form, Session};
 
@@ -67,6 +67,10 @@ pub(crate) enum Command {
     Top(top::Args),
     /// Where packets to an address go, from node to node.
     Follow(follow::Args),
+    /// What would happen to a packet and why, or what happens to the next real ones.
+    Trace(trace::Args),
+    /// Packets of vifs into a file for Wireshark.
+    Capture(capture::Args),
     /// The completion script of a shell.
     Completion(completion::Args),
     /// Writes the manual pages into a directory.
@@ -102,6 +106,8 @@ impl Cli {
             Command::Watch(args) => args.run(&session),
             Command::Top(args) => args.run(&session),
             Command::Follow(args) => args.run(&session),
+            Command::Trace(args) => args.run(&session),
+            Command::Capture(args) => args.run(&session),
             Command::Completion(args) => args.run(&session),
             Command::Man(args) => args.run(),
         }

@@ -2,15 +2,19 @@
 //!
 //! * [`config`] reads and judges the file, [`kernel`] knows the machine, [`daemon`] folds both into
 //!   the desired state that `dataplane` compiles, and [`engine`] runs the workers.
-//! * [`state`] is what of it all can be looked at, [`history`] its last ten minutes, [`view`] how it looks (`source` fills the views),
+//! * [`state`] is what of it all can be looked at, [`history`] its last ten minutes, [`account`] the traffic
+//!   between networks, [`export`] who else is told of it, [`timing`] how long the control side takes, [`view`] how it looks (`source` fills the views),
 //!   [`http`] who serves it.
 
+pub mod account;
 pub mod api;
+pub mod capture;
 pub mod cli;
 pub mod config;
 pub mod daemon;
 pub mod declared;
 pub mod engine;
+pub mod export;
 pub mod history;
 pub mod http;
 pub mod journal;
@@ -19,4 +23,6 @@ pub mod log;
 pub mod preflight;
 mod source;
 pub mod state;
+pub mod timing;
+pub mod traces;
 pub mod view;

@@ -10,13 +10,19 @@ use dataplane::desired::Desired;
 use dataplane::droplog::{DropLog, DropRecord};
 use dataplane::ids::{VifId, VifName, VifSlot};
 use dataplane::snapshot::{Snapshot, Vif};
-use flow_table::FlowTable;
+use dataplane::tap::Taps;
+use dataplane::trace::Tracer;
+use flow_table::{FlowTable, Millis};
 use xdp_prog::{FabricCounters, TrunkCounters, XdpAttached};
 
+use crate::account::Accounts;
 use crate::config::Config;
 use crate::engine::GaugeBoard;
+use crate::export::Exporter;
 use crate::history::History;
-use crate::view::RatesView;
+use crate::timing::Timings;
+use crate::traces::Traces;
+use crate::view::{ExportView, RatesView, TrafficView};
 
 /// Dropped packets remembered for each vif and for the uplink.
 const RECENT: usize = 16;
@@ -51,6 +57,15 @@ pub struct ControlState {
     pub set_aside: Option<String>,
 }
 
+/// How to look at packets, real ones and others.
+#[derive(Clone, Debug)]
+pub struct Sights {
+    /// What would happen.
+    pub tracer: Tracer,
+    /// What happens.
+    pub taps: Arc<Taps>,
+}
+
 /// Counters of the BPF programs, read once a second.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ProgramCounters {
@@ -71,12 +86,21 @@ pub struct NodeState {
     pub snapshot: Arc<ArcSwap<Snapshot>>,
     /// The flows.
     pub flows: Arc<FlowTable>,
+    /// What would happen to packets.
+    pub tracer: Tracer,
+    /// What happens to real ones.
+    pub taps: Arc<Taps>,
+    /// The armed traces.
+    pub traces: Traces,
     /// The workers.
     pub workers: Vec<WorkerState>,
     /// What the control loop says.
     pub control: ArcSwap<ControlState>,
     /// Counters of the BPF programs.
     pub programs: ArcSwap<ProgramCounters>,
+    /// How long the control side takes.
+    pub timings: Arc<Timings>,
+    accounts: Mutex<Accounts>,
     recent: Mutex<BTreeMap<Option<VifSlot>, VecDeque<DropRecord>>>,
     bases: Mutex<HashMap<VifSlot, Base>>,
     loads: Mutex<Loads>,
@@ -126,7 +150,7 @@ impl NodeState {
     pub fn new(
         epoch: Instant,
         snapshot: Arc<ArcSwap<Snapshot>>,
-        flows: Arc<FlowTable>,
+        sights: Sights,
         workers: Vec<WorkerState>,
         control: ControlState,
     ) -> Self {
@@ -135,14 +159,20 @@ impl NodeState {
             busy_nanos: workers.iter().map(|worker| worker.counters.busy_nanos.get()).collect(),
             shares: vec![0.0; workers.len()],
         };
+        let accounts = Accounts::new(sights.tracer.flows.capacity(), control.config.http.traffic_pairs);
         let state = Self {
             epoch,
             started: Instant::now(),
             snapshot,
-            flows,
+            flows: Arc::clone(&sights.tracer.flows),
+            tracer: sights.tracer,
+            traces: Traces::new(Arc::clone(&sights.taps)),
+            taps: sights.taps,
             workers,
             control: ArcSwap::from_pointee(control),
             programs: ArcSwap::default(),
+            timings: Arc::default(),
+            accounts: Mutex::new(accounts),
             recent: Mutex::default(),
             bases: Mutex::default(),
             loads: Mutex::new(loads),
@@ -150,6 +180,11 @@ impl NodeState {
         };
         state.note_slots(&state.snapshot.load());
         state
+    }
+
+    /// The flow table's time.
+    pub fn now(&self) -> Millis {
+        Millis(u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX))
     }
 
     /// Sum of a port's counters over the workers.
@@ -226,6 +261,31 @@ impl NodeState {
     /// The last ten minutes of a vif.
     pub fn rates(&self, vif: VifId) -> RatesView {
         lock(&self.history).rates(vif)
+    }
+
+    /// Takes over what the next `slots` slots of the flow table have counted, for the traffic between networks.
+    pub fn account(&self, now: Millis, slots: usize) {
+        lock(&self.accounts).pass(&self.flows, &self.snapshot.load(), now, slots);
+    }
+
+    /// Forgets pairs of networks that are gone.
+    pub fn forget_networks(&self) {
+        lock(&self.accounts).follow(&self.snapshot.load());
+    }
+
+    /// Has a collector told of the flows.
+    pub fn export_to(&self, exporter: Exporter) {
+        lock(&self.accounts).export_to(exporter);
+    }
+
+    /// What was exported; none if nothing is to be.
+    pub fn export_view(&self) -> Option<ExportView> {
+        lock(&self.accounts).export_view()
+    }
+
+    /// Traffic between networks so far.
+    pub fn traffic_view(&self) -> TrafficView {
+        lock(&self.accounts).cells.view()
     }
 
     /// Share of the last measuring interval that each worker spent on packets, 0 to 1.

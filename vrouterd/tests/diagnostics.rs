@@ -5,6 +5,7 @@
 #[path = "../examples/diag_fixture/fixture.rs"]
 mod fixture;
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,10 +14,10 @@ use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use fixture::{AWKWARD, Fixture, SCRIPT};
 use tower::ServiceExt;
-use vrouterd::http::{Options, router};
+use vrouterd::http::{Access, Options, Token, router};
 use vrouterd::view::State;
 
-const PAGES: [&str; 12] = [
+const PAGES: [&str; 16] = [
     "/",
     "/vifs",
     "/vif/client",
@@ -29,6 +30,10 @@ const PAGES: [&str; 12] = [
     "/drops",
     "/tunnels",
     "/workers",
+    "/traffic",
+    "/control",
+    "/policies",
+    "/search",
 ];
 
 /// `a/b?c#d e&f="g"'h'%41+\é`, percent-encoded as UTF-8.
@@ -82,7 +87,7 @@ async fn every_page_is_html_without_anything_active() {
         for tag in tags(&answer.text) {
             assert!(!tag.contains(" style=") && !tag.contains(" on"), "{path}: {tag}");
         }
-        for link in PAGES.iter().filter(|page| **page != "/vif/client") {
+        for link in PAGES.iter().filter(|page| **page != "/vif/client" && !page.starts_with("/search")) {
             assert!(answer.text.contains(&format!("href=\"{link}\"")), "{path} does not link {link}");
         }
     }
@@ -229,6 +234,53 @@ async fn flows_are_filtered_and_bounded() {
 }
 
 #[tokio::test]
+async fn everything_is_found_by_what_is_known_of_it() {
+    let found = |query: &'static str| async move {
+        let view = get(&format!("/search?q={query}&format=json")).await.json();
+        let found = view["found"].as_array().unwrap().clone();
+        let name = |thing: &serde_json::Value| {
+            format!("{} {}", thing["noun"].as_str().unwrap(), thing["key"].as_str().unwrap())
+        };
+        found.iter().map(name).collect::<Vec<_>>()
+    };
+    let table = [
+        ("CLIENT", "vif client"),
+        ("02:00:00:00:0a:02", "vif web-1"),
+        ("192.0.2.10", "vif web-1"),
+        ("blue", "vrf blue"),
+        ("10.96.0.10", "service 10.96.0.10"),
+        ("http", "policy web"),
+        ("17", "label 17"),
+        ("172.30.0.3", "tunnel 172.30.0.3"),
+        ("discard", "next_hop 4"),
+        ("fd00:2::77", "route blue"),
+        ("10.0.1.2", "flows 10.0.1.2"),
+        ("no_ro", "drop no_route"),
+    ];
+    for (query, expected) in table {
+        let found = found(query).await;
+        assert!(found.iter().any(|name| name == expected), "{query}: {found:?}");
+    }
+    assert_eq!(found("%20").await, [""; 0]);
+    assert_eq!(found("nobody-is-called-this").await, [""; 0]);
+    assert_eq!(found("red").await[0], "vrf red", "the exact name comes first");
+}
+
+#[tokio::test]
+async fn lists_are_filtered() {
+    let count = |path: &'static str| async move { get(path).await.json().as_array().unwrap().len() };
+    assert_eq!(count("/vifs?format=json&q=10.0.1.3").await, 1);
+    assert_eq!(count("/vifs?format=json&q=none-such").await, 0);
+    assert_eq!(count("/services?format=json&q=none-such").await, 0);
+    let all = count("/routes?format=json").await;
+    let through = count("/routes?format=json&nh=1").await;
+    assert!((1..all).contains(&through), "{through} of {all}");
+    let page = get("/routes?vrf=blue&q=10.0.2.77").await.text;
+    assert!(page.contains("<input type=\"hidden\" name=\"vrf\" value=\"blue\">"), "{page}");
+    assert!(page.contains("value=\"10.0.2.77\"") && page.contains("href=\"?vrf=blue\">Clear"), "{page}");
+}
+
+#[tokio::test]
 async fn refreshing_is_asked_for_and_keeps_the_filter() {
     assert!(!get("/flows").await.text.contains("http-equiv"));
     let page = get("/flows?vif=client&refresh=5").await.text;
@@ -289,6 +341,36 @@ async fn bodies_long_urls_and_foreign_hosts_are_refused() {
     for (request, status) in table {
         let answer = send(pages(Fixture::default()), request.body(Body::empty()).unwrap()).await;
         assert_eq!(answer.status, status);
+    }
+}
+
+#[tokio::test]
+async fn with_a_token_only_the_probes_are_open() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("token");
+    std::fs::write(&path, "0123456789abcdef0123\n").unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let access = Access::Token(Token::read(&path).unwrap());
+    let router = router(Arc::new(Fixture::default()), Options { access, ..options() });
+    let ask = |path: &str, header: Option<&str>| {
+        let request = Request::get(path);
+        let request =
+            header.into_iter().fold(request, |request, value| request.header("authorization", value));
+        send(router.clone(), request.body(Body::empty()).unwrap())
+    };
+    let all = PAGES.into_iter().chain(["/metrics", "/style.css", "/icon.svg", "/none", "/vifs?format=json"]);
+    for path in all {
+        for wrong in [None, Some("Bearer 0123456789abcdef0124")] {
+            let answer = ask(path, wrong).await;
+            assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{path}");
+            assert_eq!(answer.headers.get_all(header::WWW_AUTHENTICATE).iter().count(), 2, "{path}");
+            assert!(!answer.header(header::CONTENT_SECURITY_POLICY).is_empty(), "{path}");
+        }
+        let right = ask(path, Some("Bearer 0123456789abcdef0123")).await;
+        assert_ne!(right.status, StatusCode::UNAUTHORIZED, "{path}");
+    }
+    for probe in ["/healthz", "/readyz"] {
+        assert_eq!(ask(probe, None).await.status, StatusCode::OK, "{probe}");
     }
 }
 

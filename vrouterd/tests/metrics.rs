@@ -48,15 +48,17 @@ fn parse(text: &str) -> Vec<Sample> {
             assert!(name.ends_with(&format!("_{unit}")), "{line}");
         } else {
             let sample = parse_sample(line);
-            let family =
-                ["_total", "_info"].iter().find_map(|end| sample.0.strip_suffix(end)).unwrap_or(&sample.0);
-            let suffix = match types.get(family).unwrap_or_else(|| panic!("no TYPE before {line}")).as_str() {
-                "counter" => "_total",
-                "info" => "_info",
-                "gauge" => "",
+            let ends = ["_total", "_info", "_sum", "_count", "_bucket"];
+            let family = ends.iter().find_map(|end| sample.0.strip_suffix(end)).unwrap_or(&sample.0);
+            let kind = types.get(family).unwrap_or_else(|| panic!("no TYPE before {line}"));
+            let suffixes: &[&str] = match kind.as_str() {
+                "counter" => &["_total"],
+                "info" => &["_info"],
+                "gauge" => &[""],
+                "histogram" => &["_sum", "_count", "_bucket"],
                 other => panic!("unexpected type {other}"),
             };
-            assert_eq!(sample.0, format!("{family}{suffix}"), "{line}");
+            assert!(suffixes.iter().any(|suffix| sample.0 == format!("{family}{suffix}")), "{line}");
             assert!(helped.contains(family), "no HELP before {line}");
             assert!(unique.insert((sample.0.clone(), sample.1.clone())), "twice: {line}");
             samples.push(sample);
@@ -115,7 +117,7 @@ fn value(samples: &[Sample], name: &str, labels: Labels<'_>) -> f64 {
 #[tokio::test]
 async fn the_series_have_the_values_of_the_views() {
     let samples = parse(&scrape(VifSeries::Hidden).await);
-    let table: [(&str, Labels<'_>, f64); 15] = [
+    let table: [(&str, Labels<'_>, f64); 23] = [
         ("vrouter_build_info", &[("version", "0.1.0")], 1.0),
         ("vrouter_generation", &[], 42.0),
         ("vrouter_packets_total", &[("port", "trunk"), ("direction", "rx")], 2_184_411.0),
@@ -135,12 +137,41 @@ async fn the_series_have_the_values_of_the_views() {
             17.0,
         ),
         ("vrouter_tunnels_unreachable", &[], 1.0),
+        ("vrouter_ring_frames", &[("interface", "eth0"), ("queue", "1"), ("ring", "tx")], 12.0),
+        ("vrouter_flows_ended_total", &[("cause", "evicted")], 90.0),
+        ("vrouter_flows_refused_total", &[("cause", "vif")], 3.0),
+        ("vrouter_export_records_total", &[], 4800.0),
+        ("vrouter_control_lag_seconds_count", &[], 1.0),
+        ("vrouter_traffic_flows_total", &[("from", "blue"), ("to", "red")], 40.0),
+        (
+            "vrouter_traffic_bytes_total",
+            &[("service", "10.96.0.10"), ("origin", "fabric"), ("direction", "reverse")],
+            3_400_000_000.0,
+        ),
+        ("vrouter_traffic_flows_total", &[("origin", "other")], 2.0),
     ];
     for (name, labels, expected) in table {
         assert_eq!(value(&samples, name, labels), expected, "{name} {labels:?}");
     }
     let reasons = samples.iter().filter(|sample| sample.0 == "vrouter_drops_total").count();
     assert_eq!(reasons, DropReason::ALL.len());
+}
+
+#[tokio::test]
+async fn distributions_are_cumulative_and_end_with_all() {
+    let samples = parse(&scrape(VifSeries::Hidden).await);
+    let name = "vrouter_publication_seconds";
+    let compile = [("phase", "compile")];
+    assert_eq!(value(&samples, &format!("{name}_count"), &compile), 1.0);
+    assert!((value(&samples, &format!("{name}_sum"), &compile) - 0.0023).abs() < 1e-9);
+    let buckets: Vec<_> = samples
+        .iter()
+        .filter(|sample| sample.0 == format!("{name}_bucket") && sample.1["phase"] == "compile")
+        .map(|sample| (sample.1["le"].parse::<f64>().unwrap(), sample.2))
+        .collect();
+    assert!(buckets.is_sorted_by(|one, other| one.0 < other.0 && one.1 <= other.1), "{buckets:?}");
+    assert!(buckets.contains(&(0.001, 0.0)) && buckets.contains(&(0.0025, 1.0)), "{buckets:?}");
+    assert_eq!(buckets.last(), Some(&(f64::INFINITY, 1.0)));
 }
 
 #[tokio::test]

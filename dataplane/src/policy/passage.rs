@@ -40,6 +40,11 @@ impl<'s> Passage<'s> {
         Self { sender, receiver, sent: tuple, seen: tuple }
     }
 
+    /// The vif of this node that sends, and the one that receives.
+    pub fn ends(&self) -> (Option<&'s Vif>, Option<&'s Vif>) {
+        (self.sender, self.receiver)
+    }
+
     /// Whether both ends allow it.
     pub fn is_allowed(&self) -> bool {
         self.egress() != Opinion::Denied && self.ingress() != Opinion::Denied

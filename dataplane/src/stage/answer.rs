@@ -87,7 +87,7 @@ impl Pipeline<'_> {
         }
     }
 
-    fn context_behind(&self, flow: &Flow) -> Option<Context> {
+    pub(crate) fn context_behind(&self, flow: &Flow) -> Option<Context> {
         let Ingress::Fabric { target: LabelTarget::Vrf(vrf), .. } = flow.ingress else { return None };
         let (tuple, spread) = (&flow.ip.tuple, self.first(flow.ingress, flow.key).spread);
         let (prefer, scope, clients) = (Prefer::Hash, Scope::Local, Clients::Ignore);

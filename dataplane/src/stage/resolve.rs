@@ -1,6 +1,7 @@
 //! From a VRF and a five-tuple to the member that carries the flow. Runs once per flow.
 
 use flow_table::{Addr, Tuple};
+use ipnet::IpNet;
 
 use super::backend::{self, Clients};
 use crate::drop::DropReason;
@@ -102,13 +103,25 @@ pub(crate) struct Decision {
 }
 
 pub(crate) fn resolve(snapshot: &Snapshot, vrf: VrfId, query: &Query<'_>) -> Result<Decision, DropReason> {
+    resolve_along(snapshot, vrf, query, |_, _, _| {})
+}
+
+/// The same, telling of every match on the way.
+pub(crate) fn resolve_along<'s>(
+    snapshot: &'s Snapshot,
+    vrf: VrfId,
+    query: &Query<'_>,
+    mut visit: impl FnMut(&'s Vrf, IpNet, &'s NextHop),
+) -> Result<Decision, DropReason> {
     let mut vrf = snapshot.vrf(vrf).ok_or(DropReason::NoRoute)?;
     let tuple = query.tuple;
     let mut source = None;
     for hop in 0..MAX_VRF_HOPS {
         // A VRF moves with those that it looks up in.
         let rests = Rests::Routes;
-        match vrf.lookup(tuple.family, tuple.dst).ok_or(DropReason::NoRoute)? {
+        let (prefix, next_hop) = vrf.matched(tuple.family, tuple.dst).ok_or(DropReason::NoRoute)?;
+        visit(vrf, prefix, next_hop);
+        match next_hop {
             NextHop::Group(group) => {
                 let target = pick(group, query).ok_or(no_member(group, query.scope))?;
                 return Ok(Decision { target, translate_to: None, source, rests });

@@ -10,6 +10,7 @@ use crate::ids::VifSlot;
 use crate::io::{PacketIo, Side};
 use crate::packet::Packet;
 use crate::pipeline::Pipeline;
+use crate::tap::Watch;
 use crate::verdict::{Prepared, Verdict, Way};
 
 /// Length of the VLAN tag that the trunk adds to a vif's frame.
@@ -39,6 +40,8 @@ impl<F> Desk<F> {
 pub(super) struct Outlet<'a, Io: PacketIo> {
     pub(super) io: &'a mut Io,
     pub(super) pipeline: Pipeline<'a>,
+    /// Who watches.
+    pub(super) watch: Option<Watch<'a>>,
     pub(super) desk: &'a mut Desk<Io::Frame>,
 }
 
@@ -65,7 +68,7 @@ impl<Io: PacketIo> Outlet<'_, Io> {
         self.carry_out(from, frame, verdict, extent.len);
     }
 
-    fn carry_out(&mut self, from: Side, frame: Io::Frame, verdict: Verdict, len: usize) {
+    fn carry_out(&mut self, from: Side, mut frame: Io::Frame, verdict: Verdict, len: usize) {
         let counters = self.pipeline.counters;
         let way = match verdict {
             Verdict::Send(way) => way,
@@ -94,10 +97,18 @@ impl<Io: PacketIo> Outlet<'_, Io> {
             Way::Vif(slot) => (Side::Trunk, counters.vif(slot), len.saturating_sub(TAG)),
             Way::Tunnel(_) => (Side::Uplink, counters.uplink(), len),
         };
+        let departure = match way {
+            Way::Vif(slot) => self.departure(slot, &mut frame),
+            Way::Tunnel(_) => None,
+        };
         match self.io.send(side, frame) {
-            Ok(()) => port.tx.count(len),
+            Ok(()) => {
+                port.tx.count(len);
+                self.departed(departure, None);
+            }
             Err(frame) => {
                 port.drop(DropReason::TxRingFull);
+                self.departed(departure, Some(DropReason::TxRingFull));
                 self.io.recycle(frame);
             }
         }

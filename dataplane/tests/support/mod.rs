@@ -36,6 +36,7 @@ use dataplane::io::{PacketIo, Side};
 use dataplane::limiter::VifLimiter;
 use dataplane::memory::{MemoryFrame, MemoryIo};
 use dataplane::publish::Publisher;
+use dataplane::tap::{TapEye, Taps};
 use dataplane::worker::{Idle, Worker, WorkerParts};
 use encap::Label;
 use flow_table::{FlowTable, Millis, TableConfig, Timeouts};
@@ -179,9 +180,9 @@ pub(crate) fn from_fabric(label: u32, src: [u8; 4], dst: [u8; 4], ports: (u16, u
 /// A node in memory.
 pub(crate) struct Node {
     compiler: Compiler,
-    publisher: Publisher,
+    pub(crate) publisher: Publisher,
     worker: Worker<MemoryIo>,
-    counters: Arc<WorkerCounters>,
+    pub(crate) counters: Arc<WorkerCounters>,
     pub(crate) flows: Arc<FlowTable>,
     fragments: Arc<FragmentTable>,
     affinity: Arc<AffinityTable>,
@@ -263,6 +264,11 @@ impl Node {
             adopted += usize::from(self.flows.restore(&pair, now).is_ok());
         });
         adopted
+    }
+
+    /// Has the worker tell taps.
+    pub(crate) fn watched(self, taps: &Arc<Taps>) -> Self {
+        Self { worker: self.worker.with_taps(TapEye::new(taps, 0)), ..self }
     }
 
     /// Runs one frame through the node.

@@ -53,3 +53,18 @@ fn pages_follow_each_other_and_the_filter_holds() {
     assert_eq!(seen, [1024, 1026, 1028, 1030, 1032]);
     assert_eq!(table.view(START, usize::MAX, 5, |_| true), []);
 }
+
+#[test]
+fn a_visit_passes_every_pair_once_a_round() {
+    let table = table(8);
+    for n in 0..5 {
+        table.insert(&plain(UDP, n), START).unwrap();
+    }
+    let (mut from, mut seen) = (0, Vec::new());
+    for _ in 0..4 {
+        from = table.visit(START, from, 2, |view| seen.push(view.pair.index()));
+    }
+    seen.sort_unstable();
+    assert_eq!((from, seen), (0, vec![0, 1, 2, 3, 4]));
+    assert_eq!(table.visit(START, 6, 100, |_| {}), 6, "never more than one round");
+}

@@ -22,6 +22,7 @@ mod derive;
 pub mod fabric;
 pub mod fib;
 mod flow;
+pub mod foretold;
 pub mod fragment;
 pub mod idle;
 pub mod limit;

@@ -18,12 +18,14 @@ use dataplane::ids::VifSlot;
 use dataplane::limiter::VifLimiter;
 use dataplane::memory::MemoryIo;
 use dataplane::publish::Publisher;
+use dataplane::trace::{Trace, Tracer};
 use dataplane::verdict::{ContextOwner, context_owner};
 use dataplane::worker::{Idle, Worker, WorkerParts};
 use flow_table::{
     Action, DirectionView, FlowTable, Millis, Output as Out, Source, TableConfig, Timeouts, Ttl,
 };
 
+use crate::foretold;
 use crate::packet::Tuple;
 use crate::pairs::{Context, Half, Key, Origin, Output, Owner, Plan, Step};
 use crate::router::{Ids, Moved, Side, VifIds};
@@ -48,6 +50,8 @@ pub struct Node {
     workers: Vec<(Worker<MemoryIo>, Arc<WorkerCounters>)>,
     room: Room,
     flows: Arc<FlowTable>,
+    tracer: Tracer,
+    frames: u64,
     id_of_slot: BTreeMap<u16, u32>,
     ports: BTreeSet<(String, Option<VifSlot>)>,
     readings: Moved,
@@ -100,13 +104,16 @@ impl Node {
         let fragments = Arc::new(FragmentTable::new(16, RandomState::with_seeds(9, 10, 11, 12)));
         let affinity = Arc::new(AffinityTable::new(4096, RandomState::with_seeds(13, 14, 15, 16)));
         let limiter = Arc::new(VifLimiter::new());
+        let spread = RandomState::with_seeds(5, 6, 7, 8);
+        let tracer =
+            Tracer { flows: Arc::clone(&flows), spread: spread.clone(), affinity: Arc::clone(&affinity) };
         let worker = |_| {
             let counters = Arc::new(WorkerCounters::new());
             let parts = WorkerParts {
                 snapshots: publisher.subscribe(),
                 flows: Arc::clone(&flows),
                 fragments: Arc::clone(&fragments),
-                spread: RandomState::with_seeds(5, 6, 7, 8),
+                spread: spread.clone(),
                 counters: Arc::clone(&counters),
                 drops: Arc::new(DropLog::new(1)),
                 affinity: Arc::clone(&affinity),
@@ -119,8 +126,18 @@ impl Node {
         let workers = (0..WORKERS).map(worker).collect();
         let ports = BTreeSet::from([("uplink".to_owned(), None), ("trunk".to_owned(), None)]);
         let readings = Moved::new();
-        let mut node =
-            Self { compiler, publisher, workers, room, flows, id_of_slot: BTreeMap::new(), ports, readings };
+        let mut node = Self {
+            compiler,
+            publisher,
+            workers,
+            room,
+            flows,
+            tracer,
+            frames: 0,
+            id_of_slot: BTreeMap::new(),
+            ports,
+            readings,
+        };
         node.learn();
         Ok(node)
     }
@@ -157,16 +174,18 @@ impl Node {
         }
     }
 
-    /// Runs one frame through one of the workers; then the others look after the fragments that wait with them.
+    /// Runs one frame through one of the workers, after a trace has said what will come of it; then the others look
+    /// after the fragments that wait with them.
     ///
     /// # Errors
-    /// A conservation law is broken.
+    /// A conservation law is broken, or the trace was wrong or has changed something.
     pub fn step(&mut self, side: Side, frame: &[u8], at: Moment) -> Result<Observed, String> {
         let io_side = |side| match side {
             Side::Trunk => dataplane::io::Side::Trunk,
             Side::Uplink => dataplane::io::Side::Uplink,
         };
         let Moment { now, worker: first } = at;
+        let foretold = self.foretell((io_side(side), frame), Millis(now))?;
         if !self.workers[first].0.io().inject(io_side(side), frame) {
             return Err(format!("no room for a frame of {} bytes", frame.len()));
         }
@@ -191,7 +210,29 @@ impl Node {
         });
         let moved = moved.collect();
         self.check_accounts()?;
-        Ok(Observed { sent, moved })
+        let observed = Observed { sent, moved };
+        if let Some(trace) = foretold {
+            foretold::check(&trace, &observed)?;
+        }
+        Ok(observed)
+    }
+
+    /// A trace of every fourth frame, which must change nothing.
+    fn foretell(
+        &mut self,
+        frame: (dataplane::io::Side, &[u8]),
+        now: Millis,
+    ) -> Result<Option<Trace>, String> {
+        self.frames += 1;
+        if !self.frames.is_multiple_of(4) {
+            return Ok(None);
+        }
+        let before = self.pairs(now.0);
+        let trace = self.tracer.trace_frame(&self.publisher.current(), frame, now);
+        if self.pairs(now.0) != before || self.read() != self.readings {
+            return Err("a trace has changed something".to_owned());
+        }
+        Ok(Some(trace))
     }
 
     /// The laws: rx + generated = tx + consumed + drops + held; pairs made = pairs live and gone.

@@ -19,6 +19,7 @@ mod hostile_fragments;
 mod icmp;
 mod lifecycle;
 mod nat;
+mod observe;
 mod path_mtu;
 mod pods;
 mod policy;

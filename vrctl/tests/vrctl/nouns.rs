@@ -23,6 +23,7 @@ pub(crate) fn daemon() -> &'static str {
                 send.send(()).unwrap();
                 let options = Options {
                     vif_series: VifSeries::default(),
+                    access: vrouterd::http::Access::Open,
                     hosts: Hosts::Any,
                     page_deadline: std::time::Duration::from_secs(10),
                 };

@@ -1,6 +1,7 @@
 //! A node with one of everything: two workers, hostile names, things that are down.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use dataplane::counters::{PortTotals, TrafficTotals};
@@ -8,6 +9,8 @@ use dataplane::desired::{BackendState, Mapping, OnBackendGone, PortRange};
 use dataplane::drop::DropReason;
 use dataplane::ids::{Mac, VifName, VifSlot, VrfName};
 use dataplane::policy::FlowCourse;
+use dataplane::trace::{Origin, Probe, ProbeError, TraceStep};
+use vrouterd::timing::Timings;
 use vrouterd::view::*;
 
 /// A vif name that would run code if a page did not escape it.
@@ -369,6 +372,67 @@ impl ViewSource for Fixture {
         FlowsView { flows: matching, truncated, total, capacity: 1_048_576 }
     }
 
+    fn policies(&self) -> Vec<PolicyView> {
+        let rule = |name: Option<&str>, allows: &str| PolicyRuleView {
+            name: name.map(str::to_owned),
+            allows: allows.to_owned(),
+        };
+        let locked =
+            PolicyView { name: "locked".into(), ingress: Some(vec![]), egress: Some(vec![]), vifs: vec![] };
+        let rules =
+            vec![rule(Some("http"), "tcp 8080 from 10.0.0.0/8, fd00::/8"), rule(None, "icmp from anyone")];
+        let web =
+            PolicyView { name: "web".into(), ingress: Some(rules), egress: None, vifs: vec!["web-1".into()] };
+        vec![locked, web]
+    }
+
+    fn flow_table(&self) -> FlowTableView {
+        FlowTableView {
+            now: 2,
+            capacity: 1 << 20,
+            created: 2400,
+            expired: 2300,
+            evicted: 90,
+            purged: 8,
+            refused_full: 5,
+            refused_vif: 3,
+            refused_bucket: 0,
+        }
+    }
+
+    fn traffic(&self) -> TrafficView {
+        let totals =
+            PairTotals { flows: 40, forward: traffic(1200, 120_000), reverse: traffic(2400, 3_400_000_000) };
+        let pair = |from: &str, to: &str, service: Option<&str>, origin| PairTrafficView {
+            from: from.into(),
+            to: to.into(),
+            service: service.map(ip),
+            origin,
+            totals,
+        };
+        TrafficView {
+            pairs: vec![
+                pair("blue", "blue", Some("10.96.0.10"), FlowOrigin::Pod),
+                pair("blue", "red", None, FlowOrigin::Pod),
+                pair("blue", "blue", Some("10.96.0.10"), FlowOrigin::Fabric),
+            ],
+            other: PairTotals { flows: 2, ..totals },
+        }
+    }
+
+    fn export(&self) -> Option<ExportView> {
+        let empty = ExportView::new(([192, 0, 2, 9], 4739).into());
+        Some(ExportView { records: 4800, messages: 260, failed_messages: 1, ..empty })
+    }
+
+    fn timings(&self) -> Arc<Timings> {
+        let timings = Timings::default();
+        timings.compile.note(Duration::from_micros(2300));
+        timings.publish.note(Duration::from_micros(7));
+        timings.control_lag.note(Duration::from_micros(1400));
+        Arc::new(timings)
+    }
+
     fn drops(&self) -> Vec<DropView> {
         let ports = |reason: DropReason| match reason {
             DropReason::NoRoute => {
@@ -387,6 +451,7 @@ impl ViewSource for Fixture {
         let ring = |interface: &str, queue, rx_ring_full| RingView {
             interface: interface.to_owned(),
             queue,
+            frames: RingFrames { fill: 2048, rx: 3, tx: 12, completion: 8 },
             rx_dropped: 0,
             rx_ring_full,
             fill_ring_empty: 4,
@@ -423,6 +488,19 @@ impl ViewSource for Fixture {
             ProgramView { program: "fabric", outcome: "redirected", packets: 2_000_000 },
             ProgramView { program: "trunk", outcome: "port_tagged", packets: 3 },
         ]
+    }
+
+    fn trace(&self, probe: &Probe) -> Result<TraceView, ProbeError> {
+        let step = TraceStep::NoRoute { vrf: "blue".into() };
+        match &probe.origin {
+            Origin::Vif(name) if name.as_str() == "client" => Ok(TraceView {
+                generation: 42,
+                outcome: Outcome { verdict: "dropped", to: None, reason: Some(DropReason::NoRoute.name()) },
+                steps: vec![TraceStepView::new(step)],
+            }),
+            Origin::Vif(name) => Err(ProbeError::NoVif(name.clone())),
+            Origin::Node { tunnel, .. } => Err(ProbeError::NoTunnel(*tunnel)),
+        }
     }
 
     fn refused_configuration(&self) -> Option<String> {

@@ -10,6 +10,7 @@
 
 mod attach;
 mod body;
+mod capture;
 mod document;
 mod event;
 mod exchange;
@@ -22,6 +23,7 @@ mod resources;
 mod routes;
 mod shape;
 mod socket;
+mod traces;
 mod watch;
 
 #[cfg(test)]
@@ -40,7 +42,7 @@ pub use event::{Changed, Event, How, LinkChange, of_documents};
 pub use exchange::{Command, Documents, Done, Exchange, Mistake, Mode, Refusal};
 pub use socket::{Socket, SocketError};
 
-use crate::http::{self, Hosts, Limits, Options, VifSeries};
+use crate::http::{self, Access, Hosts, Limits, Options, VifSeries};
 use crate::state::NodeState;
 use problem::{Code, Problem};
 
@@ -72,12 +74,15 @@ pub fn limits() -> Limits {
 /// Everything that is served on the socket.
 pub fn router(exchange: Arc<Exchange>, state: Arc<NodeState>) -> Router {
     let pages = Options {
+        // Who may open the socket may read.
+        access: Access::Open,
         vif_series: VifSeries::default(),
         // No browser gets here: names say nothing on a Unix socket.
         hosts: Hosts::Any,
         page_deadline: Duration::from_secs(10),
     };
     let pages = http::router(state.clone(), pages);
+    let timings = Arc::clone(&state.timings);
     let semaphore = |places| Arc::new(Semaphore::new(places));
     let api = Api {
         exchange,
@@ -91,6 +96,7 @@ pub fn router(exchange: Arc<Exchange>, state: Arc<NodeState>) -> Router {
     openapi::serve(v1, document)
         .route("/v1/{*rest}", axum::routing::any(unknown))
         .method_not_allowed_fallback(not_allowed)
+        .layer(axum::middleware::from_fn_with_state(timings, http::timed))
         .fallback_service(pages)
 }
 
@@ -117,6 +123,9 @@ fn v1() -> OpenApiRouter<Api> {
         .routes(routes!(routes::list))
         .routes(routes!(routes::get, routes::put, routes::delete))
         .routes(routes!(flows::flush))
+        .routes(routes!(traces::arm))
+        .routes(routes!(traces::read, traces::end))
+        .routes(routes!(capture::capture))
         .routes(routes!(watch::watch))
 }
 

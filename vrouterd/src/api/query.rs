@@ -11,7 +11,7 @@ const DEADLINE: u64 = 5_000;
 /// Most milliseconds that an attach waits.
 const LONGEST: u64 = 60_000;
 
-fn parse(raw: Option<&str>, known: &[&str]) -> Result<Query, Problem> {
+pub(super) fn parse(raw: Option<&str>, known: &[&str]) -> Result<Query, Problem> {
     Query::parse(raw, known).map_err(|problem| Problem::new(Code::BadRequest, problem.detail()))
 }
 

@@ -10,6 +10,7 @@
 mod api;
 mod broadcast;
 mod desired;
+mod export;
 mod facts;
 mod gateway;
 mod inventory;
@@ -44,7 +45,7 @@ use toml::de::DeTable;
 pub use facts::{HostFacts, LinkFacts, check_against};
 pub use inventory::{Found, inventory};
 pub use model::{
-    Api, Attach, Config, Engine, Gateways, Host, Http, HugePages, Node, Service, Vif, Wait, ZeroCopy,
+    Api, Attach, Config, Engine, Export, Gateways, Host, Http, HugePages, Node, Service, Vif, Wait, ZeroCopy,
 };
 pub use place::{At, Place, Written};
 pub use problem::{Problem, Problems};
@@ -146,6 +147,7 @@ fn read(mut roots: Roots<'_>, findings: &Findings) -> Result<Config, Reported> {
     let http = root.section_or("http", &empty).and_then(options::http);
     let state_dir = node.as_ref().ok().map(|node| node.state_dir.as_path());
     let api = root.section_or("api", &empty).and_then(|section| api::api(section, state_dir));
+    let export = root.optional("export", |item| export::export(item.section()?));
     let node_name = node.as_ref().ok().map(|node| node.name.as_str());
     let host = root.optional("host", |item| vif::host(item.section()?, ledger, node_name));
     let policies = roots.tables("policy", |section| policy::policy(section, ledger));
@@ -172,6 +174,7 @@ fn read(mut roots: Roots<'_>, findings: &Findings) -> Result<Config, Reported> {
         timeouts: timeouts?,
         http: http?,
         api: api?,
+        export: export?.map(|at| at.value),
         host,
         vrfs: vrfs?,
         vifs: vifs?,

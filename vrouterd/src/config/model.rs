@@ -12,6 +12,7 @@ use flow_table::Timeouts;
 use ipnet::IpNet;
 
 use super::place::At;
+use crate::http::VifSeries;
 
 /// A whole configuration. Two are equal when they say the same, wherever it is written.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,6 +27,8 @@ pub struct Config {
     pub http: Http,
     /// `[api]`
     pub api: Api,
+    /// `[export]`, if flows are exported.
+    pub export: Option<Export>,
     /// `[host]`, if the host takes part.
     pub host: Option<Host>,
     /// `[[vrf]]`
@@ -133,8 +136,27 @@ pub enum HugePages {
 /// The HTTP server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Http {
-    /// Loopback address and port.
+    /// Address and port; not loopback only with a token.
     pub listen: SocketAddr,
+    /// File that holds the access token.
+    pub token_file: Option<PathBuf>,
+    /// Whether `/metrics` has series for each vif.
+    pub vif_metrics: VifSeries,
+    /// Most pairs of networks whose traffic is told apart.
+    pub traffic_pairs: usize,
+}
+
+/// Flow export.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Export {
+    /// Where IPFIX is sent to, over UDP.
+    pub collector: SocketAddr,
+    /// One flow in so many is exported.
+    pub sampling: u32,
+    /// Most records sent in a second.
+    pub records_per_second: u32,
+    /// Observation domain: tells exporters behind one address apart.
+    pub domain: u32,
 }
 
 /// The API's socket.

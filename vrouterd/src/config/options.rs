@@ -1,12 +1,14 @@
 //! `[engine]` and `[http]`: sections in which every key has a default.
 
 use core::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 
 use super::model::{Attach, Engine, Http, HugePages, Wait, ZeroCopy};
 use super::place::At;
 use super::problem::{Reported, quote};
 use super::scalar;
 use super::section::{Item, Section};
+use crate::http::VifSeries;
 
 /// More workers than this is a slip of the keyboard.
 const MOST_WORKERS: u16 = 64;
@@ -15,6 +17,9 @@ const LAST_CPU: u16 = 8191;
 const DEFAULT_FRAMES: u32 = 8192;
 const DEFAULT_BATCH: u16 = 64;
 const DEFAULT_FLOWS: u32 = 262_144;
+/// Each pair of networks is seven series of `/metrics`.
+const DEFAULT_TRAFFIC_PAIRS: u32 = 200;
+const MOST_TRAFFIC_PAIRS: u32 = 10_000;
 /// By default one vif may have this part of all flows.
 const VIF_SHARE: u32 = 16;
 
@@ -78,26 +83,44 @@ fn cpus(item: &Item<'_>) -> Result<Vec<At<u16>>, Reported> {
 
 pub(super) fn http(mut section: Section<'_>) -> Result<Http, Reported> {
     let default = SocketAddr::from((Ipv4Addr::LOCALHOST, 8085));
-    let listen = section.or_default("listen", default, listen);
+    let token_file = section.optional("token_file", token_file);
+    let guarded = !matches!(token_file, Ok(None));
+    let listen = section.or_default("listen", default, |item| listen(item, guarded));
+    let vif_metrics = section.or_default("vif_metrics", VifSeries::Hidden, |item| {
+        scalar::choice(item, &[("on", VifSeries::Shown), ("off", VifSeries::Hidden)])
+    });
+    let traffic_pairs = section
+        .or_default("traffic_pairs", DEFAULT_TRAFFIC_PAIRS, |i| scalar::medium(i, 0..=MOST_TRAFFIC_PAIRS));
     section.finish();
-    Ok(Http { listen: listen? })
+    Ok(Http {
+        listen: listen?,
+        token_file: token_file?.map(|at| at.value),
+        vif_metrics: vif_metrics?,
+        traffic_pairs: traffic_pairs? as usize,
+    })
 }
 
-fn listen(item: &Item<'_>) -> Result<SocketAddr, Reported> {
+fn listen(item: &Item<'_>, guarded: bool) -> Result<SocketAddr, Reported> {
     let text = item.text()?;
-    let remedy = "write a loopback address and a port, like \"127.0.0.1:8085\" or \"[::1]:8085\"";
+    let remedy = "write an address and a port, like \"127.0.0.1:8085\" or \"[::1]:8085\"";
     let Ok(listen) = text.parse::<SocketAddr>() else {
         return Err(item.wrong(format_args!("{} is not an address with a port", quote(text)), remedy));
     };
     if listen.port() == 0 {
         return Err(item.wrong("port 0 leaves the port to chance", remedy));
     }
-    if !listen.ip().is_loopback() {
-        let what = format!(
-            "{} can be reached from outside, which will need an access token, and tokens are not implemented yet",
-            listen.ip()
-        );
-        return Err(item.wrong(what, remedy));
+    if !listen.ip().is_loopback() && !guarded {
+        let what = format!("{} can be reached from outside", listen.ip());
+        return Err(item.wrong(what, "write a loopback address, or set http.token_file"));
     }
     Ok(listen)
+}
+
+fn token_file(item: &Item<'_>) -> Result<PathBuf, Reported> {
+    let text = item.text()?;
+    if !text.starts_with('/') || text.contains(char::is_control) {
+        let what = format!("{} cannot be the token file", quote(text));
+        return Err(item.wrong(what, "write an absolute path, like \"/etc/vrouter/token\""));
+    }
+    Ok(PathBuf::from(text))
 }

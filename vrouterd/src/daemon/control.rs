@@ -234,7 +234,10 @@ impl Control {
         let mut quarantine = self.quarantine.clone();
         let compiler = &mut self.parts.compiler;
         compiler.quarantine(quarantine.follow(desired, Instant::now()));
-        Ok(Compiled { snapshot: compiler.compile(desired)?, quarantine })
+        let started = Instant::now();
+        let snapshot = compiler.compile(desired)?;
+        self.parts.state.timings.compile.note(started.elapsed());
+        Ok(Compiled { snapshot, quarantine })
     }
 
     /// Puts what was compiled last in force.
@@ -243,7 +246,9 @@ impl Control {
         let Compiled { snapshot, quarantine } = compiled;
         let generation = snapshot.generation;
         self.quarantine = quarantine;
+        let compiled = Instant::now();
         parts.publisher.publish(snapshot);
+        parts.state.timings.publish.note(compiled.elapsed());
         parts.state.note_slots(&parts.publisher.current());
         let query = underlay_query(&config, &parts.publisher.current());
         parts.query.send_if_modified(|old| {
@@ -350,6 +355,8 @@ impl Control {
     /// for up to hours, and count for whoever has the slot next.
     pub(super) fn sweep(&mut self) {
         let now = Millis(self.parts.state.epoch.elapsed().as_millis() as u64);
+        // What goes has been counted before.
+        self.parts.state.account(now, SWEEP_BUDGET);
         let snapshot = self.parts.publisher.current();
         self.parts.state.flows.sweep(now, SWEEP_BUDGET, |forward, reverse| {
             snapshot.has_context(forward.context) && snapshot.has_context(reverse.context)
@@ -363,6 +370,9 @@ impl Control {
         self.parts.state.sample_load(started);
         self.parts.state.sample_vifs(started);
         self.parts.publisher.reclaim();
+        self.parts.state.forget_networks();
+        let state = &self.parts.state;
+        state.traces.tidy(&state.snapshot.load(), state.now());
         let (fabric, trunk) = (self.parts.fabric.counters(), self.parts.trunk.counters());
         if let (Ok(fabric), Ok(trunk)) = (fabric, trunk) {
             self.parts.state.programs.store(Arc::new(ProgramCounters { fabric, trunk }));
@@ -424,6 +434,7 @@ fn refuse_fixed(old: &Config, new: &Config) -> Result<(), String> {
         ("[timeouts]", old.timeouts != new.timeouts),
         ("[http]", old.http != new.http),
         ("[api]", old.api != new.api),
+        ("[export]", old.export != new.export),
     ];
     let names: Vec<_> = changed.iter().filter(|(_, changed)| *changed).map(|(name, _)| *name).collect();
     if names.is_empty() {

@@ -40,6 +40,17 @@ pub enum DaemonError {
         /// The kernel's answer.
         source: std::io::Error,
     },
+    /// The access token cannot be had.
+    #[error(transparent)]
+    Token(#[from] crate::http::TokenError),
+    /// No socket towards the collector of flow records can be had.
+    #[error("export.collector: cannot send to {collector}: {source}; look at the routes of this machine")]
+    Export {
+        /// The collector.
+        collector: SocketAddr,
+        /// The kernel's answer.
+        source: std::io::Error,
+    },
     /// The API's socket cannot be had.
     #[error(transparent)]
     Socket(#[from] crate::api::SocketError),
@@ -87,6 +98,8 @@ impl DaemonError {
                 | DaemonError::Privileges(_)
                 | DaemonError::KernelFeature(_)
                 | DaemonError::Listen { .. }
+                | DaemonError::Token(_)
+                | DaemonError::Export { .. }
                 | DaemonError::Socket(_)
                 | DaemonError::Kernel(KernelError::AlreadyRunning)
         )

@@ -23,7 +23,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::Receiver;
 
 use crate::api::{self, Command};
-use crate::config::{Config, Problems, check_against};
+use crate::config::{self, Config, Problems, check_against};
 use crate::http;
 use crate::kernel::Netlink;
 use crate::preflight;
@@ -56,6 +56,7 @@ pub fn run(path: &Path, beginning: Beginning) -> Result<(), DaemonError> {
 /// # Errors
 /// [`DaemonError::Machine`] with every mistake, or what stood in the way of asking the kernel.
 pub fn check_machine(config: &Config) -> Result<(), DaemonError> {
+    page_options(&config.http)?;
     runtime()?.block_on(async { check_machine_by(&Netlink::connect()?, config).await })
 }
 
@@ -104,6 +105,7 @@ impl Listeners {
 }
 
 async fn serve(file: OperatorFile, config: Config, beginning: Beginning) -> Result<(), DaemonError> {
+    let options = page_options(&config.http)?;
     let signals = Signals::listen()?;
     // What the daemon that is replaced listens on is free when it has gone.
     let early = match beginning {
@@ -113,7 +115,6 @@ async fn serve(file: OperatorFile, config: Config, beginning: Beginning) -> Resu
     let prepared = prepare(&config, beginning).await?;
     let lock = take_lock(beginning).await?;
     let mut bell = Doorbell::hang(&lock)?;
-    let address = config.http.listen;
     let Listeners { pages: listener, api: socket } = match early {
         Some(listeners) => listeners,
         None => Listeners::bind(&config).await?,
@@ -125,7 +126,6 @@ async fn serve(file: OperatorFile, config: Config, beginning: Beginning) -> Resu
         control.stop().await;
         return Err(error);
     }
-    let options = http::Options::for_listener(address);
     let pages = http::router(control.state(), options);
     let (stop_pages, stopped) = tokio::sync::oneshot::channel::<()>();
     let stopped = stopped.shared();
@@ -175,13 +175,23 @@ async fn work(
             }
             Some(command) = commands.recv() => control.obey(command).await?,
             _ = sweep.tick() => control.sweep(),
-            _ = housekeeping.tick() => {
+            due = housekeeping.tick() => {
+                control.state().timings.control_lag.note(due.elapsed());
                 // The service manager ends a daemon whose loop no longer turns (WatchdogSec= of the unit).
                 notify(&[sd_notify::NotifyState::Watchdog]);
                 control.housekeeping().await?;
             },
         }
     }
+}
+
+fn page_options(config: &config::Http) -> Result<http::Options, http::TokenError> {
+    let access = match &config.token_file {
+        Some(path) => http::Access::Token(http::Token::read(path)?),
+        None => http::Access::Open,
+    };
+    let listener = http::Options::for_listener(config.listen);
+    Ok(http::Options { access, vif_series: config.vif_metrics, ..listener })
 }
 
 /// Tells the service manager, where there is one.

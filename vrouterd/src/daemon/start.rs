@@ -13,6 +13,8 @@ use dataplane::fragment::FragmentTable;
 use dataplane::ids::VifName;
 use dataplane::publish::Publisher;
 use dataplane::snapshot::Snapshot;
+use dataplane::tap::Taps;
+use dataplane::trace::Tracer;
 use dataplane::worker::Idle;
 use flow_table::{FlowTable, Millis};
 use ipnet::IpNet;
@@ -28,9 +30,12 @@ use super::ports::{self, Plug, Ports};
 use super::prepare::{Loaded, Prepared, seeds};
 use super::sources::{OperatorFile, Restored, Sources};
 use crate::api::{Command, Exchange};
-use crate::config::{Attach, Config, HugePages, MOST_VIF_MTU, Problems, Wait, ZeroCopy, check_against};
+use crate::config::{
+    Attach, Config, Export, HugePages, MOST_VIF_MTU, Problems, Wait, ZeroCopy, check_against,
+};
 use crate::declared::Store;
 use crate::engine::{Engine, EnginePlan, Shared, UplinkQueues};
+use crate::export::Exporter;
 use crate::journal::{self, BootId, JournalFile, Keeper, Source, SpreadSeeds};
 use crate::kernel::devices::{
     Devices, HostRoute, RxQueues, Signature, TrunkPlan, VethPair, VhostPlan, link_local,
@@ -42,12 +47,16 @@ use crate::kernel::underlay::UnderlayQuery;
 use crate::kernel::uplink::{UplinkDevices, find_uplink};
 use crate::kernel::watch::{Watch, WatchOptions};
 use crate::kernel::{KernelFacts, Netlink};
-use crate::state::{ControlState, NodeState, WorkerState};
+use crate::state::{ControlState, NodeState, Sights, WorkerState};
 
 /// Fragmented datagrams under way that are remembered at once.
 const FRAGMENTED_DATAGRAMS: usize = 4096;
 /// Node's side of the host's interface.
 const HOST_NODE_END: &str = "vr-vhost1";
+
+fn exporter(config: Export) -> Result<Exporter, DaemonError> {
+    Exporter::start(config).map_err(|source| DaemonError::Export { collector: config.collector, source })
+}
 
 /// Brings everything up. On an error what was made is taken back.
 pub(super) async fn start(
@@ -122,7 +131,8 @@ async fn after_trunk(
     let Loaded { mut trunk, mut fabric, flows } = loaded;
     let epoch = journal::zero();
     let journal_file = JournalFile::in_directory(&config.node.state_dir);
-    let (shared, spread) = inherit(&journal_file, flows, &publisher.current(), epoch);
+    let workers = usize::from(config.engine.workers.value);
+    let (shared, spread) = inherit(&journal_file, flows, &publisher.current(), epoch, workers);
 
     let (near, far) = (index_of(trunk_pair.near.index.0)?, index_of(trunk_pair.far.index.0)?);
     let queues = NonZeroU32::new(u32::from(config.engine.workers.value)).unwrap_or(NonZeroU32::MIN);
@@ -168,7 +178,13 @@ async fn after_trunk(
         set_aside,
     };
     let (exchange, commands) = Exchange::new(sources.documents.clone());
-    let state = Arc::new(NodeState::new(epoch, publisher.shared(), shared.flows, workers.collect(), control));
+    let flows = Arc::clone(&shared.flows);
+    let tracer = Tracer { flows, spread: shared.spread.clone(), affinity: Arc::clone(&shared.affinity) };
+    let sights = Sights { tracer, taps: Arc::clone(&shared.taps) };
+    let state = Arc::new(NodeState::new(epoch, publisher.shared(), sights, workers.collect(), control));
+    if let Some(export) = config.export {
+        state.export_to(exporter(export)?);
+    }
     let mut ports = Ports::default();
     ports.set_plugs(plugs(&config), &mut trunk);
     let parts = Parts {
@@ -202,6 +218,7 @@ fn inherit(
     flows: Arc<FlowTable>,
     snapshot: &Snapshot,
     epoch: Instant,
+    workers: usize,
 ) -> (Shared, SpreadSeeds) {
     let now = Millis(epoch.elapsed().as_millis() as u64);
     let capacity = u32::try_from(flows.capacity()).unwrap_or(u32::MAX);
@@ -219,6 +236,7 @@ fn inherit(
         spread: RandomState::with_seeds(a, b, c, d),
         affinity,
         limiter: Arc::default(),
+        taps: Arc::new(Taps::new(workers)),
         epoch,
     };
     (shared, spread)

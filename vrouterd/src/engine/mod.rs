@@ -17,6 +17,7 @@ use dataplane::droplog::DropLog;
 use dataplane::fragment::FragmentTable;
 use dataplane::limiter::VifLimiter;
 use dataplane::publish::Publisher;
+use dataplane::tap::{TapEye, Taps};
 use dataplane::worker::{Continue, Idle, Worker, WorkerParts};
 use flow_table::FlowTable;
 use xdp_prog::{Fabric, Trunk};
@@ -84,6 +85,8 @@ pub struct Shared {
     pub affinity: Arc<AffinityTable>,
     /// How much each vif may cause in a second.
     pub limiter: Arc<VifLimiter>,
+    /// What the operator wants to see of packets.
+    pub taps: Arc<Taps>,
     /// Zero of the flow table's time.
     pub epoch: Instant,
 }
@@ -301,7 +304,7 @@ impl EnginePlan {
             batch: self.batch,
             idle: self.idle,
         };
-        let mut worker = Worker::new(io, parts);
+        let mut worker = Worker::new(io, parts).with_taps(TapEye::new(&shared.taps, index));
         let stop = Arc::new(AtomicBool::new(false));
         let (flag, epoch, cpu) = (Arc::clone(&stop), shared.epoch, self.cpus.get(index).copied());
         let body = move || {

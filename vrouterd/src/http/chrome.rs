@@ -14,15 +14,20 @@ pub(super) enum Tab {
     NextHops,
     Labels,
     Services,
+    Policies,
     Flows,
+    Traffic,
     Drops,
     Tunnels,
     Workers,
+    Control,
+    /// Not in the navigation: every page has its box.
+    Search,
 }
 
 impl Tab {
     /// In the order of the navigation.
-    pub(super) const ALL: [Tab; 11] = [
+    pub(super) const ALL: [Tab; 14] = [
         Tab::Node,
         Tab::Vifs,
         Tab::Vrfs,
@@ -30,10 +35,13 @@ impl Tab {
         Tab::NextHops,
         Tab::Labels,
         Tab::Services,
+        Tab::Policies,
         Tab::Flows,
+        Tab::Traffic,
         Tab::Drops,
         Tab::Tunnels,
         Tab::Workers,
+        Tab::Control,
     ];
 
     /// Path of the page.
@@ -50,6 +58,10 @@ impl Tab {
             Tab::Drops => "/drops",
             Tab::Tunnels => "/tunnels",
             Tab::Workers => "/workers",
+            Tab::Policies => "/policies",
+            Tab::Search => "/search",
+            Tab::Traffic => "/traffic",
+            Tab::Control => "/control",
         }
     }
 
@@ -67,6 +79,10 @@ impl Tab {
             Tab::Drops => "Drops",
             Tab::Tunnels => "Tunnels",
             Tab::Workers => "Workers",
+            Tab::Policies => "Policies",
+            Tab::Search => "Search",
+            Tab::Traffic => "Traffic",
+            Tab::Control => "Control",
         }
     }
 }

@@ -4,11 +4,13 @@ use askama::Template;
 
 use super::chart::Chart;
 use super::chrome::{Chrome, Tab};
+use super::find::Find;
 use super::query::Query;
 use super::text::filters;
 use crate::view::{
-    Attach, CopyMode, DropView, FlowsView, HopView, LabelTarget, LabelView, NextHopView, PortName, ReachView,
-    RouteView, ServiceView, StatusView, Subject, TunnelView, VifView, VrfView, WorkerView,
+    Attach, ControlView, CopyMode, DropView, FlowsView, HopView, LabelTarget, LabelView, NextHopView, Noun,
+    PolicyView, PortName, ReachView, RouteView, SearchView, ServiceView, StatusView, Subject, TrafficView,
+    TunnelView, VifView, VrfView, WorkerView,
 };
 
 /// A page that only says what is wrong with the request.
@@ -37,21 +39,29 @@ pages! {
     /// `/`
     NodePage in "node.html" { status: StatusView }
     /// `/vifs`
-    VifsPage in "vifs.html" { vifs: Vec<VifView> }
+    VifsPage in "vifs.html" { find: Find, vifs: Vec<VifView> }
     /// `/vif/{name}`
     VifPage in "vif.html" { vif: VifView, charts: Vec<Chart> }
     /// `/vrfs`
     VrfsPage in "vrfs.html" { vrfs: Vec<VrfView> }
     /// `/routes`
-    RoutesPage in "routes.html" { vrf: String, routes: Vec<RouteView> }
+    RoutesPage in "routes.html" { find: Find, vrf: String, routes: Vec<RouteView> }
     /// `/nexthops`
     NextHopsPage in "next_hops.html" { next_hops: Vec<NextHopView> }
     /// `/labels`
     LabelsPage in "labels.html" { labels: Vec<LabelView> }
     /// `/services`
-    ServicesPage in "services.html" { services: Vec<ServiceView> }
+    ServicesPage in "services.html" { find: Find, services: Vec<ServiceView> }
     /// `/flows`
     FlowsPage in "flows.html" { form: FlowForm, view: FlowsView }
+    /// `/policies`
+    PoliciesPage in "policies.html" { policies: Vec<PolicyView> }
+    /// `/search`
+    SearchPage in "search.html" { view: SearchView }
+    /// `/traffic`
+    TrafficPage in "traffic.html" { view: TrafficView }
+    /// `/control`
+    ControlPage in "control.html" { view: ControlView }
     /// `/drops`
     DropsPage in "drops.html" { drops: Vec<DropView> }
     /// `/tunnels`

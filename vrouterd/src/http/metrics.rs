@@ -2,6 +2,9 @@
 //!
 //! Built anew for each scrape from the views, so that a series can not go stale.
 
+mod control;
+mod traffic;
+
 use std::sync::atomic::AtomicU64;
 
 use axum::Router;
@@ -46,6 +49,10 @@ fn text(source: &dyn ViewSource, series: VifSeries) -> Result<String, std::fmt::
     register_programs(&mut registry, source);
     register_workers(&mut registry, &source.workers());
     register_tunnels(&mut registry, source);
+    control::register_flow_table(&mut registry, &source.flow_table());
+    control::register_timings(&mut registry, source.timings().read());
+    traffic::register(&mut registry, &source.traffic());
+    control::register_export(&mut registry, source.export());
     match series {
         VifSeries::Hidden => {}
         VifSeries::Shown => register_vifs(&mut registry, source),
@@ -92,6 +99,13 @@ struct RingLabels {
     interface: String,
     queue: u32,
     cause: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct RingFrames {
+    interface: String,
+    queue: u32,
+    ring: &'static str,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -199,6 +213,7 @@ fn register_workers(registry: &mut Registry, workers: &[WorkerView]) {
     let sleeps = Family::<Worker, Counter>::default();
     let frames = Family::<FrameState, Gauge>::default();
     let missed = Family::<RingLabels, Counter>::default();
+    let in_rings = Family::<RingFrames, Gauge>::default();
     for view in workers {
         let worker = Worker { worker: view.worker };
         busy.get_or_create(&worker).inc_by(view.busy_seconds);
@@ -208,6 +223,10 @@ fn register_workers(registry: &mut Registry, workers: &[WorkerView]) {
             frames.get_or_create(&FrameState { state }).inc_by(count.cast_signed());
         }
         for ring in &view.rings {
+            for (name, count) in ring.frames.rings() {
+                let labels = RingFrames { interface: ring.interface.clone(), queue: ring.queue, ring: name };
+                in_rings.get_or_create(&labels).set(count.cast_signed());
+            }
             let causes = [("rx_ring_full", ring.rx_ring_full), ("other", ring.rx_dropped)];
             for (cause, count) in causes {
                 let labels = RingLabels { interface: ring.interface.clone(), queue: ring.queue, cause };
@@ -225,6 +244,7 @@ fn register_workers(registry: &mut Registry, workers: &[WorkerView]) {
     registry.register("worker_sleeps", "Times a worker went to sleep", sleeps);
     registry.register("umem_frames", "Frames of the UMEM, by where they are", frames);
     gauge(registry, "umem_size_frames", "Frames of the UMEM in all", total(|worker| worker.umem.total));
+    registry.register("ring_frames", "Frames in the rings of each socket", in_rings);
     registry.register("ring_missed_packets", "Packets the kernel dropped before a worker saw them", missed);
 }
 

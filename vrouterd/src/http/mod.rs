@@ -4,6 +4,7 @@
 //! ```text
 //! connection -> server: at most 64, header deadline, lifetime
 //!            -> guard:  GET and HEAD only, no body, short URL, known Host; security headers
+//!            -> token:  where one is configured, for all but the probes
 //!            -> pages:  read a view off the HTTP thread, write it as HTML or JSON
 //! ```
 //!
@@ -12,6 +13,7 @@
 mod chart;
 mod chrome;
 mod filter;
+mod find;
 mod guard;
 mod html;
 mod metrics;
@@ -22,6 +24,9 @@ mod query;
 mod render;
 mod server;
 mod text;
+mod timed;
+mod token;
+mod trace;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -33,17 +38,22 @@ use axum::routing::get;
 
 pub(crate) use filter::{FLOW_FILTERS, flow_filter};
 pub use guard::Hosts;
+pub(crate) use problem::Problem;
 pub(crate) use query::Query;
 pub use server::{Limits, serve};
+pub(crate) use timed::timed;
+pub use token::{Access, Token, TokenError};
 
 use crate::view::ViewSource;
 use render::Reader;
 
 /// What an operator may choose.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
     /// Whether `/metrics` has series per vif.
     pub vif_series: VifSeries,
+    /// Who sees more than the probes.
+    pub access: Access,
     /// Which `Host` headers are answered.
     pub hosts: Hosts,
     /// Longest wait for a page, after which the answer is 503.
@@ -51,10 +61,11 @@ pub struct Options {
 }
 
 impl Options {
-    /// For a server that listens on `address`: no series per vif, pages within 10 seconds.
+    /// For a server that listens on `address`: no token, no series per vif, pages within 10 seconds.
     pub fn for_listener(address: SocketAddr) -> Self {
         Self {
             vif_series: VifSeries::default(),
+            access: Access::Open,
             hosts: Hosts::for_listener(address),
             page_deadline: Duration::from_secs(10),
         }
@@ -73,18 +84,22 @@ pub enum VifSeries {
 
 /// Everything the daemon shows over HTTP, reading from `source`.
 pub fn router(source: Arc<dyn ViewSource>, options: Options) -> Router {
+    let timings = source.timings();
     let reader = Reader::new(Arc::clone(&source), options.page_deadline);
     Router::new()
-        .merge(pages::routes().with_state(reader.clone()))
+        .merge(pages::routes().merge(find::routes()).with_state(reader.clone()))
+        .merge(trace::routes().with_state(reader.clone()))
         .merge(metrics::routes(reader, options.vif_series))
-        .merge(probes::routes(source))
         .route(
             "/style.css",
             get(|| file("text/css; charset=utf-8", include_str!("../../templates/style.css"))),
         )
         .route("/icon.svg", get(|| file("image/svg+xml", include_str!("../../templates/icon.svg"))))
         .fallback(pages::unknown)
+        .layer(axum::middleware::from_fn_with_state(options.access, token::admit))
+        .merge(probes::routes(source))
         .layer(axum::middleware::from_fn_with_state(options.hosts, guard::guard))
+        .layer(axum::middleware::from_fn_with_state(timings, timed))
 }
 
 async fn file(

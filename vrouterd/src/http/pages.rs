@@ -5,35 +5,35 @@ use axum::extract::{Path, RawQuery, State};
 use axum::http::Uri;
 use axum::response::Response;
 use axum::routing::get;
-use dataplane::ids::{VifName, VrfName};
+use dataplane::ids::VifName;
 
 use super::chart;
 use super::chrome::{Chrome, Tab};
 use super::filter::{FLOW_FILTERS, FLOW_LIST, flow_filter};
 use super::html::{
-    DropsPage, FlowForm, FlowsPage, LabelsPage, NextHopsPage, NodePage, RoutesPage, ServicesPage,
-    TunnelsPage, VifPage, VifsPage, VrfsPage, WorkersPage,
+    ControlPage, DropsPage, FlowForm, FlowsPage, LabelsPage, NextHopsPage, NodePage, PoliciesPage,
+    TrafficPage, TunnelsPage, VifPage, VrfsPage, WorkersPage,
 };
 use super::problem::Problem;
 use super::query::{Format, Query};
 use super::render::Reader;
-use crate::view::{StatusView, ViewSource, VifStatus};
+use crate::view::{ControlView, StatusView, ViewSource, VifStatus};
 
 /// The pages.
 pub(super) fn routes() -> Router<Reader> {
     Router::new()
         .route(Tab::Node.path(), get(node))
-        .route(Tab::Vifs.path(), get(vifs))
         .route("/vif/{name}", get(vif))
         .route(Tab::Vrfs.path(), get(vrfs))
-        .route(Tab::Routes.path(), get(route_list))
         .route(Tab::NextHops.path(), get(next_hops))
         .route(Tab::Labels.path(), get(labels))
-        .route(Tab::Services.path(), get(services))
         .route(Tab::Flows.path(), get(flows))
         .route(Tab::Drops.path(), get(drops))
         .route(Tab::Tunnels.path(), get(tunnels))
         .route(Tab::Workers.path(), get(workers))
+        .route(Tab::Policies.path(), get(policies))
+        .route(Tab::Traffic.path(), get(traffic))
+        .route(Tab::Control.path(), get(control))
 }
 
 /// Answers for every other path.
@@ -46,12 +46,6 @@ async fn node(State(reader): State<Reader>, RawQuery(raw): RawQuery) -> Response
     let query = Query::parse(raw.as_deref(), &[]);
     let read = |source: &dyn ViewSource, _: &Query| Ok(StatusView::read(source));
     reader.answer(query, Tab::Node, read, |chrome, _, status| NodePage { chrome, status }).await
-}
-
-async fn vifs(State(reader): State<Reader>, RawQuery(raw): RawQuery) -> Response {
-    let query = Query::parse(raw.as_deref(), &[]);
-    let read = |source: &dyn ViewSource, _: &Query| Ok(source.vifs());
-    reader.answer(query, Tab::Vifs, read, |chrome, _, vifs| VifsPage { chrome, vifs }).await
 }
 
 async fn vif(State(reader): State<Reader>, Path(name): Path<String>, RawQuery(raw): RawQuery) -> Response {
@@ -76,19 +70,6 @@ async fn vrfs(State(reader): State<Reader>, RawQuery(raw): RawQuery) -> Response
     reader.answer(query, Tab::Vrfs, read, |chrome, _, vrfs| VrfsPage { chrome, vrfs }).await
 }
 
-async fn route_list(State(reader): State<Reader>, RawQuery(raw): RawQuery) -> Response {
-    let query = Query::parse(raw.as_deref(), &["vrf"]);
-    let read = |source: &dyn ViewSource, query: &Query| {
-        let vrf = query.text("vrf").map(VrfName::from);
-        Ok(source.routes(vrf.as_ref()))
-    };
-    let page = |chrome, query: &Query, routes| {
-        let vrf = query.text("vrf").unwrap_or_default().to_owned();
-        RoutesPage { chrome, vrf, routes }
-    };
-    reader.answer(query, Tab::Routes, read, page).await
-}
-
 async fn next_hops(State(reader): State<Reader>, RawQuery(raw): RawQuery) -> Response {
     let query = Query::parse(raw.as_deref(), &[]);
     let read = |source: &dyn ViewSource, _: &Query| Ok(source.next_hops());
@@ -100,13 +81,6 @@ async fn labels(State(reader): State<Reader>, RawQuery(raw): RawQuery) -> Respon
     let query = Query::parse(raw.as_deref(), &[]);
     let read = |source: &dyn ViewSource, _: &Query| Ok(source.labels());
     reader.answer(query, Tab::Labels, read, |chrome, _, labels| LabelsPage { chrome, labels }).await
-}
-
-async fn services(State(reader): State<Reader>, RawQuery(raw): RawQuery) -> Response {
-    let query = Query::parse(raw.as_deref(), &[]);
-    let read = |source: &dyn ViewSource, _: &Query| Ok(source.services());
-    let page = |chrome, _: &Query, services| ServicesPage { chrome, services };
-    reader.answer(query, Tab::Services, read, page).await
 }
 
 async fn flows(State(reader): State<Reader>, RawQuery(raw): RawQuery) -> Response {
@@ -133,4 +107,23 @@ async fn workers(State(reader): State<Reader>, RawQuery(raw): RawQuery) -> Respo
     let query = Query::parse(raw.as_deref(), &[]);
     let read = |source: &dyn ViewSource, _: &Query| Ok(source.workers());
     reader.answer(query, Tab::Workers, read, |chrome, _, workers| WorkersPage { chrome, workers }).await
+}
+
+async fn policies(State(reader): State<Reader>, RawQuery(raw): RawQuery) -> Response {
+    let query = Query::parse(raw.as_deref(), &[]);
+    let read = |source: &dyn ViewSource, _: &Query| Ok(source.policies());
+    let page = |chrome, _: &Query, policies| PoliciesPage { chrome, policies };
+    reader.answer(query, Tab::Policies, read, page).await
+}
+
+async fn traffic(State(reader): State<Reader>, RawQuery(raw): RawQuery) -> Response {
+    let query = Query::parse(raw.as_deref(), &[]);
+    let read = |source: &dyn ViewSource, _: &Query| Ok(source.traffic());
+    reader.answer(query, Tab::Traffic, read, |chrome, _, view| TrafficPage { chrome, view }).await
+}
+
+async fn control(State(reader): State<Reader>, RawQuery(raw): RawQuery) -> Response {
+    let query = Query::parse(raw.as_deref(), &[]);
+    let read = |source: &dyn ViewSource, _: &Query| Ok(ControlView::read(source));
+    reader.answer(query, Tab::Control, read, |chrome, _, view| ControlPage { chrome, view }).await
 }

@@ -60,6 +60,16 @@ fn span(seconds: u64) -> String {
     }
 }
 
+/// Part of a second with a unit that suits it.
+fn brief(seconds: f64) -> String {
+    match seconds {
+        0.0 => "–".to_owned(),
+        _ if seconds < 0.001 => format!("{:.0} µs", seconds * 1e6),
+        _ if seconds < 1.0 => format!("{:.1} ms", seconds * 1e3),
+        _ => format!("{seconds:.1} s"),
+    }
+}
+
 /// Pairs of hexadecimal digits in groups of eight octets.
 fn spaced(hex: &str) -> String {
     let mut text = String::with_capacity(2 * hex.len());
@@ -119,6 +129,12 @@ pub(super) mod filters {
         }
     }
 
+    /// Part of a second.
+    #[askama::filter_fn]
+    pub(crate) fn duration<T: Borrow<f64>>(seconds: T, _: &dyn Values) -> Result<String> {
+        Ok(super::brief(*seconds.borrow()))
+    }
+
     /// A share from 0 to 1.
     #[askama::filter_fn]
     pub(crate) fn percent<T: Borrow<f64>>(share: T, _: &dyn Values) -> Result<String> {
@@ -166,6 +182,14 @@ mod tests {
         let spans = [(59, "59 s"), (60, "1 min 0 s"), (3_661, "1 h 1 min"), (90_000, "1 d 1 h")];
         for (seconds, text) in spans {
             assert_eq!(span(seconds), text);
+        }
+    }
+
+    #[test]
+    fn durations_get_the_unit_that_suits_them() {
+        let table = [(0.0, "–"), (0.000_042, "42 µs"), (0.0123, "12.3 ms"), (2.5, "2.5 s")];
+        for (seconds, text) in table {
+            assert_eq!(brief(seconds), text);
         }
     }
 

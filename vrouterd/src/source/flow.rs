@@ -14,8 +14,8 @@ use flow_table::{Addr, Context, DirectionView, Family, Millis, Output, Source};
 use super::Reading;
 use crate::state::NodeState;
 use crate::view::{
-    Endpoint, FlowFilter, FlowOrder, FlowSide, FlowView, FlowsView, HopView, Protocol, RuleView,
-    TranslatedField, Translation,
+    Endpoint, FlowFilter, FlowOrder, FlowSide, FlowTableView, FlowView, FlowsView, HopView, Protocol,
+    RuleView, TranslatedField, Translation,
 };
 
 impl NodeState {
@@ -47,6 +47,21 @@ impl Reading<'_> {
             truncated,
             total: table.len() as u64,
             capacity: table.capacity() as u64,
+        }
+    }
+
+    pub(super) fn flow_table(&self) -> FlowTableView {
+        let counts = self.state.flows.statistics();
+        FlowTableView {
+            now: counts.live,
+            capacity: self.state.flows.capacity() as u64,
+            created: counts.created,
+            expired: counts.expired,
+            evicted: counts.evicted,
+            purged: counts.purged,
+            refused_full: counts.refused_full,
+            refused_vif: counts.refused_owner,
+            refused_bucket: counts.refused_bucket,
         }
     }
 

@@ -8,8 +8,10 @@ mod drops;
 mod flow;
 mod mapping;
 mod node;
+mod policy;
 mod route;
 mod service;
+mod trace;
 mod vif;
 mod worker;
 
@@ -20,12 +22,15 @@ use std::sync::Arc;
 
 use dataplane::ids::{VifName, VrfName};
 use dataplane::snapshot::Snapshot;
+use dataplane::trace::{Probe, ProbeError};
 use flow_table::Millis;
 
 use crate::state::{ControlState, NodeState};
+use crate::timing::Timings;
 use crate::view::{
-    DropView, FlowFilter, FlowsView, Health, LabelView, NextHopView, NodeView, ProgramView, RatesView,
-    RouteView, ServiceView, State, TunnelView, ViewSource, VifView, VrfView, WorkerView,
+    DropView, ExportView, FlowFilter, FlowTableView, FlowsView, Health, LabelView, NextHopView, NodeView,
+    PolicyView, ProgramView, RatesView, RouteView, ServiceView, State, TraceView, TrafficView, TunnelView,
+    ViewSource, VifView, VrfView, WorkerView,
 };
 
 /// What one view is made of.
@@ -42,7 +47,7 @@ impl<'a> Reading<'a> {
 
     /// The flow table's time.
     fn now(&self) -> Millis {
-        Millis(u64::try_from(self.state.epoch.elapsed().as_millis()).unwrap_or(u64::MAX))
+        self.state.now()
     }
 }
 
@@ -83,8 +88,28 @@ impl ViewSource for NodeState {
         Reading::new(self).services()
     }
 
+    fn policies(&self) -> Vec<PolicyView> {
+        Reading::new(self).policies()
+    }
+
     fn flows(&self, filter: &FlowFilter) -> FlowsView {
         Reading::new(self).flows(filter)
+    }
+
+    fn flow_table(&self) -> FlowTableView {
+        Reading::new(self).flow_table()
+    }
+
+    fn traffic(&self) -> TrafficView {
+        self.traffic_view()
+    }
+
+    fn export(&self) -> Option<ExportView> {
+        self.export_view()
+    }
+
+    fn timings(&self) -> Arc<Timings> {
+        Arc::clone(&self.timings)
     }
 
     fn drops(&self) -> Vec<DropView> {
@@ -101,6 +126,10 @@ impl ViewSource for NodeState {
 
     fn programs(&self) -> Vec<ProgramView> {
         drops::programs(&self.programs.load())
+    }
+
+    fn trace(&self, probe: &Probe) -> Result<TraceView, ProbeError> {
+        Reading::new(self).trace(probe)
     }
 
     fn refused_configuration(&self) -> Option<String> {

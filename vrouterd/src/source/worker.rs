@@ -7,7 +7,7 @@ use super::Reading;
 use crate::engine::{IoGauge, SocketGauge};
 use crate::kernel::devices::TrunkPlan;
 use crate::state::WorkerState;
-use crate::view::{RingView, UmemView, WorkerView};
+use crate::view::{RingFrames, RingView, UmemView, WorkerView};
 
 impl Reading<'_> {
     pub(super) fn workers(&self) -> Vec<WorkerView> {
@@ -35,7 +35,7 @@ impl Reading<'_> {
 
     /// None while the kernel has not told the statistics.
     fn ring(&self, socket: &SocketGauge) -> Option<RingView> {
-        let Statistics { kernel, .. } = socket.statistics?;
+        let Statistics { kernel, frames, .. } = socket.statistics?;
         let interface = match socket.side {
             Side::Trunk => TrunkPlan::ENGINE_END,
             Side::Uplink => self.control.config.node.uplink.value.as_str(),
@@ -43,6 +43,12 @@ impl Reading<'_> {
         Some(RingView {
             interface: interface.to_owned(),
             queue: socket.queue,
+            frames: RingFrames {
+                fill: frames.fill_ring.into(),
+                rx: frames.rx_ring.into(),
+                tx: frames.tx_ring.into(),
+                completion: frames.completion_ring.into(),
+            },
             rx_dropped: kernel.rx_dropped,
             rx_ring_full: kernel.rx_ring_full,
             fill_ring_empty: kernel.rx_fill_ring_empty,

@@ -1,11 +1,16 @@
 //! Where the views come from.
 
+use std::sync::Arc;
+
 use dataplane::ids::{VifName, VrfName};
+use dataplane::trace::{Probe, ProbeError};
 
 use super::{
-    DropView, FlowFilter, FlowsView, Health, LabelView, NextHopView, NodeView, ProgramView, RatesView,
-    RouteView, ServiceView, TunnelView, VifView, VrfView, WorkerView,
+    DropView, ExportView, FlowFilter, FlowTableView, FlowsView, Health, LabelView, NextHopView, NodeView,
+    PolicyView, ProgramView, RatesView, RouteView, ServiceView, TraceView, TrafficView, TunnelView, VifView,
+    VrfView, WorkerView,
 };
+use crate::timing::Timings;
 
 /// Reads the state of the node. Called from threads that may block for a moment (a few at a time),
 /// never from a worker; must not wait for one either.
@@ -28,8 +33,18 @@ pub trait ViewSource: Send + Sync + 'static {
     fn labels(&self) -> Vec<LabelView>;
     /// All services, by VRF and address.
     fn services(&self) -> Vec<ServiceView>;
+    /// All policies, by name.
+    fn policies(&self) -> Vec<PolicyView>;
     /// Flow pairs that match, at most `filter.limit` of them.
     fn flows(&self, filter: &FlowFilter) -> FlowsView;
+    /// What became of the flow pairs.
+    fn flow_table(&self) -> FlowTableView;
+    /// Traffic between networks, and to services.
+    fn traffic(&self) -> TrafficView;
+    /// What was told to a collector of flow records; none if there is none.
+    fn export(&self) -> Option<ExportView>;
+    /// How long the control side takes; the server notes its own answers there.
+    fn timings(&self) -> Arc<Timings>;
     /// All drop reasons in the order of [`dataplane::drop::DropReason::ALL`], those with zero too.
     fn drops(&self) -> Vec<DropView>;
     /// All workers.
@@ -38,6 +53,11 @@ pub trait ViewSource: Send + Sync + 'static {
     fn tunnels(&self) -> Vec<TunnelView>;
     /// What the BPF programs count, each outcome once.
     fn programs(&self) -> Vec<ProgramView>;
+    /// What would happen to a packet; nothing is sent.
+    ///
+    /// # Errors
+    /// There is no such packet.
+    fn trace(&self, probe: &Probe) -> Result<TraceView, ProbeError>;
     /// Why the newest configuration is not in force, if it is not.
     fn refused_configuration(&self) -> Option<String>;
     /// Why not all that was declared before the start is in force, if it is not.

@@ -70,6 +70,8 @@ pub struct RingView {
     pub interface: String,
     /// Queue the socket is bound to.
     pub queue: u32,
+    /// Frames in its rings now.
+    pub frames: RingFrames,
     /// Dropped by the kernel for other reasons than a full ring.
     pub rx_dropped: u64,
     /// Dropped by the kernel because the receive ring was full: the worker is too slow.
@@ -82,6 +84,26 @@ pub struct RingView {
     pub rx_invalid_descriptors: u64,
     /// Descriptors of the transmit ring that the kernel refused: a defect of the daemon.
     pub tx_invalid_descriptors: u64,
+}
+
+/// Frames in the rings of a socket.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct RingFrames {
+    /// In the fill ring: room for the kernel to receive into.
+    pub fill: u64,
+    /// In the receive ring: not yet taken by the worker.
+    pub rx: u64,
+    /// In the transmit ring: not yet taken by the kernel.
+    pub tx: u64,
+    /// In the completion ring: sent, not yet collected.
+    pub completion: u64,
+}
+
+impl RingFrames {
+    /// The counts by name of the ring.
+    pub fn rings(&self) -> [(&'static str, u64); 4] {
+        [("fill", self.fill), ("rx", self.rx), ("tx", self.tx), ("completion", self.completion)]
+    }
 }
 
 #[cfg(test)]

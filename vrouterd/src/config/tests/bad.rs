@@ -300,17 +300,16 @@ const NODE_KEYS: &[(&str, &str)] = &[
     ),
     (
         "[http]\nlisten = \"0.0.0.0:8085\"",
-        "f:6:10: http.listen: 0.0.0.0 can be reached from outside, which will need an access token, and tokens are not \
-         implemented yet: write a loopback address and a port, like \"127.0.0.1:8085\" or \"[::1]:8085\"",
+        "f:6:10: http.listen: 0.0.0.0 can be reached from outside: write a loopback address, or set http.token_file",
     ),
     (
         "[http]\nlisten = \"localhost:8085\"",
-        "f:6:10: http.listen: \"localhost:8085\" is not an address with a port: write a loopback address and a port, \
+        "f:6:10: http.listen: \"localhost:8085\" is not an address with a port: write an address and a port, \
          like \"127.0.0.1:8085\" or \"[::1]:8085\"",
     ),
     (
         "[http]\nlisten = \"127.0.0.1:0\"",
-        "f:6:10: http.listen: port 0 leaves the port to chance: write a loopback address and a port, like \
+        "f:6:10: http.listen: port 0 leaves the port to chance: write an address and a port, like \
          \"127.0.0.1:8085\" or \"[::1]:8085\"",
     ),
 ];

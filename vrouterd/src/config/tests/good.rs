@@ -15,7 +15,8 @@ use encap::{DontFragment, DscpMode, Label, Udp6Checksum};
 use flow_table::{Millis, PortTimeout, Timeouts};
 
 use super::{NODE, VIFS, sound};
-use crate::config::{Attach, HugePages, Wait, ZeroCopy, load};
+use crate::config::{Attach, Export, HugePages, Wait, ZeroCopy, load};
+use crate::http::VifSeries;
 
 pub(super) const EVERYTHING: &str = r#"
 [node]
@@ -50,7 +51,15 @@ other = 6
 drop = 7
 ports = [{ protocol = "udp", port = 53, idle = 8 }, { protocol = "tcp", port = "5000-5100", idle = 9 }]
 [http]
-listen = "[::1]:9000"
+listen = "10.9.9.9:9000"
+token_file = "/etc/vrouter/token"
+vif_metrics = "on"
+traffic_pairs = 5
+[export]
+collector = "192.0.2.9:4739"
+sampling = 100
+records_per_second = 50
+domain = 3
 [api]
 socket = "/run/vrouter-a/a.sock"
 allow_uids = [1000, 1001]
@@ -316,9 +325,18 @@ fn every_key_reaches_what_stands_beside_the_desired_state() {
     (timeouts.tcp_closing, timeouts.udp) = (seconds(3), seconds(4));
     (timeouts.icmp, timeouts.other, timeouts.dropped) = (seconds(5), seconds(6), seconds(7));
     assert_eq!(config.timeouts, timeouts);
-    assert_eq!(config.http.listen, "[::1]:9000".parse::<SocketAddr>().unwrap());
+    assert_eq!(config.http.listen, "10.9.9.9:9000".parse::<SocketAddr>().unwrap());
+    assert_eq!(config.http.token_file.as_deref(), Some(Path::new("/etc/vrouter/token")));
     assert_eq!(config.api.socket, Path::new("/run/vrouter-a/a.sock"));
     assert_eq!(config.api.allow_uids, [1000, 1001]);
+    assert_eq!((config.http.vif_metrics, config.http.traffic_pairs), (VifSeries::Shown, 5));
+    let export = Export {
+        collector: "192.0.2.9:4739".parse().unwrap(),
+        sampling: 100,
+        records_per_second: 50,
+        domain: 3,
+    };
+    assert_eq!(config.export, Some(export));
     let routes: Vec<_> =
         config.host.iter().flat_map(|host| &host.routes).map(|at| at.value.to_string()).collect();
     assert_eq!(routes, ["10.0.0.0/16", "10.96.0.0/16"]);
@@ -354,6 +372,8 @@ fn the_least_file_gets_the_documented_defaults() {
         (config.api.socket.as_path(), config.api.allow_uids.len()),
         (Path::new("/run/vrouter/api.sock"), 0)
     );
+    assert_eq!((&config.http.token_file, config.export), (&None, None));
+    assert_eq!((config.http.vif_metrics, config.http.traffic_pairs), (VifSeries::Hidden, 200));
     assert_eq!((config.host.is_none(), config.vifs.len()), (true, 0));
 }
 

@@ -16,7 +16,7 @@ use crate::engine::SocketGauge;
 use crate::state::MOST_DRAINED;
 use crate::view::{
     CopyMode, DropCount, Endpoint, FlowFilter, FlowOrder, HopView, PortDrops, PortName, Protocol, QueueView,
-    RingView, TranslatedField, Translation, UmemView, ViewSource,
+    RingFrames, RingView, TranslatedField, Translation, UmemView, ViewSource,
 };
 
 fn end(address: &str, port: u16) -> Endpoint {
@@ -265,9 +265,10 @@ fn workers_show_frames_rings_and_queues() {
     assert_eq!((worker.worker, worker.cpu, worker.flow_hits, worker.busy_seconds), (0, Some(1), 7, 1.5));
     assert_eq!(worker.umem, UmemView { total: 100, free: 50, fill: 32, rx: 3, tx: 9, completion: 6 });
     assert_eq!(worker.umem.missing(), 0);
-    let ring = |interface: &str, queue| RingView {
+    let ring = |interface: &str, queue, frames| RingView {
         interface: interface.to_owned(),
         queue,
+        frames,
         rx_dropped: 1,
         rx_ring_full: 4,
         fill_ring_empty: 5,
@@ -275,7 +276,9 @@ fn workers_show_frames_rings_and_queues() {
         rx_invalid_descriptors: 2,
         tx_invalid_descriptors: 3,
     };
-    assert_eq!(worker.rings, [ring("vr-trunk1", 0), ring("eth0", 1)]);
+    let trunk = RingFrames { fill: 10, rx: 3, ..RingFrames::default() };
+    let uplink = RingFrames { fill: 20, tx: 4, completion: 6, ..RingFrames::default() };
+    assert_eq!(worker.rings, [ring("vr-trunk1", 0, trunk), ring("eth0", 1, uplink)]);
     let queues = [QueueView { queue: 1, worker: 0, copy: CopyMode::ZeroCopy }];
     assert_eq!(node.state.node().uplink.queues, queues);
 }

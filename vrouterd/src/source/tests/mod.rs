@@ -2,6 +2,7 @@
 
 mod counters;
 mod tables;
+mod traffic;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -16,6 +17,8 @@ use dataplane::ids::{Mac, VifName, VifSlot};
 use dataplane::io::Side;
 use dataplane::memory::MemoryIo;
 use dataplane::publish::Publisher;
+use dataplane::tap::Taps;
+use dataplane::trace::Tracer;
 use dataplane::worker::{Idle, Worker, WorkerParts};
 use etherparse::PacketBuilder;
 use flow_table::{FlowTable, Millis, TableConfig, Timeouts};
@@ -23,7 +26,7 @@ use xdp_prog::{XdpAttached, XdpMode};
 
 use crate::config::{self, Config};
 use crate::engine::GaugeBoard;
-use crate::state::{ControlState, NodeState, WorkerState};
+use crate::state::{ControlState, NodeState, Sights, WorkerState};
 
 const FILE: &str = r#"
 [node]
@@ -151,7 +154,13 @@ impl Node {
         let gauges = Arc::new(GaugeBoard::default());
         let workers = vec![WorkerState { cpu: Some(1), counters: Arc::clone(&counters), gauges, drops }];
         let control = control(config, &desired);
-        let state = NodeState::new(Instant::now(), publisher.shared(), flows, workers, control);
+        let tracer = Tracer {
+            flows,
+            spread: ahash::RandomState::with_seeds(5, 6, 7, 8),
+            affinity: Arc::new(AffinityTable::new(64, ahash::RandomState::with_seeds(5, 6, 7, 8))),
+        };
+        let sights = Sights { tracer, taps: Arc::new(Taps::new(1)) };
+        let state = NodeState::new(Instant::now(), publisher.shared(), sights, workers, control);
         Self { compiler, publisher, worker, counters, desired, state }
     }
 
