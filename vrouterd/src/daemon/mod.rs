@@ -18,6 +18,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use futures::FutureExt as _;
+use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::Receiver;
 
@@ -88,17 +89,36 @@ impl Signals {
     }
 }
 
+/// Where the daemon is asked.
+struct Listeners {
+    pages: TcpListener,
+    api: api::Socket,
+}
+
+impl Listeners {
+    async fn bind(config: &Config) -> Result<Self, DaemonError> {
+        let address = config.http.listen;
+        let pages = TcpListener::bind(address).await;
+        let pages = pages.map_err(|source| DaemonError::Listen { address, source })?;
+        Ok(Self { pages, api: api::Socket::bind(&config.api)? })
+    }
+}
+
 async fn serve(file: OperatorFile, config: Config, beginning: Beginning) -> Result<(), DaemonError> {
     let options = page_options(&config.http)?;
     let signals = Signals::listen()?;
+    // What the daemon that is replaced listens on is free when it has gone.
+    let early = match beginning {
+        Beginning::Alone => Some(Listeners::bind(&config).await?),
+        Beginning::Replacing => None,
+    };
     let prepared = prepare(&config, beginning).await?;
     let lock = take_lock(beginning).await?;
     let mut bell = Doorbell::hang(&lock)?;
-    let address = config.http.listen;
-    let listener = tokio::net::TcpListener::bind(address)
-        .await
-        .map_err(|source| DaemonError::Listen { address, source })?;
-    let socket = api::Socket::bind(&config.api)?;
+    let Listeners { pages: listener, api: socket } = match early {
+        Some(listeners) => listeners,
+        None => Listeners::bind(&config).await?,
+    };
 
     let (mut control, mut commands) = start::start(file, config, prepared, lock).await?;
     // Vifs whose interfaces are there are attached before anybody is told that we are ready.
