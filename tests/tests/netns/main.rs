@@ -22,6 +22,7 @@ mod pods;
 mod policy;
 mod reload;
 mod services;
+mod trace;
 mod transfers;
 mod vrctl;
 mod wire;

@@ -18,7 +18,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 
 /// Which packets, and how many.
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {
+pub(super) struct Live {
     /// Waits for real packets instead, and tells what happens to them.
     #[arg(long, conflicts_with_all = ["protocol", "from_node", "size"])]
     live: bool,
@@ -42,7 +42,7 @@ pub(super) struct Args {
     port: Option<u16>,
 }
 
-impl Args {
+impl Live {
     pub(super) fn is_wanted(&self) -> bool {
         self.live
     }
