@@ -97,7 +97,11 @@ pub fn desired() -> Desired {
         policies: Vec::new(),
         nat: Default::default(),
         broadcasts: Vec::new(),
-        underlay: Underlay { uplink: Some(uplink), tunnels: (0..PEERS).map(reach).collect() },
+        underlay: Underlay {
+            uplink: Some(uplink),
+            tunnels: (0..PEERS).map(reach).collect(),
+            ..Underlay::default()
+        },
     }
 }
 

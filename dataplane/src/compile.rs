@@ -209,7 +209,7 @@ impl Compiler {
                 (Some(uplink), Reach::Via(mac)) => Some(template(desired, uplink, address, mac.0)?),
                 _ => None,
             };
-            Ok(Tunnel { address, reach, template })
+            Ok(Tunnel { address, reach, inner_mtu: inner_mtu(desired, Some(address)), template })
         };
         self.ids.tunnels().into_iter().map(|address| address.map(tunnel).transpose()).collect()
     }
@@ -225,9 +225,9 @@ fn check_room(desired: &Desired) -> Result<(), CompileError> {
 }
 
 fn fabric(desired: &Desired, explicit_null: Option<VrfId>) -> Fabric {
-    let (link, mtu) = match &desired.underlay.uplink {
-        Some(uplink) => (uplink.link.clone(), usize::from(uplink.mtu)),
-        None => (Link::Down("the uplink does not exist".to_owned()), 0),
+    let link = match &desired.underlay.uplink {
+        Some(uplink) => uplink.link.clone(),
+        None => Link::Down("the uplink does not exist".to_owned()),
     };
     Fabric {
         address: desired.node.tunnel_address,
@@ -239,12 +239,20 @@ fn fabric(desired: &Desired, explicit_null: Option<VrfId>) -> Fabric {
         },
         explicit_null,
         link,
-        inner_mtu: mtu.saturating_sub(match desired.node.tunnel_address {
-            IpAddr::V4(_) => encap::OVERHEAD_V4,
-            IpAddr::V6(_) => encap::OVERHEAD_V6,
-        }),
+        inner_mtu: inner_mtu(desired, None),
         mss_clamp: desired.node.mss_clamp,
     }
+}
+
+/// What the uplink, and the way to an endpoint, leave an inner packet.
+fn inner_mtu(desired: &Desired, endpoint: Option<IpAddr>) -> usize {
+    let uplink = desired.underlay.uplink.as_ref().map_or(0, |uplink| uplink.mtu);
+    let path = endpoint.and_then(|endpoint| desired.underlay.path_mtus.get(&endpoint).copied());
+    let mtu = usize::from(path.map_or(uplink, |path| path.min(uplink)));
+    mtu.saturating_sub(match desired.node.tunnel_address {
+        IpAddr::V4(_) => encap::OVERHEAD_V4,
+        IpAddr::V6(_) => encap::OVERHEAD_V6,
+    })
 }
 
 fn template(

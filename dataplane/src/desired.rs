@@ -211,6 +211,9 @@ pub struct Underlay {
     /// State of the way to each tunnel endpoint that is asked for. An endpoint that is
     /// missing here counts as [`Reach::Unresolved`].
     pub tunnels: BTreeMap<IpAddr, Reach>,
+    /// Largest outer packet, in bytes, that gets to an endpoint, where a router on the way has said
+    /// that it is less than the uplink carries (RFC 1191, RFC 8201).
+    pub path_mtus: BTreeMap<IpAddr, u16>,
 }
 
 /// The uplink as it is now.

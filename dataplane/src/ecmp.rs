@@ -7,6 +7,7 @@
 
 use crate::ids::{TunnelId, VifSlot};
 use encap::Label;
+use flow_table::Output;
 
 /// The end of a next hop, resolved to this node's tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -20,6 +21,19 @@ pub enum Target {
         /// Its label.
         label: Label,
     },
+}
+
+impl Target {
+    /// Where an action leads, unless that is nowhere.
+    pub(crate) fn of(output: Output) -> Option<Self> {
+        match output {
+            Output::Vif { slot } => VifSlot::new(slot).map(Target::Vif),
+            Output::Tunnel { tunnel, label } => {
+                Label::new(label).map(|label| Target::Tunnel { tunnel: TunnelId(tunnel), label })
+            }
+            Output::Drop { .. } => None,
+        }
+    }
 }
 
 /// A member of a group.

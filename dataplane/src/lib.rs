@@ -6,6 +6,7 @@
 
 pub mod affinity;
 pub mod broadcast;
+pub mod carry;
 pub mod compile;
 pub mod counters;
 pub mod desired;

@@ -181,9 +181,16 @@ impl Pipeline<'_> {
     /// Where a tunnel is on the way, both ends must learn what fits it.
     fn clamp_segment_size(&self, flow: &Flow, exit: &Exit<'_>, packet: &mut Packet<'_>) {
         let opens = matches!(flow.ip.l4, L4::Tcp(segment) if segment.flags & mss::SYN != 0);
-        let crosses = matches!((flow.ingress, exit), (Ingress::Fabric { .. }, _) | (_, Exit::Tunnel { .. }));
-        if opens && crosses && self.snapshot.fabric.mss_clamp == MssClamp::On {
-            mss::clamp(packet.bytes_mut(), &flow.ip, self.snapshot.fabric.inner_mtu);
+        let tunnel = match (flow.ingress, exit) {
+            (_, Exit::Tunnel { id, .. }) => Some(*id),
+            (Ingress::Fabric { peer, .. }, Exit::Vif { .. }) => Some(peer),
+            (Ingress::Vif(_), Exit::Vif { .. }) => None,
+        };
+        if opens
+            && self.snapshot.fabric.mss_clamp == MssClamp::On
+            && let Some(tunnel) = tunnel.and_then(|id| self.snapshot.tunnel(id))
+        {
+            mss::clamp(packet.bytes_mut(), &flow.ip, tunnel.inner_mtu);
         }
     }
 }

@@ -136,6 +136,8 @@ pub struct Tunnel {
     pub address: IpAddr,
     /// The way to it.
     pub reach: Reach,
+    /// Largest inner IP packet that gets there, in bytes.
+    pub inner_mtu: usize,
     /// The outer headers, when the way is known.
     pub template: Option<Template>,
 }
@@ -238,6 +240,12 @@ impl Snapshot {
     /// All tunnel endpoints in the order of their ids.
     pub fn tunnels(&self) -> impl Iterator<Item = &Tunnel> + '_ {
         self.tunnels.iter().flatten()
+    }
+
+    /// All tunnel endpoints with their ids.
+    pub fn tunnel_ids(&self) -> impl Iterator<Item = (TunnelId, &Tunnel)> + '_ {
+        let id = |index: usize| TunnelId(index as u16);
+        self.tunnels.iter().enumerate().filter_map(move |(index, tunnel)| Some((id(index), tunnel.as_ref()?)))
     }
 
     /// The endpoint with this tunnel address.

@@ -220,6 +220,15 @@ pub(crate) fn unanswered(Context(context): Context) -> Context {
     Context(context | UNANSWERED)
 }
 
+/// The context that `owner` has for what `context` is to its own owner.
+pub(crate) fn same_kind(Context(context): Context, owner: ContextOwner) -> Context {
+    let Context(owner) = match owner {
+        ContextOwner::Vif(VifId(id)) => Context(id),
+        ContextOwner::Vrf(vrf) => vrf_context(vrf),
+    };
+    Context(context & UNANSWERED | owner)
+}
+
 const VRF_CONTEXT: u32 = 1 << 31;
 /// Vif ids stay below this too.
 const UNANSWERED: u32 = 1 << 30;

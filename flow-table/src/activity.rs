@@ -85,6 +85,11 @@ impl Activity {
         self.seen.store(Seen::new(now, Marks::default(), tag).0, Ordering::Release);
     }
 
+    /// Takes up what is known of an earlier life, in a slot that was just reset.
+    pub(crate) fn resume(&self, last: Millis, marks: Marks, tag: u16) {
+        self.seen.store(Seen::new(last, marks, tag).0, Ordering::Release);
+    }
+
     /// Notes a packet, unless the slot has begun another life.
     pub(crate) fn record(&self, other: &Activity, tag: u16, packet: &Packet) {
         let before = Seen(self.seen.load(Ordering::Acquire));

@@ -11,6 +11,7 @@
 //! * An action that rests on something that changed since ([`Dependency`]): the caller decides anew, then
 //!   [`FlowTable::replace`].
 //! * A control thread: [`FlowTable::sweep`]. The operator: [`FlowTable::view`], [`FlowTable::statistics`].
+//! * From one process to the next: [`FlowTable::carry`], [`FlowTable::restore`].
 //!
 //! The crate does no I/O and reads no clock. Nothing allocates after [`FlowTable::new`], except the view.
 
@@ -20,6 +21,7 @@
 mod action;
 mod activity;
 mod bucket;
+mod carry;
 mod evict;
 mod index;
 mod insert;
@@ -48,6 +50,7 @@ mod model_tests;
 mod race_tests;
 
 pub use action::{Action, Dependency, Output, Source, Ttl};
+pub use carry::{Carried, Progress, Trace};
 pub use index::FlowHash;
 pub use insert::{InsertError, NewPair};
 pub use key::{Addr, Context, Direction, Family, FlowKey, Tuple};

@@ -93,6 +93,7 @@ pub fn desired(backends: &[u8]) -> Desired {
         underlay: Underlay {
             uplink: Some(Uplink { mac: Mac([2, 0, 0, 0, 1, 1]), mtu: 1400, vlan: None, link: Link::Up }),
             tunnels: [([172, 30, 0, 2].into(), Reach::Via(Mac([2, 0, 0, 0, 1, 2])))].into(),
+            ..Underlay::default()
         },
     }
 }

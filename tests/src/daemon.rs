@@ -33,6 +33,13 @@ impl Daemon {
         Self::run(node.command(vrouterd().to_str().expect("a path in UTF-8")), config, log)
     }
 
+    /// Starts it in the place of the one that runs.
+    pub(crate) fn start_replacing(node: &Namespace, config: &Path, log: &Path) -> Self {
+        let mut command = node.command(vrouterd().to_str().expect("a path in UTF-8"));
+        command.arg("run").arg("--replace");
+        Self::spawn(command, config, log)
+    }
+
     /// Starts it as the user `nobody` with the capabilities that the systemd unit grants. `copy` is where that
     /// user may read the program.
     pub(crate) fn start_as_nobody(node: &Namespace, copy: &Path, config: &Path, log: &Path) -> Self {
@@ -48,9 +55,13 @@ impl Daemon {
     }
 
     fn run(mut command: Command, config: &Path, log: &Path) -> Self {
+        command.arg("run");
+        Self::spawn(command, config, log)
+    }
+
+    fn spawn(mut command: Command, config: &Path, log: &Path) -> Self {
         let file = File::options().create(true).append(true).open(log).expect("the log can be written");
         let child = command
-            .arg("run")
             .arg("--config")
             .arg(config)
             .env("RUST_LOG", "info")

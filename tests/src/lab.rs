@@ -133,7 +133,11 @@ impl Lab {
         }
     }
 
-    fn write_configs(&self) {
+    /// Writes the configuration of every node as the plan is now; no daemon is told.
+    ///
+    /// # Panics
+    /// When a file cannot be written.
+    pub fn write_configs(&self) {
         for (name, node) in &self.nodes {
             let text = self.plan.toml(name, node.state_dir());
             fs::write(node.config(), text).expect("the configuration can be written");

@@ -55,7 +55,7 @@ pub use namespace::Namespace;
 pub use node::Node;
 pub use outside::Outside;
 pub use ping::Pings;
-pub use plan::{HOST_LABEL, Plan, PodPlan, ServicePlan, ServicePort, tcp, udp};
+pub use plan::{HOST_LABEL, Plan, PodPlan, ServicePlan, ServicePort, sctp, tcp, udp};
 pub use pod::Pod;
 pub use program::{vrctl, vrouterd};
 pub use traffic::{Greeting, Server, echo, pattern, tcp_greeting, transfer, udp_greeting};

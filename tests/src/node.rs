@@ -79,6 +79,16 @@ impl Node {
         self.daemon = Some(Daemon::start_as_nobody(&self.namespace, &copy, &self.config, &self.log));
     }
 
+    /// Starts another daemon in the place of the one that runs, and gives the exit status of that.
+    ///
+    /// # Panics
+    /// When that one does not end within ten seconds.
+    pub fn replace(&mut self) -> ExitStatus {
+        let mut old = self.daemon.take().expect("the daemon was started");
+        self.daemon = Some(Daemon::start_replacing(&self.namespace, &self.config, &self.log));
+        within(10, "the daemon that is replaced ends", || old.ended())
+    }
+
     /// Waits until the daemon is ready and nothing is down by accident.
     ///
     /// # Panics

@@ -6,7 +6,7 @@ mod services;
 
 pub(crate) use public::PublicPlan;
 pub(crate) use services::PolicyPlan;
-pub use services::{ServicePlan, ServicePort, tcp, udp};
+pub use services::{ServicePlan, ServicePort, sctp, tcp, udp};
 
 /// A whole network.
 #[derive(Clone, Debug)]

@@ -79,10 +79,6 @@ impl Plan {
     }
 
     fn service_toml(&self, service: &ServicePlan, node: &NodePlan) -> String {
-        let port = |port: &crate::ServicePort| {
-            let (protocol, port, target) = (port.protocol, port.port, port.target);
-            format!("{{ protocol = \"{protocol}\", port = {port}, target_port = {target} }}")
-        };
         let backend = |name: &String| {
             let pod = self.pods.iter().find(|pod| pod.name == *name).expect("a backend is a pod of the plan");
             let state = if service.terminating.contains(name) { ", state = \"terminating\"" } else { "" };
@@ -93,7 +89,7 @@ impl Plan {
                 format!("{{ tunnel = \"{tunnel}\", label = {}{state} }}", pod.label)
             }
         };
-        let ports: Vec<String> = service.ports.iter().map(port).collect();
+        let ports: Vec<String> = service.ports.iter().map(crate::ServicePort::toml).collect();
         let backends: Vec<String> = service.backends.iter().map(backend).collect();
         format!(
             "[[service]]\nname = \"{}\"\nvrf = \"blue\"\naddresses = [\"{}\", \"{}\"]\nports = [{}]\nbackends = [{}]\n{}",

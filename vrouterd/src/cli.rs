@@ -31,7 +31,19 @@ pub enum Command {
     ///
     /// Exits with 0 after a stop, with 2 when configuration, privileges or kernel will not do
     /// (nothing has been attached then), and with 1 when something broke.
-    Run(ConfigFile),
+    Run(Run),
+}
+
+/// What to run, and whether another daemon runs already.
+#[derive(Debug, Args)]
+pub struct Run {
+    /// Which configuration.
+    #[command(flatten)]
+    pub file: ConfigFile,
+    /// Take the place of the daemon that runs in this network namespace: it forwards until this one is ready,
+    /// hands its flows over and exits.
+    #[arg(long)]
+    pub replace: bool,
 }
 
 /// What to check, and against what.

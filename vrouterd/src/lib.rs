@@ -14,6 +14,7 @@ pub mod declared;
 pub mod engine;
 pub mod history;
 pub mod http;
+pub mod journal;
 pub mod kernel;
 pub mod log;
 pub mod preflight;

@@ -5,11 +5,15 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use vrouterd::cli::{self, Cli, Command, EXIT_MISTAKE};
+use vrouterd::daemon::Beginning;
 use vrouterd::{daemon, log};
 
 fn main() -> ExitCode {
     match Cli::parse().command {
-        Command::Run(file) => run(&file.config),
+        Command::Run(args) => {
+            let beginning = if args.replace { Beginning::Replacing } else { Beginning::Alone };
+            run(&args.file.config, beginning)
+        }
         Command::Check(check) => match cli::check(&check) {
             Ok(summary) => {
                 println!("{summary}");
@@ -23,9 +27,9 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(config: &Path) -> ExitCode {
+fn run(config: &Path, beginning: Beginning) -> ExitCode {
     log::start();
-    match daemon::run(config) {
+    match daemon::run(config, beginning) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error}");

@@ -75,8 +75,10 @@ pub struct ProgramCounters {
 /// Everything there is to look at.
 #[derive(Debug)]
 pub struct NodeState {
-    /// Start of the daemon; zero of the flow table's time.
+    /// Zero of the flow table's time.
     pub epoch: Instant,
+    /// Start of the daemon.
+    pub started: Instant,
     /// The snapshot in force.
     pub snapshot: Arc<ArcSwap<Snapshot>>,
     /// The flows.
@@ -153,6 +155,7 @@ impl NodeState {
         };
         let state = Self {
             epoch,
+            started: Instant::now(),
             snapshot,
             flows: Arc::clone(&sights.tracer.flows),
             tracer: sights.tracer,

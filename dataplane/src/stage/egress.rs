@@ -55,7 +55,7 @@ fn open_tunnel(snapshot: &Snapshot, id: TunnelId, label: u32, len: usize) -> Res
     let tunnel = snapshot.tunnel(id).ok_or(DropReason::NoNeighbour)?;
     let template = tunnel.template.as_ref().ok_or(DropReason::NoNeighbour)?;
     let label = Label::new(label).ok_or(DropReason::InvalidLabel)?;
-    let mtu = snapshot.fabric.inner_mtu;
+    let mtu = tunnel.inner_mtu;
     if len > mtu {
         return Err(Halt::TooBig { mtu });
     }

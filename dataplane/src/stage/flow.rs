@@ -1,7 +1,7 @@
 //! A packet and its flow: found, made, or derived again after a change.
 
 use flow_table::{
-    Action, Direction, FlowHash, FlowKey, Hit, InsertError, Output, Rewrite, RewriteKind, Source, Tuple,
+    Action, Direction, FlowHash, FlowKey, Hit, InsertError, Rewrite, RewriteKind, Source, Tuple,
 };
 
 use super::backend::Clients;
@@ -11,7 +11,7 @@ use super::nat::{PORT_ATTEMPTS, Plan};
 use super::plan::{First, Keep};
 use crate::drop::DropReason;
 use crate::ecmp::{FlowSpread, Target};
-use crate::ids::{TunnelId, VifSlot};
+use crate::ids::TunnelId;
 use crate::packet::l4::{L4, protocol};
 use crate::pipeline::Pipeline;
 use crate::snapshot::LabelTarget;
@@ -184,8 +184,8 @@ impl Pipeline<'_> {
         else {
             return Derived::Gone;
         };
-        let back = target_of(answers.output);
-        let keep = target_of(old.output).map(|target| Keep { target, reverse, back });
+        let back = Target::of(answers.output);
+        let keep = Target::of(old.output).map(|target| Keep { target, reverse, back });
         let ingress = self.ingress_of(&forward, old.source);
         let first = ingress.map(|ingress| self.first_of_client(ingress, forward, keep));
         match (first.map(|first| self.judged(&first)), hit.direction) {
@@ -335,14 +335,4 @@ fn opens(flow: &Flow) -> bool {
 /// to is of a pod that reaches itself.
 fn hides_sender(forward: &Tuple, answers: &Tuple) -> bool {
     answers.dst != forward.src && answers.dst != forward.dst
-}
-
-fn target_of(output: Output) -> Option<Target> {
-    match output {
-        Output::Vif { slot } => VifSlot::new(slot).map(Target::Vif),
-        Output::Tunnel { tunnel, label } => {
-            encap::Label::new(label).map(|label| Target::Tunnel { tunnel: TunnelId(tunnel), label })
-        }
-        Output::Drop { .. } => None,
-    }
 }

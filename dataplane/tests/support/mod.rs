@@ -20,6 +20,7 @@ use std::sync::Arc;
 
 use ahash::RandomState;
 use dataplane::affinity::AffinityTable;
+use dataplane::carry::{Adoption, Roster};
 use dataplane::compile::Compiler;
 use dataplane::counters::{PortCounters, WorkerCounters};
 use dataplane::desired::{
@@ -92,6 +93,7 @@ pub(crate) fn desired(tunnel_address: &str, peers: &[&str]) -> Desired {
         underlay: Underlay {
             uplink: Some(Uplink { mac: UPLINK_MAC, mtu: 1600, vlan: None, link: Link::Up }),
             tunnels: peers.iter().map(|peer| (peer.parse().unwrap(), Reach::Via(PEER_MAC))).collect(),
+            ..Underlay::default()
         },
     }
 }
@@ -183,6 +185,7 @@ pub(crate) struct Node {
     pub(crate) counters: Arc<WorkerCounters>,
     pub(crate) flows: Arc<FlowTable>,
     fragments: Arc<FragmentTable>,
+    affinity: Arc<AffinityTable>,
     taken: Vec<MemoryFrame>,
     pub(crate) now: u64,
 }
@@ -216,6 +219,7 @@ impl Node {
         let mut compiler = Compiler::default();
         let publisher = Publisher::new(compiler.compile(desired).unwrap());
         let counters = Arc::new(WorkerCounters::new());
+        let affinity = Arc::new(AffinityTable::new(1024, RandomState::with_seeds(9, 10, 11, 12)));
         let parts = WorkerParts {
             snapshots: publisher.subscribe(),
             flows: Arc::clone(&flows),
@@ -223,18 +227,43 @@ impl Node {
             spread: RandomState::with_seeds(5, 6, 7, 8),
             counters: Arc::clone(&counters),
             drops: Arc::new(DropLog::new(16)),
-            affinity: Arc::new(AffinityTable::new(1024, RandomState::with_seeds(9, 10, 11, 12))),
+            affinity: Arc::clone(&affinity),
             limiter: Arc::new(VifLimiter::new()),
             batch: 64,
             idle: Idle::Sleep,
         };
         let worker = Worker::new(MemoryIo::new(FRAMES, 128), parts);
-        Self { compiler, publisher, worker, counters, flows, fragments, taken: Vec::new(), now: 1000 }
+        Self {
+            compiler,
+            publisher,
+            worker,
+            counters,
+            flows,
+            fragments,
+            affinity,
+            taken: Vec::new(),
+            now: 1000,
+        }
     }
 
     /// Publishes another desired state.
     pub(crate) fn publish(&mut self, desired: &Desired) {
         self.publisher.publish(self.compiler.compile(desired).unwrap());
+    }
+
+    /// Takes over the pairs of an earlier daemon of this node; gives how many.
+    pub(crate) fn adopt(&mut self, earlier: &Node) -> usize {
+        self.now = earlier.now;
+        let roster = Roster::of(&earlier.publisher.current());
+        let snapshot = self.publisher.current();
+        let (adoption, now) = (Adoption::new(&roster, &snapshot), Millis(self.now));
+        let mut adopted = 0;
+        earlier.flows.carry(0..earlier.flows.capacity(), |pair| {
+            let Some(pair) = adoption.translate(pair) else { return };
+            adoption.remember(&pair, &self.affinity, now);
+            adopted += usize::from(self.flows.restore(&pair, now).is_ok());
+        });
+        adopted
     }
 
     /// Has the worker tell taps.

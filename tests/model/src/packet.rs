@@ -254,7 +254,11 @@ fn transport(mut packet: Packet) -> Result<Packet, DropReason> {
     let (sport, dport) = match packet.kind {
         Kind::Tcp { .. } | Kind::Udp | Kind::Sctp => (u16_at(segment, 0), u16_at(segment, 2)),
         Kind::EchoRequest | Kind::EchoReply => (u16_at(segment, 4), u16_at(segment, 4)),
-        Kind::Icmp => icmp_ports(segment[0]),
+        Kind::Icmp
+        | Kind::RouterSolicitation
+        | Kind::RouterAdvertisement
+        | Kind::Solicitation
+        | Kind::Advertisement => icmp_ports(segment[0]),
         Kind::Membership if packet.tuple.protocol == 58 => icmp_ports(segment[0]),
         _ => (None, None),
     };

@@ -32,19 +32,42 @@ pub(crate) struct PolicyPlan {
 /// A port of a service and where it leads.
 #[derive(Clone, Copy, Debug)]
 pub struct ServicePort {
-    pub(crate) protocol: &'static str,
-    pub(crate) port: u16,
-    pub(crate) target: u16,
+    protocol: &'static str,
+    port: u16,
+    target: u16,
+    count: u16,
 }
 
 /// TCP `port` of a service, led to `target` of the pod.
 pub const fn tcp(port: u16, target: u16) -> ServicePort {
-    ServicePort { protocol: "tcp", port, target }
+    ServicePort { protocol: "tcp", port, target, count: 1 }
 }
 
 /// UDP `port` of a service, led to `target` of the pod.
 pub const fn udp(port: u16, target: u16) -> ServicePort {
-    ServicePort { protocol: "udp", port, target }
+    ServicePort { protocol: "udp", port, target, count: 1 }
+}
+
+/// SCTP `port` of a service, led to `target` of the pod.
+pub const fn sctp(port: u16, target: u16) -> ServicePort {
+    ServicePort { protocol: "sctp", port, target, count: 1 }
+}
+
+impl ServicePort {
+    /// As many ports in a row, led to as many of the pod.
+    #[must_use]
+    pub const fn in_a_row(self, count: u16) -> Self {
+        Self { count, ..self }
+    }
+
+    pub(crate) fn toml(&self) -> String {
+        let range = |first: u16| match self.count {
+            1 => first.to_string(),
+            count => format!("\"{first}-{}\"", first + count - 1),
+        };
+        let (protocol, port, target) = (self.protocol, range(self.port), range(self.target));
+        format!("{{ protocol = \"{protocol}\", port = {port}, target_port = {target} }}")
+    }
 }
 
 impl Plan {

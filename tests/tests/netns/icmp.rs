@@ -52,6 +52,34 @@ fn traceroute_by_tcp_goes_through_the_service() {
     }
 }
 
+/// 50 at once and 100 a second of each vif; the rest is counted, and told to nobody.
+#[test]
+fn a_flood_of_packets_that_die_is_answered_at_a_limited_rate() {
+    const FLOOD: usize = 1000;
+    let lab = Lab::start("icmp-limit", remote_backend().pod("other", "node-a"));
+    let node = lab.node("node-a");
+    let (client, other) = (lab.pod("client"), lab.pod("other"));
+    let before = node.metrics().sum("vrouter_generated_packets_total", &[]);
+    let start = std::time::Instant::now();
+    let line = format!("ping -n -q -t 1 -i 0.002 -c {FLOOD} -W 1 10.0.2.2");
+    let printed = String::from_utf8(client.namespace.attempt(&line).stdout).unwrap();
+    let most = 50.0 + 100.0 * start.elapsed().as_secs_f64();
+    assert_eq!(node.metrics().drops("ttl_exceeded"), FLOOD as f64);
+    let answers = node.metrics().sum("vrouter_generated_packets_total", &[]) - before;
+    // A few answers to ARP and neighbour solicitations are among them.
+    assert!(
+        (50.0..most + 20.0).contains(&answers) && answers < 0.8 * FLOOD as f64,
+        "{answers} of {most}: {printed}"
+    );
+    let errors: f64 = printed.split('+').nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
+    assert!(errors <= answers, "{errors} seen of {answers}: {printed}");
+
+    // Another pod has a budget of its own.
+    traceroute(other, "-U", "10.0.2.2");
+    std::thread::sleep(Duration::from_millis(600));
+    traceroute(client, "-U", "10.0.2.2");
+}
+
 #[test]
 fn tracepath_finds_the_hops_and_the_path_mtu() {
     let (over_ipv4, over_ipv6) = (remote_backend(), remote_backend().ipv6_underlay());

@@ -116,7 +116,7 @@ pub(crate) fn labels(document: &Value) -> Result<String, Mismatch> {
 }
 
 pub(crate) fn tunnels(document: &Value) -> Result<String, Mismatch> {
-    let mut table = Table::new([Left("PEER"), Right("NEXT HOPS"), State("REACH")]);
+    let mut table = Table::new([Left("PEER"), Right("NEXT HOPS"), Right("INNER MTU"), State("REACH")]);
     for tunnel in list(document, "")? {
         let reach = match cell(tunnel, "/reach")?.as_str() {
             "via" => format!("via {}", cell(tunnel, "/mac")?),
@@ -125,7 +125,7 @@ pub(crate) fn tunnels(document: &Value) -> Result<String, Mismatch> {
             "no_route" => "no route over the uplink: look at `ip route get`".to_owned(),
             other => other.to_owned(),
         };
-        table.row([cell(tunnel, "/peer")?, cell(tunnel, "/next_hops")?, reach]);
+        table.row([cell(tunnel, "/peer")?, cell(tunnel, "/next_hops")?, cell(tunnel, "/inner_mtu")?, reach]);
     }
     Ok(table.to_string())
 }

@@ -6,6 +6,7 @@ mod errors;
 #[path = "../../../vrouterd/examples/diag_fixture/fixture.rs"]
 mod fixture;
 mod nouns;
+mod screen;
 mod tables;
 
 use std::process::Command;

@@ -10,7 +10,7 @@ use super::fixture::Fixture;
 use super::{Run, run};
 
 /// Socket of the daemon's pages, served until the tests end.
-fn daemon() -> &'static str {
+pub(crate) fn daemon() -> &'static str {
     static PATH: OnceLock<String> = OnceLock::new();
     PATH.get_or_init(|| {
         let path = scratch("api.sock");
@@ -261,4 +261,17 @@ fn shells_and_manuals_know_every_noun() {
     }
     let shown = Command::new("ls").arg(&directory).output().unwrap();
     assert!(!String::from_utf8_lossy(&shown.stdout).contains("vrctl-man"), "a page for the build only");
+}
+
+#[test]
+fn the_page_of_the_docs_shows_every_noun() {
+    let page = include_str!("../../../docs/vrctl.md");
+    let help = run(&["help"], &[]).stdout;
+    let commands =
+        help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    let nouns: Vec<&str> = commands.filter_map(|line| line.split_whitespace().next()).collect();
+    assert!(nouns.contains(&"vif") && nouns.contains(&"follow"), "{help}");
+    for noun in nouns.into_iter().filter(|noun| *noun != "help") {
+        assert!(page.contains(&format!("vrctl {noun}")), "docs/make-vrctl.sh does not show {noun}");
+    }
 }

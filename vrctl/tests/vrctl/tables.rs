@@ -152,9 +152,9 @@ LABEL  TO                             VRF
 ";
 
 const TUNNELS: &str = "\
-PEER        NEXT HOPS  REACH
-172.30.0.2          2  via 02:42:ac:1e:00:02
-172.30.0.3          1  failed: the neighbour does not answer
+PEER        NEXT HOPS  INNER MTU  REACH
+172.30.0.2          2       1468  via 02:42:ac:1e:00:02
+172.30.0.3          1       1368  failed: the neighbour does not answer
 ";
 
 #[test]

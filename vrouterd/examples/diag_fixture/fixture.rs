@@ -414,8 +414,8 @@ impl ViewSource for Fixture {
     fn tunnels(&self) -> Vec<TunnelView> {
         let via = ReachView::Via { mac: Mac([2, 0x42, 0xac, 0x1e, 0, 2]) };
         vec![
-            TunnelView { peer: ip("172.30.0.2"), reach: via, next_hops: 2 },
-            TunnelView { peer: ip("172.30.0.3"), reach: ReachView::Failed, next_hops: 1 },
+            TunnelView { peer: ip("172.30.0.2"), reach: via, inner_mtu: 1468, next_hops: 2 },
+            TunnelView { peer: ip("172.30.0.3"), reach: ReachView::Failed, inner_mtu: 1368, next_hops: 1 },
         ]
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use dataplane::compile::{CompileError, Compiler};
 use dataplane::desired::{Desired, Underlay};
@@ -20,8 +20,10 @@ use super::start::{fabric_config, plugs, underlay_query, uplink_mtu, vhost_plan}
 use crate::api::{Event, Exchange};
 use crate::config::{Config, Problems, check_against};
 use crate::engine::Engine;
+use crate::journal::Keeper;
 use crate::kernel::devices::{Devices, VhostPlan};
 use crate::kernel::lock::NamespaceLock;
+use crate::kernel::path_mtu::{PathMtuWatch, PathMtus};
 use crate::kernel::resolver::Resolver;
 use crate::kernel::underlay::UnderlayQuery;
 use crate::kernel::uplink::{UplinkDevices, find_uplink};
@@ -32,6 +34,12 @@ use crate::state::{ControlState, NodeState, ProgramCounters};
 /// Flow pairs looked at in one sweep: a million pairs are passed in under half a minute.
 const SWEEP_BUDGET: usize = 4096;
 
+/// How long the first packets wait for the kernel to tell the ways to the other nodes.
+const UNDERLAY: Duration = Duration::from_millis(200);
+
+/// How long the kernel may take to tell of a device that it has made.
+const DEVICES: Duration = Duration::from_secs(5);
+
 /// What the start hands over.
 pub(super) struct Parts {
     pub(super) sources: Sources,
@@ -41,6 +49,7 @@ pub(super) struct Parts {
     pub(super) compiler: Compiler,
     pub(super) publisher: Publisher,
     pub(super) engine: Engine,
+    pub(super) journal: Keeper,
     pub(super) ports: Ports,
     pub(super) trunk: Trunk,
     pub(super) fabric: Fabric,
@@ -51,6 +60,7 @@ pub(super) struct Parts {
     pub(super) netlink: Netlink,
     pub(super) query: watch::Sender<UnderlayQuery>,
     pub(super) resolver: Resolver,
+    pub(super) path_mtus: PathMtuWatch,
     pub(super) state: Arc<NodeState>,
     pub(super) uplink: UplinkDevices,
 }
@@ -61,6 +71,7 @@ pub(super) struct Control {
     devices: Devices,
     pub(super) facts: watch::Receiver<Arc<KernelFacts>>,
     underlay: watch::Receiver<Underlay>,
+    path_mtus: watch::Receiver<PathMtus>,
     /// Why the newest configuration file is not in force, if it is not.
     reload_error: Option<String>,
     /// Labels that change hands.
@@ -80,11 +91,22 @@ pub(super) struct Compiled {
 impl Control {
     pub(super) fn new(parts: Parts, devices: Devices, watch: Watch, lock: NamespaceLock) -> Self {
         let (mut facts, underlay) = (watch.facts(), parts.resolver.underlay());
+        let path_mtus = parts.path_mtus.mtus();
         facts.mark_changed();
         let mut quarantine = Quarantine::default();
         quarantine.follow(&parts.desired, Instant::now());
         let reload_error = None;
-        Self { parts, devices, facts, underlay, reload_error, quarantine, _watch: watch, _lock: lock }
+        Self {
+            parts,
+            devices,
+            facts,
+            underlay,
+            path_mtus,
+            reload_error,
+            quarantine,
+            _watch: watch,
+            _lock: lock,
+        }
     }
 
     pub(super) fn state(&self) -> Arc<NodeState> {
@@ -105,8 +127,33 @@ impl Control {
         let changed = tokio::select! {
             changed = self.facts.changed() => changed,
             changed = self.underlay.changed() => changed,
+            changed = self.path_mtus.changed() => changed,
         };
         changed.map_err(|_| DaemonError::KernelGone)
+    }
+
+    /// Lets packets in, from the pods and last from the other nodes; before, it waits a moment for the ways to
+    /// the other nodes, or the first packets would be lost.
+    ///
+    /// # Errors
+    /// [`DaemonError::DeviceGone`].
+    pub(super) async fn open(&mut self) -> Result<(), DaemonError> {
+        let trunk = self.parts.trunk_index;
+        // Devices that were made just now are not among the facts yet.
+        let known = self.facts.wait_for(|facts| facts.links.contains_key(&trunk));
+        let is_known = tokio::time::timeout(DEVICES, known).await.is_ok();
+        if !is_known {
+            return Err(DaemonError::DeviceGone(self.parts.trunk_name.clone()));
+        }
+        // Neither an uplink without a way nor a slow kernel keeps the pods of this node apart.
+        drop(tokio::time::timeout(UNDERLAY, self.underlay.wait_for(|known| known.uplink.is_some())).await);
+        let desired = Desired { underlay: self.underlay.borrow().clone(), ..self.parts.desired.clone() };
+        if let Err(error) = self.publish(Arc::clone(&self.parts.config), desired) {
+            tracing::error!(%error, "the running state is kept");
+        }
+        self.follow().await?;
+        self.configure_fabric();
+        Ok(())
     }
 
     /// Folds what the kernel says now into the desired state and publishes it if that changed.
@@ -117,6 +164,7 @@ impl Control {
         let facts = Arc::clone(&self.facts.borrow_and_update());
         let mut desired = self.parts.desired.clone();
         desired.underlay = self.underlay.borrow_and_update().clone();
+        desired.underlay.path_mtus = self.path_mtus.borrow_and_update().clone();
         self.follow_mtu(&facts, &mut desired);
         self.follow_uplink(&facts)?;
         let snapshot = self.parts.publisher.current();
@@ -341,6 +389,23 @@ impl Control {
     /// Takes everything back: programs first, so that no frame comes in any more, then workers
     /// with their sockets, then devices.
     pub(super) async fn stop(mut self) {
+        self.stand_still();
+        let parts = &self.parts;
+        let host = parts.vhost.as_ref().map(|vhost| vhost.host_end.clone());
+        for name in host.iter().chain([&parts.trunk_name]) {
+            if let Err(error) = self.devices.remove(name).await {
+                tracing::warn!(%error, "an interface was left behind; the next start removes it");
+            }
+        }
+    }
+
+    /// Ends for a successor, which takes the devices as they are.
+    pub(super) fn hand_over(mut self) {
+        self.stand_still();
+    }
+
+    /// No packet comes in any more, and the journal holds the flows.
+    fn stand_still(&mut self) {
         let parts = &mut self.parts;
         parts.fabric.detach();
         parts.ports.detach_all(&mut parts.trunk);
@@ -348,12 +413,7 @@ impl Control {
             tracing::warn!(%error, "the trunk was not detached cleanly");
         }
         parts.engine.stop();
-        let host = parts.vhost.as_ref().map(|vhost| vhost.host_end.clone());
-        for name in host.iter().chain([&parts.trunk_name]) {
-            if let Err(error) = self.devices.remove(name).await {
-                tracing::warn!(%error, "an interface was left behind; the next start removes it");
-            }
-        }
+        parts.journal.finish();
     }
 }
 

@@ -23,6 +23,12 @@ pub enum DaemonError {
     /// The kernel lacks something.
     #[error("this kernel lacks {0}")]
     KernelFeature(String),
+    /// The daemon that runs does not let go.
+    #[error(
+        "the daemon that runs does not hand over: {0}; run this one as root or as the user of that one, or end that one \
+         (SIGTERM) and start this one without --replace"
+    )]
+    NotHandedOver(String),
     /// No runtime or signal handler can be had.
     #[error("cannot start: {0}; look at the limits on processes and open files (ulimit -u, -n)")]
     Runtime(std::io::Error),

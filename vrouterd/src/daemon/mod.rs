@@ -7,7 +7,9 @@ mod control;
 mod declare;
 mod error;
 mod facts;
+mod handover;
 mod ports;
+mod prepare;
 mod quarantine;
 mod sources;
 mod start;
@@ -16,17 +18,22 @@ use std::path::Path;
 use std::time::Duration;
 
 use futures::FutureExt as _;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc::Receiver;
 
-use crate::api;
+use crate::api::{self, Command};
 use crate::config::{Config, Problems, check_against};
 use crate::http;
 use crate::kernel::Netlink;
 use crate::preflight;
+use control::Control;
+use handover::{Doorbell, Successor, take_lock};
+use prepare::prepare;
 use sources::OperatorFile;
 
 pub use error::DaemonError;
 pub use facts::host_facts;
+pub use handover::Beginning;
 
 /// Time between two calls of the flow table's sweep.
 const SWEEP: Duration = Duration::from_millis(100);
@@ -37,10 +44,10 @@ const HOUSEKEEPING: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// [`DaemonError`]; everything that was made by then has been taken back.
-pub fn run(path: &Path) -> Result<(), DaemonError> {
+pub fn run(path: &Path, beginning: Beginning) -> Result<(), DaemonError> {
     let (file, config) = OperatorFile::read(path.to_owned())?;
     preflight::check_capabilities()?;
-    runtime()?.block_on(serve(file, config))
+    runtime()?.block_on(serve(file, config, beginning))
 }
 
 /// Compares a configuration with this machine.
@@ -48,35 +55,52 @@ pub fn run(path: &Path) -> Result<(), DaemonError> {
 /// # Errors
 /// [`DaemonError::Machine`] with every mistake, or what stood in the way of asking the kernel.
 pub fn check_machine(config: &Config) -> Result<(), DaemonError> {
-    let ask = async {
-        let netlink = Netlink::connect()?;
-        let (facts, gateways) = (netlink.facts().await?, netlink.gateways().await?);
-        match check_against(config, &host_facts(&facts, &gateways)) {
-            problems if problems.is_empty() => Ok(()),
-            problems => Err(Problems(problems).into()),
-        }
-    };
-    runtime()?.block_on(ask)
+    runtime()?.block_on(async { check_machine_by(&Netlink::connect()?, config).await })
+}
+
+async fn check_machine_by(netlink: &Netlink, config: &Config) -> Result<(), DaemonError> {
+    let (facts, gateways) = (netlink.facts().await?, netlink.gateways().await?);
+    match check_against(config, &host_facts(&facts, &gateways)) {
+        problems if problems.is_empty() => Ok(()),
+        problems => Err(Problems(problems).into()),
+    }
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime, DaemonError> {
     tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(DaemonError::Runtime)
 }
 
-async fn serve(file: OperatorFile, config: Config) -> Result<(), DaemonError> {
-    let mut terminate = signal(SignalKind::terminate()).map_err(DaemonError::Runtime)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(DaemonError::Runtime)?;
-    let mut reload = signal(SignalKind::hangup()).map_err(DaemonError::Runtime)?;
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    reload: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self, DaemonError> {
+        let listen = |kind| signal(kind).map_err(DaemonError::Runtime);
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+            reload: listen(SignalKind::hangup())?,
+        })
+    }
+}
+
+async fn serve(file: OperatorFile, config: Config, beginning: Beginning) -> Result<(), DaemonError> {
+    let signals = Signals::listen()?;
+    let prepared = prepare(&config, beginning).await?;
+    let lock = take_lock(beginning).await?;
+    let mut bell = Doorbell::hang(&lock)?;
     let address = config.http.listen;
     let listener = tokio::net::TcpListener::bind(address)
         .await
         .map_err(|source| DaemonError::Listen { address, source })?;
-
     let socket = api::Socket::bind(&config.api)?;
 
-    let (mut control, mut commands) = start::start(file, config).await?;
+    let (mut control, mut commands) = start::start(file, config, prepared, lock).await?;
     // Vifs whose interfaces are there are attached before anybody is told that we are ready.
-    if let Err(error) = control.follow().await {
+    if let Err(error) = control.open().await {
         control.stop().await;
         return Err(error);
     }
@@ -91,32 +115,52 @@ async fn serve(file: OperatorFile, config: Config) -> Result<(), DaemonError> {
     tracing::info!("ready");
     notify(&[sd_notify::NotifyState::Ready]);
 
+    let outcome = work(&mut control, &mut commands, signals, &mut bell).await;
+    notify(&[sd_notify::NotifyState::Stopping]);
+    drop((stop_pages, commands));
+    if let Ok(Some(successor)) = outcome {
+        // Nobody is waited for: the node forwards nothing until the successor does.
+        [&server, &api].into_iter().for_each(tokio::task::JoinHandle::abort);
+        drop(tokio::join!(server, api, bell.take_down()));
+        control.hand_over();
+        successor.go_ahead().await;
+        tracing::info!("handed over");
+        return Ok(());
+    }
+    control.stop().await;
+    drop(tokio::join!(server, api));
+    tracing::info!("stopped");
+    outcome.map(drop)
+}
+
+/// The control loop; ends when the daemon is to stop, or to give way to a successor.
+async fn work(
+    control: &mut Control,
+    commands: &mut Receiver<Command>,
+    mut signals: Signals,
+    bell: &mut Doorbell,
+) -> Result<Option<Successor>, DaemonError> {
     let mut sweep = tokio::time::interval(SWEEP);
     let mut housekeeping = tokio::time::interval(HOUSEKEEPING);
-    let outcome = loop {
+    loop {
         tokio::select! {
-            _ = terminate.recv() => break Ok(()),
-            _ = interrupt.recv() => break Ok(()),
-            _ = reload.recv() => control.reload().await,
-            changed = control.kernel_changed() => match changed {
-                Ok(()) => if let Err(error) = control.follow().await { break Err(error) },
-                Err(error) => break Err(error),
-            },
-            Some(command) = commands.recv() => if let Err(error) = control.obey(command).await { break Err(error) },
+            _ = signals.terminate.recv() => return Ok(None),
+            _ = signals.interrupt.recv() => return Ok(None),
+            _ = signals.reload.recv() => control.reload().await,
+            successor = bell.rung() => return Ok(Some(successor)),
+            changed = control.kernel_changed() => {
+                changed?;
+                control.follow().await?;
+            }
+            Some(command) = commands.recv() => control.obey(command).await?,
             _ = sweep.tick() => control.sweep(),
             _ = housekeeping.tick() => {
                 // The service manager ends a daemon whose loop no longer turns (WatchdogSec= of the unit).
                 notify(&[sd_notify::NotifyState::Watchdog]);
-                if let Err(error) = control.housekeeping().await { break Err(error) }
+                control.housekeeping().await?;
             },
         }
-    };
-    notify(&[sd_notify::NotifyState::Stopping]);
-    drop((stop_pages, commands));
-    control.stop().await;
-    drop(tokio::join!(server, api));
-    tracing::info!("stopped");
-    outcome
+    }
 }
 
 /// Tells the service manager, where there is one.

@@ -122,6 +122,18 @@ impl Ports {
     }
 }
 
+/// Sets the vifs up whose interfaces are, before anything is attached: the first packets must not find their
+/// backends down.
+pub(super) fn foresee(desired: &mut Desired, plugs: &BTreeMap<VifName, Plug>, facts: &KernelFacts) {
+    for vif in &mut desired.vifs {
+        let Some(plug) = plugs.get(&vif.name) else { continue };
+        let is_up = facts.link_named(&plug.ifname).is_some_and(|link| link.state == LinkState::Up);
+        if is_up || plug.kind == PortKind::Host {
+            vif.link = Link::Up;
+        }
+    }
+}
+
 async fn attach(
     plug: &Plug,
     index: IfIndex,

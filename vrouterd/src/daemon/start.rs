@@ -10,30 +10,35 @@ use ahash::RandomState;
 use dataplane::affinity::{self, AffinityTable};
 use dataplane::compile::Compiler;
 use dataplane::fragment::FragmentTable;
-use dataplane::ids::{VifName, VifSlot};
+use dataplane::ids::VifName;
 use dataplane::publish::Publisher;
 use dataplane::snapshot::Snapshot;
 use dataplane::tap::Taps;
 use dataplane::trace::Tracer;
 use dataplane::worker::Idle;
-use flow_table::{FlowTable, TableConfig};
+use flow_table::{FlowTable, Millis};
 use ipnet::IpNet;
 use tokio::sync::mpsc::Receiver;
 use tokio::sync::watch;
-use xdp_prog::{Fabric, FabricConfig, IfIndex, PortKind, TcPreference, Trunk, VlanId, XdpPreference};
+use xdp_prog::{FabricConfig, IfIndex, PortKind, VlanId, XdpPreference};
 
 use super::control::{Control, Parts};
 use super::declare::declared_problems;
 use super::error::DaemonError;
 use super::facts::host_facts;
-use super::ports::{Plug, Ports};
+use super::ports::{self, Plug, Ports};
+use super::prepare::{Loaded, Prepared, seeds};
 use super::sources::{OperatorFile, Restored, Sources};
 use crate::api::{Command, Exchange};
 use crate::config::{Attach, Config, HugePages, MOST_VIF_MTU, Problems, Wait, ZeroCopy, check_against};
 use crate::declared::Store;
 use crate::engine::{Engine, EnginePlan, Shared, UplinkQueues};
-use crate::kernel::devices::{Devices, HostRoute, RxQueues, TrunkPlan, VethPair, VhostPlan, link_local};
+use crate::journal::{self, BootId, JournalFile, Keeper, Source, SpreadSeeds};
+use crate::kernel::devices::{
+    Devices, HostRoute, RxQueues, Signature, TrunkPlan, VethPair, VhostPlan, link_local,
+};
 use crate::kernel::lock::NamespaceLock;
+use crate::kernel::path_mtu::PathMtuWatch;
 use crate::kernel::resolver::Resolver;
 use crate::kernel::underlay::UnderlayQuery;
 use crate::kernel::uplink::{UplinkDevices, find_uplink};
@@ -50,16 +55,12 @@ const HOST_NODE_END: &str = "vr-vhost1";
 pub(super) async fn start(
     file: OperatorFile,
     config: Config,
+    prepared: Prepared,
+    lock: NamespaceLock,
 ) -> Result<(Control, Receiver<Command>), DaemonError> {
-    if let Err(missing) = xdp_prog::preflight() {
-        let list: Vec<_> =
-            missing.iter().map(|missing| format!("{}: {}", missing.what, missing.remedy)).collect();
-        return Err(DaemonError::KernelFeature(list.join("; ")));
-    }
-    let lock = NamespaceLock::take()?;
-    let netlink = Netlink::connect()?;
-    let devices = Devices::open(netlink.clone())?;
-    for name in devices.remove_leftovers(&lock).await? {
+    let Prepared { netlink, devices, loaded } = prepared;
+    let wanted = signatures(&config, &netlink.facts().await?);
+    for name in devices.remove_leftovers(&lock, &wanted).await? {
         tracing::warn!(interface = name, "removed: an earlier daemon had left it");
     }
     let watch = Watch::start(netlink.clone(), WatchOptions::default()).await?;
@@ -75,10 +76,8 @@ pub(super) async fn start(
     let found = find_uplink(&facts, &config.node.uplink.value, config.node.tunnel_address.value);
     let uplink = found.map_err(|fault| DaemonError::KernelFeature(fault.to_string()))?;
 
-    let made = devices
-        .create_trunk(&TrunkPlan::new(u32::from(MOST_VIF_MTU), u32::from(config.engine.workers.value)))
-        .await?;
-    let started = after_trunk(restored, &made, uplink, &facts, &devices, netlink, &watch).await;
+    let made = devices.create_trunk(&trunk_plan(config)).await?;
+    let started = after_trunk(restored, loaded, &made, uplink, &facts, &devices, netlink, &watch).await;
     match started {
         Ok((parts, commands)) => Ok((Control::new(parts, devices, watch, lock), commands)),
         Err(error) => {
@@ -90,8 +89,22 @@ pub(super) async fn start(
     }
 }
 
+/// What the devices carry that this start would make, as far as that can be told yet.
+fn signatures(config: &Config, facts: &KernelFacts) -> Vec<Signature> {
+    let found = find_uplink(facts, &config.node.uplink.value, config.node.tunnel_address.value);
+    let vhost = found.ok().and_then(|uplink| vhost_plan(config, &config.desired(uplink_mtu(facts, uplink))));
+    let trunk = trunk_plan(config).signature();
+    vhost.map(|plan| plan.signature()).into_iter().chain([trunk]).collect()
+}
+
+fn trunk_plan(config: &Config) -> TrunkPlan {
+    TrunkPlan::new(u32::from(MOST_VIF_MTU), u32::from(config.engine.workers.value))
+}
+
+#[expect(clippy::too_many_arguments, reason = "one step of a sequence, split off to undo the one before it")]
 async fn after_trunk(
     restored: Restored,
+    loaded: Loaded,
     trunk_pair: &VethPair,
     uplink: UplinkDevices,
     facts: &KernelFacts,
@@ -100,29 +113,21 @@ async fn after_trunk(
     watch: &Watch,
 ) -> Result<(Parts, Receiver<Command>), DaemonError> {
     let Restored { sources, config, set_aside } = restored;
-    let desired = config.desired(uplink_mtu(facts, uplink));
+    let mut desired = config.desired(uplink_mtu(facts, uplink));
+    ports::foresee(&mut desired, &plugs(&config), facts);
     let vhost = vhost_plan(&config, &desired);
     if let Some(plan) = &vhost {
         devices.create_vhost(plan).await?;
     }
     let mut compiler = Compiler::default();
     let publisher = Publisher::new(compiler.compile(&desired)?);
-    let epoch = Instant::now();
-    let flows = Arc::new(FlowTable::new(table_config(&config), seeds()));
-    move_to_huge_pages(&flows);
-    let shared = Shared {
-        flows: Arc::clone(&flows),
-        fragments: Arc::new(FragmentTable::new(FRAGMENTED_DATAGRAMS, RandomState::new())),
-        spread: RandomState::new(),
-        affinity: Arc::new(AffinityTable::new(affinity::CLIENTS, RandomState::new())),
-        limiter: Arc::default(),
-        taps: Arc::new(Taps::new(usize::from(config.engine.workers.value))),
-        epoch,
-    };
+    let Loaded { mut trunk, mut fabric, flows } = loaded;
+    let epoch = journal::zero();
+    let journal_file = JournalFile::in_directory(&config.node.state_dir);
+    let workers = usize::from(config.engine.workers.value);
+    let (shared, spread) = inherit(&journal_file, flows, &publisher.current(), epoch, workers);
 
     let (near, far) = (index_of(trunk_pair.near.index.0)?, index_of(trunk_pair.far.index.0)?);
-    let mut trunk = Trunk::load(TcPreference::PreferTcx)?;
-    let mut fabric = Fabric::load()?;
     let queues = NonZeroU32::new(u32::from(config.engine.workers.value)).unwrap_or(NonZeroU32::MIN);
     let physical = facts.links.get(&uplink.physical).map(|link| link.name.clone()).unwrap_or_default();
     if uplink.vlan.is_some() && devices.keep_vlan_tags(&physical)? {
@@ -144,10 +149,13 @@ async fn after_trunk(
     let engine = Engine::start(&plan, &publisher, &shared, &mut fabric, &mut trunk)?;
     let in_use = NonZeroU32::new(engine.workers().len() as u32).unwrap_or(queues);
     trunk.attach_trunk0(near, in_use)?;
-    fabric.set_config(&fabric_config(&config, uplink.vlan))?;
+    let source = Source { flows: Arc::clone(&shared.flows), snapshots: publisher.shared(), spread, epoch };
+    let journal = Keeper::start(journal_file, source).map_err(DaemonError::Runtime)?;
 
     let config = Arc::new(config);
     let (query, asked) = watch::channel(underlay_query(&config, &publisher.current()));
+    let path_mtus = PathMtuWatch::start(asked.clone(), config.node.udp_port)
+        .map_err(|error| DaemonError::KernelFeature(format!("a raw ICMP socket: {error}")))?;
     let resolver = Resolver::start(netlink.clone(), watch.facts(), asked);
     let workers = engine.workers().iter().map(|worker| WorkerState {
         cpu: worker.cpu,
@@ -163,6 +171,7 @@ async fn after_trunk(
         set_aside,
     };
     let (exchange, commands) = Exchange::new(sources.documents.clone());
+    let flows = Arc::clone(&shared.flows);
     let tracer = Tracer { flows, spread: shared.spread.clone(), affinity: Arc::clone(&shared.affinity) };
     let sights = Sights { tracer, taps: Arc::clone(&shared.taps) };
     let state = Arc::new(NodeState::new(epoch, publisher.shared(), sights, workers.collect(), control));
@@ -176,6 +185,7 @@ async fn after_trunk(
         compiler,
         publisher,
         engine,
+        journal,
         ports,
         trunk,
         fabric,
@@ -185,10 +195,41 @@ async fn after_trunk(
         netlink,
         query,
         resolver,
+        path_mtus,
         state,
         uplink,
     };
     Ok((parts, commands))
+}
+
+/// What the workers share, with the flows of an earlier daemon if it has left any.
+fn inherit(
+    file: &JournalFile,
+    flows: Arc<FlowTable>,
+    snapshot: &Snapshot,
+    epoch: Instant,
+    workers: usize,
+) -> (Shared, SpreadSeeds) {
+    let now = Millis(epoch.elapsed().as_millis() as u64);
+    let capacity = u32::try_from(flows.capacity()).unwrap_or(u32::MAX);
+    let earlier = journal::take_up(file, BootId::current(), now, capacity);
+    // With the same seeds most flows that the journal does not know find their member again as well.
+    let spread = earlier.as_ref().map_or_else(seeds, |journal| journal.spread);
+    let [a, b, c, d] = spread;
+    let affinity = Arc::new(AffinityTable::new(affinity::CLIENTS, RandomState::new()));
+    if let Some(earlier) = earlier {
+        journal::adopt(&earlier, snapshot, &flows, &affinity, now);
+    }
+    let shared = Shared {
+        flows,
+        fragments: Arc::new(FragmentTable::new(FRAGMENTED_DATAGRAMS, RandomState::new())),
+        spread: RandomState::with_seeds(a, b, c, d),
+        affinity,
+        limiter: Arc::default(),
+        taps: Arc::new(Taps::new(workers)),
+        epoch,
+    };
+    (shared, spread)
 }
 
 /// What the kernel is asked about the way to the other nodes.
@@ -288,28 +329,4 @@ fn xdp_preference(attach: Attach) -> XdpPreference {
         Attach::Native => XdpPreference::NativeOnly,
         Attach::Generic => XdpPreference::GenericOnly,
     }
-}
-
-fn table_config(config: &Config) -> TableConfig {
-    TableConfig {
-        max_pairs: config.engine.flows,
-        max_per_owner: config.engine.flows_per_vif,
-        max_owners: VifSlot::FLOW_OWNERS,
-        timeouts: config.timeouts.clone(),
-    }
-}
-
-/// Packets read the flow table at random, so the fewer pages it has the fewer translations are missing.
-fn move_to_huge_pages(flows: &FlowTable) {
-    for memory in flows.memory() {
-        if let Err(reason) = af_xdp::move_to_huge_pages(memory) {
-            tracing::info!(%reason, "the flow table stays in small pages, which is slower with many flows");
-        }
-    }
-}
-
-/// Seeds for the flow table's hash, drawn by the hasher of the standard library.
-fn seeds() -> [u64; 4] {
-    use std::hash::BuildHasher;
-    [0u8, 1, 2, 3].map(|n| std::hash::RandomState::new().hash_one(n))
 }

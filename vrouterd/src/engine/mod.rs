@@ -28,6 +28,11 @@ pub use io::XskIo;
 /// Dropped packets that a worker remembers until the control thread takes them.
 const DROP_LOG: usize = 256;
 
+/// How long a queue may be busy: the kernel lets go of the sockets of a process that has ended a little later
+/// (net/xdp/xsk_buff_pool.c, `xp_put_pool`).
+const QUEUE_PATIENCE: Duration = Duration::from_secs(2);
+const QUEUE_PAUSE: Duration = Duration::from_millis(2);
+
 /// Fewest entries of a ring.
 const LEAST_RING: u32 = 64;
 /// Most entries of a ring.
@@ -82,7 +87,7 @@ pub struct Shared {
     pub limiter: Arc<VifLimiter>,
     /// What the operator wants to see of packets.
     pub taps: Arc<Taps>,
-    /// Start of the daemon: zero of the flow table's time.
+    /// Zero of the flow table's time.
     pub epoch: Instant,
 }
 
@@ -229,8 +234,16 @@ impl EnginePlan {
     fn bind(&self, umem: &Umem, ifindex: u32, queue: u32, side: &str) -> Result<Socket, EngineError> {
         let rings = self.rings()?;
         let config = SocketConfig { rings, zero_copy: self.zero_copy, ..SocketConfig::new(ifindex, queue) };
-        Socket::bind(umem, &config)
-            .map_err(|source| socket_error(&format!("bind a socket to queue {queue} of the {side}"), source))
+        let patience = Instant::now() + QUEUE_PATIENCE;
+        let bound = loop {
+            match Socket::bind(umem, &config) {
+                Err(af_xdp::Error::QueueBusy { .. }) if Instant::now() < patience => {
+                    std::thread::sleep(QUEUE_PAUSE);
+                }
+                bound => break bound,
+            }
+        };
+        bound.map_err(|source| socket_error(&format!("bind a socket to queue {queue} of the {side}"), source))
     }
 
     /// Rings of a worker that serves the trunk and its share of the uplink's queues. All its fill

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::os::linux::net::SocketAddrExt;
-use std::os::unix::net::{SocketAddr, UnixListener};
+use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 
 use super::error::{KernelError, errno};
 
@@ -12,8 +12,11 @@ use super::error::{KernelError, errno};
 /// frees them when the process ends, however it ends.
 #[derive(Debug)]
 pub struct NamespaceLock {
-    _socket: UnixListener,
+    socket: UnixListener,
 }
+
+/// Name of the socket.
+const NAME: &str = "vrouterd";
 
 impl NamespaceLock {
     /// Takes the lock of the calling thread's network namespace.
@@ -21,10 +24,33 @@ impl NamespaceLock {
     /// # Errors
     /// [`KernelError::AlreadyRunning`], or [`KernelError::Socket`].
     pub fn take() -> Result<Self, KernelError> {
-        let socket = SocketAddr::from_abstract_name("vrouterd")
+        let socket = SocketAddr::from_abstract_name(NAME)
             .and_then(|address| UnixListener::bind_addr(&address))
             .map_err(not_bound)?;
-        Ok(Self { _socket: socket })
+        Ok(Self { socket })
+    }
+
+    /// The socket, for hearing from who wants to be the next to have the lock. The lock is held as long as
+    /// either lives.
+    ///
+    /// # Errors
+    /// [`KernelError::Socket`].
+    pub fn listener(&self) -> Result<UnixListener, KernelError> {
+        self.socket.try_clone().map_err(KernelError::Socket)
+    }
+
+    /// A connection to the daemon that holds the lock; none when nobody does. That daemon need not answer.
+    ///
+    /// # Errors
+    /// [`KernelError::Socket`].
+    pub fn holder() -> Result<Option<UnixStream>, KernelError> {
+        let connected =
+            SocketAddr::from_abstract_name(NAME).and_then(|address| UnixStream::connect_addr(&address));
+        match connected {
+            Ok(stream) => Ok(Some(stream)),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(None),
+            Err(error) => Err(KernelError::Socket(error)),
+        }
     }
 }
 

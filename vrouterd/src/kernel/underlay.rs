@@ -65,7 +65,7 @@ pub fn underlay(
         }
     };
     let tunnels = query.endpoints.iter().map(|endpoint| (*endpoint, reach(endpoint))).collect();
-    Underlay { uplink: uplink(facts, query, &devices), tunnels }
+    Underlay { uplink: uplink(facts, query, &devices), tunnels, ..Underlay::default() }
 }
 
 fn hop_over(devices: UplinkDevices, route: Option<&RouteAnswer>) -> Option<NextHop> {

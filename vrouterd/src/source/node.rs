@@ -16,7 +16,7 @@ impl Reading<'_> {
         NodeView {
             name: config.node.name.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            uptime_seconds: self.state.epoch.elapsed().as_secs(),
+            uptime_seconds: self.state.started.elapsed().as_secs(),
             tunnel_address: self.snapshot.fabric.address,
             generation: self.snapshot.generation,
             uplink: self.uplink(PortView::from(&ports.uplink)),
@@ -95,6 +95,7 @@ impl Reading<'_> {
         let view = |tunnel: &Tunnel| TunnelView {
             peer: tunnel.address,
             reach: tunnel.reach.into(),
+            inner_mtu: tunnel.inner_mtu as u64,
             next_hops: hops.through(&self.snapshot, tunnel.address),
         };
         let mut tunnels: Vec<_> = self.snapshot.tunnels().map(view).collect();

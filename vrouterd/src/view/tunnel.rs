@@ -13,6 +13,8 @@ pub struct TunnelView {
     /// Whether and how it is reached.
     #[serde(flatten)]
     pub reach: ReachView,
+    /// Largest inner packet that gets there, in bytes.
+    pub inner_mtu: u64,
     /// Next hops that use it.
     pub next_hops: u64,
 }

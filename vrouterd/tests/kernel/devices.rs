@@ -130,7 +130,7 @@ fn leftovers_are_removed_and_nothing_else() {
 
         let devices = devices();
         let lock = NamespaceLock::take().unwrap();
-        let mut removed = devices.remove_leftovers(&lock).await.unwrap();
+        let mut removed = devices.remove_leftovers(&lock, &[]).await.unwrap();
         removed.sort();
         assert_eq!(removed, ["old0", "old1", "vhost0", "vr-vhost1"]);
         for name in ["vxk-a", "vxk-b", "vxk-up", "vxk-bridge"] {
@@ -138,8 +138,8 @@ fn leftovers_are_removed_and_nothing_else() {
         }
         assert_eq!(shown(&bench, "old1"), Value::Null);
         devices.create_vhost(&vhost()).await.unwrap();
-        assert_eq!(devices.remove_leftovers(&lock).await.unwrap().len(), 2);
-        assert!(devices.remove_leftovers(&lock).await.unwrap().is_empty());
+        assert_eq!(devices.remove_leftovers(&lock, &[]).await.unwrap().len(), 2);
+        assert!(devices.remove_leftovers(&lock, &[]).await.unwrap().is_empty());
     });
 }
 

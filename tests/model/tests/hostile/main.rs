@@ -4,27 +4,42 @@
 //! the counter, the frame. `hostile/good.txt` has good frames, of which every beginning is tried too. Each goes
 //! through the real pipeline and the model at once.
 //!
-//! Rows of the list that have no line here, or whose outcome is not yet that of the list:
+//! Rows of the list that have no line here, or more than a line can show. Paths are from the root of the repository;
+//! `netns` is `tests/tests/netns`, the model is `against_the_pipeline` beside this test.
 //!
-//! | row | what | where or why |
+//! | row | what | where, or why not |
 //! |---|---|---|
-//! | 7 | multi-buffer chains | tests of `af-xdp` |
+//! | 7 | multi-buffer chains | `af-xdp/src/memory/tests.rs`: `a_multi_buffer_packet_is_refused_whole` |
 //! | 10 | ARP flood | `dataplane/tests/link.rs` |
-//! | 19, 21, 23 | fragments in any order, overlap, many ids | `dataplane/tests/fragments.rs` |
-//! | 25 | larger than the way out, DF clear | `dataplane/tests/fragments.rs`, `against_the_pipeline` |
-//! | 26 | fragmentation needed from the underlay | pending |
-//! | 28 | overlapping IPv6 fragments | `dataplane/tests/fragments.rs`; atomic and malformed ones are here |
-//! | 35 to 38, 41, 43, 45 | translation | `against_the_pipeline`, fuzz target `nat_there_and_back` |
+//! | 14, 24 | rate of ICMP errors, path MTU | `netns/icmp.rs`, the model |
+//! | 19 to 23, 28 | fragments in any order, tiny, overlapping, never complete, many ids | `dataplane/tests/fragments.rs`, the model, `netns/fragments.rs`, `netns/hostile_fragments.rs` |
+//! | 25 | larger than the way out, DF clear | `dataplane/tests/fragments.rs`, the model, `netns/fragments.rs` |
+//! | 26 | fragmentation needed from the underlay | `netns/path_mtu.rs`, tests of `vrouterd/src/kernel/path_mtu/report.rs` |
+//! | 35 to 38, 41, 43, 45 | translation | the model, fuzz target `nat_there_and_back`, `dataplane/tests/icmp.rs`, `netns/services.rs`. The ten million packets of row 38 are what fuzzing adds up to, no single test |
 //! | 44 | a pool that is used up | `dataplane/tests/source_nat.rs` |
-//! | 49 | blind RST and SYN | tests of `flow-table` |
-//! | 62 | label used again too soon | `reload::a_label_that_changes_hands_leads_nowhere_for_a_while` in `tests` |
-//! | 64, 65, 67 | full table, a vif at its limit, SYN flood | `dataplane/tests/floods.rs`, `tests/tests/netns/floods.rs`; the limit of a vif also in `against_the_pipeline` |
+//! | 49 | blind RST and SYN | `flow-table/src/tcp/tests.rs` |
+//! | 60 | outer fragments | counted by the XDP program: `xdp-prog/src/fabric/tests.rs`, `xdp-prog/tests/netns/uplink.rs` |
+//! | 62 | label used again too soon | `netns/reload.rs`: `a_label_that_changes_hands_leads_nowhere_for_a_while` |
+//! | 64, 65, 67 | full table, a vif at its limit, SYN flood | `dataplane/tests/floods.rs`, `netns/floods.rs`, the model |
 //! | 66 | keys that collide | `flow-table/tests/collisions.rs`; a lookup reads two buckets, whatever is in them |
 //! | 68, 69, 74 | members leave and come, spread | tests of `dataplane/src/ecmp.rs` |
-//! | 70, 72 | backends that go, affinity | `dataplane/tests/backends.rs`, `tests/tests/netns/backends.rs` |
-//! | 71 | a pod's address used again | flow keys name the vif, not the address: `dataplane/tests/services.rs`, the flows of a removed vif |
+//! | 70, 72 | backends that go, affinity | `dataplane/tests/backends.rs`, the model, `netns/backends.rs` |
+//! | 71 | a pod's address used again | flow keys name the vif, not the address: the model gives addresses again; `dataplane/tests/services.rs`: `the_flows_of_a_removed_vif_go_in_the_next_sweep_and_no_others` |
 //! | 73 | idle times | tests of `flow-table/src/sweep.rs` |
-//! | 75 to 89 | devices, process, operator | tests of `af-xdp`, `xdp-prog`, `vrouterd` |
+//! | 75 | a stopped worker | full and empty rings in `af-xdp/src/memory/tests.rs`; no test stops the process |
+//! | 76, 77 | rings that stand still, descriptors that lie | `af-xdp/src/memory/tests.rs`, also under AddressSanitizer |
+//! | 78 | a device that goes while polled | `af-xdp/tests/veth/main.rs`, `netns/faults.rs` |
+//! | 79 | uplink down and up, another MAC or address | `netns/faults.rs`, `vrouterd/tests/kernel/underlay.rs`; no test changes rings or queues, or detaches the program from outside |
+//! | 80 | native mode or zero copy refused, a foreign program | `xdp-prog/tests/netns/uplink.rs`, `af-xdp/tests/veth/main.rs` |
+//! | 81 | 500 pods come and go | no test |
+//! | 82 | what the kernel lacks | `af-xdp/tests/veth/main.rs`, tests of `vrouterd/src/preflight.rs` |
+//! | 83 | killed, ended, started again | `netns/lifecycle.rs`, without load |
+//! | 84, 87 | API server, CNI | not part of this program |
+//! | 85 | bad configuration | `vrouterd/src/config/tests/bad.rs`, `netns/reload.rs` |
+//! | 86 | state file cut, disk that takes no more | `netns/api_restart.rs`
+//! | 88 | events lost by the kernel | tests of `vrouterd/src/kernel/decode.rs`; no test floods the kernel |
+//! | 89 | hostile HTTP | `vrouterd/tests/http_limits.rs`, `vrouterd/tests/diagnostics.rs` |
+//! | 90 | flipped bits, long runs | the model's `Mutate`, fuzz targets, and lines here |
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops where it goes wrong")]
 
@@ -130,6 +145,7 @@ fn desired() -> Desired {
         underlay: Underlay {
             uplink: Some(Uplink { mac: Mac([2, 0, 0, 0, 1, 1]), mtu: 1400, vlan: None, link: Link::Up }),
             tunnels: peers.into(),
+            ..Underlay::default()
         },
     }
 }

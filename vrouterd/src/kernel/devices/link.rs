@@ -28,12 +28,18 @@ pub(super) struct VethSpec<'a> {
 impl Devices {
     /// The device of this name as it is now; none when there is none.
     pub(super) async fn find(&self, name: &str) -> Result<Option<LinkFacts>, KernelError> {
+        let message = self.find_message(name).await?;
+        Ok(message.as_ref().and_then(link_facts))
+    }
+
+    /// What the kernel says about the device of this name; none when there is none.
+    pub(super) async fn find_message(&self, name: &str) -> Result<Option<LinkMessage>, KernelError> {
         let mut message = LinkMessage::default();
         message.attributes.push(LinkAttribute::IfName(name.to_owned()));
         let operation = format!("look up device {name}");
         match self.netlink.request(RouteNetlinkMessage::GetLink(message), 0, &operation).await {
-            Ok(answers) => Ok(answers.iter().find_map(|answer| match answer {
-                RouteNetlinkMessage::NewLink(link) => link_facts(link),
+            Ok(answers) => Ok(answers.into_iter().find_map(|answer| match answer {
+                RouteNetlinkMessage::NewLink(link) => Some(link),
                 _ => None,
             })),
             Err(error) if error.errno() == Some(errno::ENODEV) => Ok(None),
@@ -74,7 +80,7 @@ impl Devices {
         reason
     }
 
-    async fn device(&self, name: &str) -> Result<Device, KernelError> {
+    pub(super) async fn device(&self, name: &str) -> Result<Device, KernelError> {
         let link = self.get(name).await?;
         Ok(Device { name: link.name, index: link.index, mac: link.mac.unwrap_or(Mac([0; 6])) })
     }
@@ -107,7 +113,7 @@ impl Devices {
         }
     }
 
-    async fn set(&self, message: LinkMessage, operation: &str) -> Result<(), KernelError> {
+    pub(super) async fn set(&self, message: LinkMessage, operation: &str) -> Result<(), KernelError> {
         self.netlink.request(RouteNetlinkMessage::SetLink(message), NLM_F_ACK, operation).await.map(drop)
     }
 }

@@ -3,6 +3,7 @@
 //! What is made here carries the group number [`MARK`] from its first moment on (the group goes
 //! with the request that creates it), so that a start after SIGKILL recognises it.
 
+mod keep;
 mod leftovers;
 mod link;
 mod port;
@@ -20,6 +21,7 @@ use super::error::KernelError;
 use super::facts::IfIndex;
 use af_xdp::ethtool::Ethtool;
 
+pub use keep::Signature;
 pub use port::PreparedPort;
 pub use queues::RxQueues;
 pub use swap::SwapError;

@@ -3,7 +3,7 @@
 use af_xdp::ethtool::Offload;
 
 use super::link::VethSpec;
-use super::{Devices, VethPair};
+use super::{Devices, Signature, VethPair};
 use crate::kernel::error::KernelError;
 
 /// How the trunk shall be.
@@ -28,10 +28,15 @@ impl TrunkPlan {
     pub fn new(mtu: u32, queues: u32) -> Self {
         Self { kernel_end: "vr-trunk0".to_owned(), engine_end: Self::ENGINE_END.to_owned(), mtu, queues }
     }
+
+    /// What a trunk that was made by this plan carries.
+    pub fn signature(&self) -> Signature {
+        Signature::of(self)
+    }
 }
 
 impl Devices {
-    /// Makes the trunk and sets it up. Transmit offloads are off on the kernel's end: the kernel
+    /// Makes the trunk, or keeps the one that an earlier daemon has made by the same plan, and sets it up. Transmit offloads are off on the kernel's end: the kernel
     /// finishes checksums and segments when a frame leaves it, before the engine sees it.
     ///
     /// # Errors
@@ -45,8 +50,17 @@ impl Devices {
             queues: plan.queues,
             near_mac: None,
         };
+        let signature = plan.signature();
+        if let Some(pair) = self.kept(&spec, &signature).await? {
+            self.finish_trunk(&pair).await?;
+            return Ok(pair);
+        }
         let pair = self.create_veth(&spec).await?;
-        match self.finish_trunk(&pair).await {
+        let finished = async {
+            self.finish_trunk(&pair).await?;
+            self.sign(&pair, &signature).await
+        };
+        match finished.await {
             Ok(()) => Ok(pair),
             Err(error) => Err(self.undo(&pair, error).await),
         }

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use dataplane::ids::Mac;
 use ipnet::IpNet;
-use rtnetlink::packet_core::{NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL};
+use rtnetlink::packet_core::{NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
 use rtnetlink::packet_route::RouteNetlinkMessage;
 use rtnetlink::packet_route::address::{AddressAttribute, AddressFlags, AddressMessage};
 use rtnetlink::packet_route::route::{
@@ -12,7 +12,7 @@ use rtnetlink::packet_route::route::{
 };
 
 use super::link::VethSpec;
-use super::{Devices, VethPair};
+use super::{Devices, Signature, VethPair};
 use crate::kernel::client::family;
 use crate::kernel::error::KernelError;
 use crate::kernel::facts::IfIndex;
@@ -34,6 +34,13 @@ pub struct VhostPlan {
     pub routes: Vec<HostRoute>,
 }
 
+impl VhostPlan {
+    /// What an interface that was made by this plan carries.
+    pub fn signature(&self) -> Signature {
+        Signature::of(self)
+    }
+}
+
 /// A route of the host into the pods' network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HostRoute {
@@ -50,7 +57,8 @@ pub fn link_local(Mac([a, b, c, d, e, f]): Mac) -> Ipv6Addr {
 }
 
 impl Devices {
-    /// Makes the host's interface with its addresses and routes, and sets it up.
+    /// Makes the host's interface with its addresses and routes, and sets it up. One that an earlier
+    /// daemon has made by the same plan is kept, with the addresses and routes of the plan in place.
     ///
     /// # Errors
     /// [`KernelError::ForeignDevice`] when a name is taken, or what a request meets. Nothing is
@@ -63,18 +71,27 @@ impl Devices {
             queues: 1,
             near_mac: Some(plan.mac),
         };
+        let signature = plan.signature();
+        if let Some(pair) = self.kept(&spec, &signature).await? {
+            self.finish_vhost(plan, &pair, NLM_F_REPLACE).await?;
+            return Ok(pair);
+        }
         let pair = self.create_veth(&spec).await?;
-        match self.finish_vhost(plan, &pair).await {
+        let finished = async {
+            self.finish_vhost(plan, &pair, NLM_F_EXCL).await?;
+            self.sign(&pair, &signature).await
+        };
+        match finished.await {
             Ok(()) => Ok(pair),
             Err(error) => Err(self.undo(&pair, error).await),
         }
     }
 
-    async fn finish_vhost(&self, plan: &VhostPlan, pair: &VethPair) -> Result<(), KernelError> {
+    async fn finish_vhost(&self, plan: &VhostPlan, pair: &VethPair, how: u16) -> Result<(), KernelError> {
         for device in [&pair.near, &pair.far] {
             self.set_up(&device.name, device.index).await?;
         }
-        let flags = NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL;
+        let flags = NLM_F_ACK | NLM_F_CREATE | how;
         for address in &plan.addresses {
             let operation = format!("add address {address} to {}", plan.host_end);
             let message = RouteNetlinkMessage::NewAddress(address_message(pair.near.index, *address));
