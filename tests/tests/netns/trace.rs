@@ -54,7 +54,7 @@ fn a_trace_of_a_denied_flow_names_the_policy_and_one_from_another_node_goes_by_i
     assert!(told.ends_with("=> dropped, policy_denied\n"), "{told}");
 
     let (tunnel, label) = (node.json("/tunnels"), lab.pod("web").plan.label.to_string());
-    let tunnel = tunnel[0]["address"].as_str().unwrap();
+    let tunnel = tunnel[0]["peer"].as_str().unwrap();
     let from = ["trace", "--from-node", tunnel, "--label", &label];
     let told = node.vrctl(&[&from[..], &["icmp", &lab.pod("client").plan.ip, "10.0.2.2"]].concat());
     assert!(told.contains("names vif web of VRF blue"), "{told}");
