@@ -4,7 +4,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help deps build deb demo demo-clean test test-pages asan fmt lint fuzz bench man vrctl-page
+.PHONY: help deps build deb demo demo-clean test test-pages asan fmt lint fuzz bench man vrctl-page trace-page
 
 target_dir := $(or $(CARGO_TARGET_DIR),target)
 as_root := $(CURDIR)/scripts/as-root.sh
@@ -85,6 +85,11 @@ vrctl-page: deps ## Write docs/vrctl.md anew, from a run on the nodes of the dem
 	cargo build --locked -p vrouterd -p vrctl
 	@$(as_root) docs/make-vrctl.sh "$(target_dir)/debug/vrouterd" "$(target_dir)/debug/vrctl" >"$(target_dir)/vrctl.md"
 	@mv "$(target_dir)/vrctl.md" docs/vrctl.md
+
+trace-page: deps ## Write docs/trace.md anew, likewise
+	cargo build --locked -p vrouterd -p vrctl
+	@$(as_root) docs/make-trace.sh "$(target_dir)/debug/vrouterd" "$(target_dir)/debug/vrctl" >"$(target_dir)/trace.md"
+	@mv "$(target_dir)/trace.md" docs/trace.md
 
 fuzz: ## Run every fuzz target for SECONDS (60 if not given); nightly Rust
 	@scripts/install-deps.sh nightly cargo-fuzz

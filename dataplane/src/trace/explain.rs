@@ -186,7 +186,7 @@ impl<'a> Story<'a> {
             let to = self.names().next_hop(next_hop);
             self.steps.push(TraceStep::Route { vrf: vrf.name.clone(), prefix, to });
         }
-        let chosen = course.and_then(|course| target_of(course.forward_action.output));
+        let chosen = course.and_then(|course| Target::of(course.forward_action.output));
         match last {
             Some((_, NextHop::Group(group))) => self.members(group.members(), chosen, None),
             Some((vrf, NextHop::Service)) => self.service(flow, vrf, chosen),
@@ -300,7 +300,9 @@ impl<'a> Story<'a> {
             Output::Vif { slot } => {
                 VifSlot::new(slot).and_then(|slot| self.snapshot.vif(slot)).map(|vif| vif.mtu)
             }
-            Output::Tunnel { .. } => Some(self.snapshot.fabric.inner_mtu),
+            Output::Tunnel { tunnel, .. } => {
+                self.snapshot.tunnel(TunnelId(tunnel)).map(|tunnel| tunnel.inner_mtu)
+            }
             Output::Drop { .. } => None,
         };
         if let Some(mtu) = mtu {
@@ -381,14 +383,4 @@ fn stops_before_way(reason: DropReason) -> bool {
             | DropReason::UplinkDown
             | DropReason::NoNeighbour
     )
-}
-
-fn target_of(output: Output) -> Option<Target> {
-    match output {
-        Output::Vif { slot } => VifSlot::new(slot).map(Target::Vif),
-        Output::Tunnel { tunnel, label } => {
-            encap::Label::new(label).map(|label| Target::Tunnel { tunnel: TunnelId(tunnel), label })
-        }
-        Output::Drop { .. } => None,
-    }
 }

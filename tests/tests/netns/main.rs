@@ -28,6 +28,7 @@ mod reload;
 mod restart;
 mod rules;
 mod services;
+mod trace;
 mod transfers;
 mod vrctl;
 mod wire;

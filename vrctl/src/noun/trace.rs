@@ -40,7 +40,7 @@ pub(crate) struct Args {
     #[arg(required_unless_present = "live")]
     destination: Option<String>,
     #[command(flatten)]
-    live: live::Args,
+    live: live::Live,
 }
 
 impl Args {

@@ -11,7 +11,7 @@ use dataplane::tap::{Catch, Order, SNAP};
 use flow_table::Millis;
 
 use super::problem::{Code, Problem};
-use super::traces::{FILTERS, filter, number};
+use super::traces::{FILTERS, filter, number, wanted};
 use super::{Api, query};
 use crate::capture::{Bounds, Capture};
 
@@ -54,7 +54,7 @@ pub(super) async fn capture(State(api): State<Api>, RawQuery(raw): RawQuery) -> 
     let (count, seconds) = (number(&query, "limit", PACKETS)?, number(&query, "seconds", SECONDS)?);
     let bounds = Bounds { snap, bytes: number(&query, "bytes", BYTES)? };
     let until = Millis(api.state.now().0 + seconds * 1000);
-    let order = Order { filter: filter(&api, &query)?, catch, count, until };
+    let order = Order { filter: filter(&api, &wanted(&query)?)?, catch, count, until };
     let tap = api.state.taps.arm(order).map_err(|error| Problem::new(Code::Busy, format!("{error}.")))?;
     let capture = Capture::new(api.state.clone(), tap, bounds);
     let body = Body::from_stream(futures::stream::unfold(Stage::Head(api, capture), next));

@@ -4,21 +4,21 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use clap::builder::NonEmptyStringValueParser;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::outcome;
 use crate::client::Request;
 use crate::failure::Failure;
-use crate::query;
 use crate::session::{Form, Session};
 use crate::value::{Mismatch, at, cell, list};
 
+const TRACES: &str = "/v1/traces";
 /// Time between two looks.
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// Which packets, and how many.
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {
+pub(super) struct Live {
     /// Waits for real packets instead, and tells what happens to them.
     #[arg(long, conflicts_with_all = ["protocol", "from_node", "size"])]
     live: bool,
@@ -42,28 +42,20 @@ pub(super) struct Args {
     port: Option<u16>,
 }
 
-impl Args {
+impl Live {
     pub(super) fn is_wanted(&self) -> bool {
         self.live
     }
 
     /// Tells of each packet as it comes, in JSON and YAML of all at the end.
     pub(super) fn run(&self, session: &Session, vif: Option<&str>) -> Result<(), Failure> {
-        let request = query::of_v1(
-            "/v1/traces",
-            &[
-                ("vif", vif.map(str::to_owned)),
-                ("proto", self.proto.clone()),
-                ("src", self.src.map(|address| address.to_string())),
-                ("dst", self.dst.map(|address| address.to_string())),
-                ("port", self.port.map(|port| port.to_string())),
-                ("count", Some(self.count.to_string())),
-                ("seconds", Some(self.seconds.to_string())),
-            ],
-        );
-        let armed = session.daemon.ask(&Request::post(&*request, None))?.document;
-        let id = session.expect(&request, cell(&armed, "/id"))?;
-        let page = format!("/v1/traces/{id}");
+        let wanted = json!({
+            "vif": vif, "proto": self.proto, "src": self.src, "dst": self.dst, "port": self.port,
+            "count": self.count, "seconds": self.seconds,
+        });
+        let armed = session.daemon.ask(&Request::post(TRACES, Some(wanted)))?.document;
+        let id = session.expect(TRACES, cell(&armed, "/id"))?;
+        let page = format!("{TRACES}/{id}");
         let mut told = 0;
         loop {
             let answer = session.daemon.get(&page)?;
@@ -106,7 +98,6 @@ fn missed(document: &Value) -> Result<String, Mismatch> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[test]
     fn each_packet_is_told_once() {
