@@ -109,6 +109,14 @@ shown top --once
 section "follow" "Walks a destination from node to node; every next hop of a route is followed."
 shown follow 10.96.0.10 --vrf blue --node "node-a=$work/node-a/api.sock" --node "node-b=$work/node-b/api.sock"
 shown follow 10.0.2.2 --vrf blue
+section "trace" "What would happen to a packet, and why: nothing is sent. With \`--live\`, what happens to the next real ones."
+shown trace --vif client tcp 10.0.1.2:4000 10.96.0.10:80
+shown trace --vif client icmp 10.0.1.2 203.0.113.1
+(sleep 0.5; pod client ping -q -c 2 -i 0.2 10.0.2.2 >/dev/null 2>&1) &
+shown trace --live --vif client --count 1
+section "capture" "Packets as a vif sees them into a pcapng file, dropped ones with their reason."
+(sleep 0.5; pod client ping -q -c 3 -i 0.2 10.0.2.2 >/dev/null 2>&1) &
+shown capture --vif client --count 4 --seconds 5 -w client.pcapng
 section "config" "All that programs have asked for, as one document, TOML or JSON."
 shown config diff green.toml
 shown config check bad.toml
