@@ -68,7 +68,7 @@ impl FlowTable {
     /// Gives the pairs in these slots to `visit`, but for those that only remember a refusal. Slots beyond the
     /// table's capacity hold none.
     pub fn carry(&self, slots: Range<usize>, mut visit: impl FnMut(&Carried)) {
-        for index in slots {
+        for index in self.slots.taken(slots) {
             let Some(slot) = self.pairs.get(index) else { return };
             if let Read::Live(_, Some(carried)) = slot.read(|slot| self.carried(index as u32, slot)) {
                 visit(&carried);

@@ -116,5 +116,6 @@ pub(crate) fn assert_law(table: &FlowTable) {
     assert_eq!((table.len(), statistics.live), (seen, seen as u64));
     let owned: u32 = (0..4).map(|owner| table.owner_len(owner)).sum();
     assert_eq!(owned as usize, seen);
-    assert_eq!(table.free.len() + seen, table.capacity(), "a slot is free or in use");
+    assert_eq!(table.slots.free() + seen, table.capacity(), "a slot is free or in use");
+    assert_eq!(table.slots.taken(0..table.capacity()).count(), seen, "and known to be");
 }

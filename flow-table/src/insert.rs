@@ -58,7 +58,7 @@ impl FlowTable {
         let published = self.publish(index, pair, hashes, now);
         if published.is_err() {
             self.owners.release(pair.owner);
-            self.give_back(index);
+            self.slots.give_back(index);
         }
         published.map_err(|error| self.refused(hashes.0, pair, error))
     }
@@ -69,12 +69,12 @@ impl FlowTable {
         if !self.owners.admit(owner) {
             let index = self.evict_own(owner, now).ok_or(InsertError::OwnerLimit)?;
             if !self.owners.admit(owner) {
-                self.give_back(index);
+                self.slots.give_back(index);
                 return Err(InsertError::OwnerLimit);
             }
             own = Some(index);
         }
-        own.or_else(|| self.free.pop()).or_else(|| self.evict(now)).ok_or_else(|| {
+        own.or_else(|| self.slots.take()).or_else(|| self.evict(now)).ok_or_else(|| {
             self.owners.release(owner);
             InsertError::TableFull
         })

@@ -32,6 +32,7 @@ mod pair;
 mod remove;
 mod rewrite;
 mod scratch;
+mod slots;
 mod statistics;
 mod sweep;
 mod sync;

@@ -213,7 +213,7 @@ fn of_a_removal_and_a_sweep_one_takes_the_pair() {
         let removed = table.remove(made.pair);
         let expired = sweeper.join().unwrap();
         assert_eq!(usize::from(removed) + expired, 1);
-        assert_eq!((table.len(), table.free.len()), (0, 1));
+        assert_eq!((table.len(), table.slots.free()), (0, 1));
         assert!(find(&table, &plain(UDP, 1).forward.key).is_none());
     });
 }

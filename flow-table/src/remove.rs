@@ -13,7 +13,7 @@ impl FlowTable {
     pub fn remove(&self, pair: PairRef) -> bool {
         let removed = self.unlink(pair, Cause::Purged, |_| true);
         if removed {
-            self.give_back(pair.index);
+            self.slots.give_back(pair.index);
         }
         removed
     }
@@ -49,10 +49,5 @@ impl FlowTable {
     pub(crate) fn origin(&self, index: u32) -> Origin {
         let word = self.origins.get(index as usize).map_or(0, |word| word.load(Ordering::Relaxed));
         Origin::from_word(word)
-    }
-
-    /// Puts a free slot back. The queue has one place for each slot, so none is refused.
-    pub(crate) fn give_back(&self, index: u32) {
-        let _ = self.free.push(index);
     }
 }

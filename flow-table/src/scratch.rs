@@ -38,8 +38,8 @@ impl FlowTable {
             let gives_way = count >= other.owners.most() && other.would_evict_own(owner, now);
             self.owners.set(owner, if gives_way { other.owners.most().saturating_sub(1) } else { count });
         }
-        if other.free.is_empty() && !other.would_evict(now) {
-            while self.free.pop().is_some() {}
+        if other.slots.is_exhausted() && !other.would_evict(now) {
+            self.slots.exhaust();
         }
     }
 

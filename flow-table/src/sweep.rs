@@ -36,18 +36,24 @@ impl FlowTable {
     /// the forward and the reverse key, and says whether packets with them can come still. Called by a control
     /// thread.
     pub fn sweep(&self, now: Millis, budget: usize, keep: impl Fn(&FlowKey, &FlowKey) -> bool) -> Swept {
-        let mut swept = Swept::default();
-        for _ in 0..budget.min(self.capacity()) {
-            let index = self.next_slot(&self.sweep_cursor);
-            swept.examined += 1;
-            match self.sweep_slot(index, now, &keep) {
+        let examined = budget.min(self.capacity());
+        let start = self.sweep_cursor.fetch_add(examined, Ordering::Relaxed) % self.capacity();
+        let mut swept = Swept { examined, ..Swept::default() };
+        for index in self.taken_from(start, examined) {
+            match self.sweep_slot(index as u32, now, &keep) {
                 Some(Cause::Expired) => swept.expired += 1,
                 Some(Cause::Purged) => swept.purged += 1,
                 Some(Cause::Evicted) | None => continue,
             }
-            self.give_back(index);
+            self.slots.give_back(index as u32);
         }
         swept
+    }
+
+    /// The slots that are not free of the `count` slots from slot `start` on, around the end of the table.
+    pub(crate) fn taken_from(&self, start: usize, count: usize) -> impl Iterator<Item = usize> {
+        let (capacity, end) = (self.capacity(), start + count);
+        self.slots.taken(start..end.min(capacity)).chain(self.slots.taken(0..end.saturating_sub(capacity)))
     }
 
     /// Removes the pair in a slot if it is idle or not to be kept, and says why; the slot is then the caller's.

@@ -2,8 +2,6 @@
 
 use std::ops::Range;
 
-use crossbeam::queue::ArrayQueue;
-
 use crate::action::Action;
 use crate::activity::Packet;
 use crate::index::{FlowHash, Index};
@@ -11,6 +9,7 @@ use crate::key::{Direction, FlowKey, PackedKey};
 use crate::owners::Owners;
 use crate::pair::{Incarnation, Pair, Read};
 use crate::rewrite::Rewrite;
+use crate::slots::Slots;
 use crate::statistics::Counters;
 use crate::sync::{AtomicU64, AtomicUsize, Ordering, pause};
 use crate::tcp::Segment;
@@ -71,14 +70,14 @@ pub(crate) enum Found {
 
 /// The concurrent table of flow pairs.
 ///
-/// All memory is taken by [`FlowTable::new`]; 248 bytes a pair, all told. Looking up and touching take no lock;
+/// All memory is taken by [`FlowTable::new`]; 248 bytes and a bit for each pair, all told. Looking up and touching take no lock;
 /// adding and removing take two short ones. Every method takes `&self` and may be called by any thread.
 pub struct FlowTable {
     pub(crate) index: Index,
     pub(crate) pairs: Box<[Pair]>,
     /// Owner (16) | time the pair was made (48); of a slot, written with it.
     pub(crate) origins: Box<[AtomicU64]>,
-    pub(crate) free: ArrayQueue<u32>,
+    pub(crate) slots: Slots,
     pub(crate) owners: Owners,
     pub(crate) timeouts: Timeouts,
     pub(crate) counters: Counters,
@@ -103,16 +102,11 @@ impl FlowTable {
     }
 
     pub(crate) fn empty(count: u32, index: Index, owners: Owners, timeouts: Timeouts) -> FlowTable {
-        let free = ArrayQueue::new(count as usize);
-        for index in 0..count {
-            // The queue has one place for each index, so none is refused.
-            let _ = free.push(index);
-        }
         FlowTable {
             index,
             pairs: (0..count).map(|_| Pair::new()).collect(),
             origins: (0..count).map(|_| AtomicU64::new(0)).collect(),
-            free,
+            slots: Slots::new(count),
             owners,
             timeouts,
             counters: Counters::default(),

@@ -52,9 +52,9 @@ impl FlowTable {
         limit: usize,
         matches: impl Fn(&FlowView) -> bool,
     ) -> Vec<FlowView> {
-        let slots = self.pairs.iter().enumerate().skip(from);
+        let slots = self.slots.taken(from..self.capacity());
         slots
-            .filter_map(|(index, slot)| self.view_slot(index, slot, now))
+            .filter_map(|index| self.view_slot(index, self.pairs.get(index)?, now))
             .filter(matches)
             .take(limit)
             .collect()
@@ -63,14 +63,14 @@ impl FlowTable {
     /// Shows `look` the pairs in the `slots` slots from slot `from` on, around the end of the table, and returns
     /// the slot after the last. For a control thread that passes through the table bit by bit; allocates nothing.
     pub fn visit(&self, now: Millis, from: usize, slots: usize, mut look: impl FnMut(&FlowView)) -> usize {
-        let capacity = self.capacity();
-        let end = from + slots.min(capacity);
-        for index in (from..end).map(|index| index % capacity) {
+        let (capacity, from) = (self.capacity(), from % self.capacity());
+        let slots = slots.min(capacity);
+        for index in self.taken_from(from, slots) {
             if let Some(view) = self.pairs.get(index).and_then(|slot| self.view_slot(index, slot, now)) {
                 look(&view);
             }
         }
-        end % capacity
+        (from + slots) % capacity
     }
 
     pub(crate) fn view_slot(&self, index: usize, slot: &Pair, now: Millis) -> Option<FlowView> {

@@ -111,7 +111,7 @@ fn full_buckets_refuse_with_their_own_error_and_leave_nothing() {
     let new = plain(UDP, 1);
     assert_eq!(table.insert(&new, START), Err(InsertError::BucketFull), "one place for two entries");
     assert_eq!((find(&table, &new.forward.key), find(&table, &new.reverse.key)), (None, None));
-    assert_eq!((table.len(), table.free.len(), table.owner_len(0)), (0, 4, 0));
+    assert_eq!((table.len(), table.slots.free(), table.owner_len(0)), (0, 4, 0));
     assert_eq!(table.statistics().refused_bucket, 1);
     table.index.unlink(hash, 5, Direction::Forward);
     table.insert(&new, START).unwrap();
