@@ -50,7 +50,7 @@ a vif's share of it is full, it looks whether the next insert would find an idle
 ## What happens to the next packets
 
 `vrctl trace --live` has the workers record packets that match all filters (`--vif --proto --src --dst --port`; addresses
-as the packet comes), and ends after `--count` packets or `--seconds`. Each line: seconds since the start of the daemon,
+as the packet comes), and ends after `--count` packets or `--seconds`. Each line: seconds since the boot of the node,
 where the packet came in, whether its flow was known (`hit`), had to be derived again (`stale`) or was made (`miss`), the
 packet, and its end.
 EOF
