@@ -199,7 +199,7 @@ const CHANGED: &[(&str, &str, &str)] = &[
         "[nod]",
         "f:1:1: the section [node] is missing: add [node] with name, uplink, tunnel_address\n\
          f:1:2: unknown key \"nod\" (did you mean \"node\"?): remove it, or use one of vrf, node, engine, timeouts, \
-         http, api, host, policy, vif, service, route, broadcast",
+         http, api, export, host, policy, vif, service, route, broadcast",
     ),
 ];
 

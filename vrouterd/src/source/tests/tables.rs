@@ -225,11 +225,11 @@ fn tunnels_that_nobody_names_any_more_are_not_shown() {
     let two = TunnelView {
         peer: ip("172.30.0.2"),
         reach: ReachView::Via { mac: PEER_MAC },
-        inner_mtu: 1468,
+        inner_mtu: 1568,
         next_hops: 1,
     };
     let three =
-        TunnelView { peer: ip("172.30.0.3"), reach: ReachView::Failed, inner_mtu: 1468, next_hops: 1 };
+        TunnelView { peer: ip("172.30.0.3"), reach: ReachView::Failed, inner_mtu: 1568, next_hops: 1 };
     assert_eq!(node.state.tunnels(), [two.clone(), three]);
     node.change(|desired| {
         desired.services.clear();
