@@ -19,7 +19,8 @@ pub struct Api {
 }
 
 impl Api {
-    pub(crate) fn at(socket: PathBuf) -> Self {
+    /// The API whose socket is there.
+    pub fn at(socket: PathBuf) -> Self {
         Self { socket }
     }
 

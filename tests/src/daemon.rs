@@ -29,7 +29,10 @@ pub struct BpfObjects {
 
 impl Daemon {
     /// Starts it; it may not be ready yet.
-    pub(crate) fn start(node: &Namespace, config: &Path, log: &Path) -> Self {
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn start(node: &Namespace, config: &Path, log: &Path) -> Self {
         Self::run(node.command(vrouterd().to_str().expect("a path in UTF-8")), config, log)
     }
 

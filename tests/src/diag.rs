@@ -21,8 +21,11 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// Asks for `path`.
-    pub(crate) fn get(node: &Namespace, path: &str) -> io::Result<Self> {
+    /// Asks the daemon of a node for `path`.
+    ///
+    /// # Errors
+    /// What the connection meets.
+    pub fn get(node: &Namespace, path: &str) -> io::Result<Self> {
         let mut stream = node.connect(SERVER)?;
         write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
         let mut text = String::new();

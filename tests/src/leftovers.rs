@@ -10,25 +10,39 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::command;
 
 /// What every name of this run begins with.
-pub(crate) fn prefix() -> String {
+pub fn prefix() -> String {
     format!("vr-t{}-", std::process::id())
 }
 
-/// Ends the processes in namespaces of runs that are no more, and removes those namespaces and directories.
+/// [`remove_leftovers`], once in this process.
 pub(crate) fn remove_once() {
     static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        for name in names_in("/run/netns") {
-            if of_dead_run(&name) {
-                remove_namespace(&name);
-            }
-        }
-        for name in names_in("/run") {
-            if of_dead_run(&name) {
-                let _ = fs::remove_dir_all(Path::new("/run").join(name));
-            }
-        }
-    });
+    ONCE.call_once(remove_leftovers);
+}
+
+/// Ends the processes in namespaces of runs that are no more, and removes those namespaces and directories.
+///
+/// # Panics
+/// When `ip` cannot be run.
+pub fn remove_leftovers() {
+    remove_if(of_dead_run);
+}
+
+/// The same for this run, for a program that is told to end at once.
+///
+/// # Panics
+/// When `ip` cannot be run.
+pub fn remove_own() {
+    remove_if(|name| name.starts_with(&prefix()));
+}
+
+fn remove_if(is_meant: impl Fn(&str) -> bool) {
+    for name in names_in("/run/netns").iter().filter(|name| is_meant(name)) {
+        remove_namespace(name);
+    }
+    for name in names_in("/run").iter().filter(|name| is_meant(name)) {
+        let _ = fs::remove_dir_all(Path::new("/run").join(name));
+    }
 }
 
 fn names_in(directory: &str) -> Vec<String> {

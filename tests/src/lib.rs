@@ -51,6 +51,7 @@ pub use api::{Api, Events};
 pub use daemon::Daemon;
 pub use diag::{Answer, Metrics};
 pub use lab::Lab;
+pub use leftovers::{prefix, remove_leftovers, remove_own};
 pub use namespace::Namespace;
 pub use node::Node;
 pub use outside::Outside;
