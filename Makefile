@@ -4,7 +4,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help deps build deb demo demo-clean test test-pages asan fmt lint fuzz bench man vrctl-page trace-page
+.PHONY: help deps build deb demo demo-clean test test-pages asan fmt lint fuzz bench bench-wire man vrctl-page trace-page
 
 target_dir := $(or $(CARGO_TARGET_DIR),target)
 as_root := $(CURDIR)/scripts/as-root.sh
@@ -97,3 +97,9 @@ fuzz: ## Run every fuzz target for SECONDS (60 if not given); nightly Rust
 
 bench: deps ## Run the benchmarks
 	cargo bench --locked -p bench
+
+bench-wire: deps ## Measure on a wire beside the kernel, ten minutes; ARGS=--quick: two, ARGS=--help: more
+	cargo build --release --locked -p vrouterd
+	cargo build --release --locked -p bench --bin wire --bin forwarder
+	@$(as_root) env VROUTERD="$(abspath $(target_dir))/release/vrouterd" \
+	    "$(abspath $(target_dir))/release/wire" --out "$(target_dir)/wire" $(ARGS)

@@ -14,6 +14,8 @@
 #define ENTROPY_MASK 0x3fff
 /* Packets that may be sent at once to make up for a pause; what is further behind is never sent. */
 #define BURST 512
+/* Looks at the clock before a run gives up, some tens of microseconds. */
+#define SPINS 1000
 #define SECOND 1000000000ULL
 
 struct order {
@@ -64,21 +66,34 @@ struct {
 	__type(value, struct template);
 } templates SEC(".maps");
 
-static __always_inline int is_due(const struct order *order, struct progress *done)
+static __always_inline int is_due(const struct order *order, struct progress *done, __u64 now)
 {
-	__u64 now = bpf_ktime_get_ns(), scheduled;
+	__u64 scheduled = (now - done->start) * order->rate / SECOND;
 
-	if (now >= order->end)
-		return 0;
-	if (done->start == 0)
-		done->start = now;
 	done->last = now;
-	scheduled = (now - done->start) * order->rate / SECOND;
 	if (done->sent + done->skipped >= scheduled)
 		return 0;
 	if (scheduled - done->sent - done->skipped > BURST)
 		done->skipped = scheduled - done->sent - BURST;
 	return 1;
+}
+
+/* Waits for the turn of the next packet, but not for long. */
+static __always_inline int wait(const struct order *order, struct progress *done)
+{
+	__u64 now;
+	int i;
+
+	for (i = 0; i < SPINS; i++) {
+		now = bpf_ktime_get_ns();
+		if (now >= order->end)
+			return 0;
+		if (done->start == 0)
+			done->start = now;
+		if (is_due(order, done, now))
+			return 1;
+	}
+	return 0;
 }
 
 static __always_inline int write(struct xdp_md *ctx, const struct template *template, __u32 flow)
@@ -101,7 +116,7 @@ int generate(struct xdp_md *ctx)
 	struct progress *done = bpf_map_lookup_elem(&progresses, &zero);
 	const struct template *template;
 
-	if (!order || !done || order->flows == 0 || order->templates == 0 || !is_due(order, done))
+	if (!order || !done || order->flows == 0 || order->templates == 0 || !wait(order, done))
 		return XDP_DROP;
 	flow = bpf_get_prandom_u32() % (__u32)order->flows;
 	which = flow % (__u32)order->templates;

@@ -7,7 +7,7 @@ use serde::Serialize;
 use tests::{Api, Namespace};
 
 use crate::forwarder::Forwarder;
-use crate::frames::{Size, Template};
+use crate::frames::{Dialect, Size, Template};
 use crate::generator::{Generator, Load, Sent};
 use crate::kernel::{self, Steering};
 use crate::search::Trial;
@@ -19,7 +19,7 @@ pub(crate) const WORKER_CPU: u16 = 0;
 /// CPU of the generator, and of the kernel's softirqs that its packets cause.
 pub(crate) const GENERATOR_CPU: usize = 1;
 /// As fast as possible: more than any way can take.
-const FLOOD: u64 = 20_000_000;
+const FLOOD: u64 = 5_000_000;
 /// How long packets may take to arrive after the last was sent.
 const DRAIN: Duration = Duration::from_millis(30);
 
@@ -33,6 +33,16 @@ pub(crate) enum System {
     Kernel,
     /// A bare two-port AF_XDP forwarder.
     Forwarder,
+}
+
+impl System {
+    /// How frames of the system look.
+    pub(crate) const fn dialect(self) -> Dialect {
+        match self {
+            Self::Kernel => Dialect::Kernel,
+            Self::Vrouter | Self::Forwarder => Dialect::Vrouter,
+        }
+    }
 }
 
 impl fmt::Display for System {
@@ -72,7 +82,7 @@ pub(crate) struct Entry {
     pub(crate) generator: Generator,
     /// Namespace of the generator; index into the course's.
     pub(crate) place: usize,
-    pub(crate) templates: fn(Size) -> Vec<Template>,
+    pub(crate) templates: fn(Dialect, Size) -> Vec<Template>,
 }
 
 /// What runs on a node for as long as the course is there.
@@ -99,7 +109,7 @@ pub(crate) struct Course {
 impl Course {
     /// Chooses the frames of the trials to come.
     pub(crate) fn choose(&mut self, size: Size) {
-        let templates = (self.entry.templates)(size);
+        let templates = (self.entry.templates)(self.system.dialect(), size);
         self.entry.generator.choose(templates);
     }
 

@@ -2,11 +2,12 @@
 
 use etherparse::Ipv4Header;
 
-use crate::ground::{BACKENDS, CLIENT, NODE_A, NODE_B, PORT, SERVICE, TARGET};
+use crate::ground::{BACKENDS, CLIENT, NODE_A, NODE_B, PORT, PodAddress, SERVICE, TARGET};
 
 /// Bytes of a template in the generator's map; `struct template` of `bpf/generator.bpf.c`.
 pub(crate) const TEMPLATE: usize = 120;
 const HEADER: usize = 112;
+/// The vrouter, as pods see it.
 const GATEWAY_MAC: [u8; 6] = [0, 0, 0x5e, 0, 1, 0];
 /// Ethernet address of node-b's end of the VXLAN.
 pub(crate) const VXLAN_B: [u8; 6] = [2, 0, 0, 0, 0x0b, 0x42];
@@ -76,12 +77,17 @@ pub(crate) enum Dialect {
     Kernel,
 }
 
+/// Where a pod sends what is not for itself.
+pub(crate) fn gateway(dialect: Dialect, pod: &PodAddress<'_>) -> [u8; 6] {
+    match dialect {
+        Dialect::Vrouter => GATEWAY_MAC,
+        Dialect::Kernel => pod.node_mac,
+    }
+}
+
 /// What the client's pod sends to the service.
 pub(crate) fn from_pod(dialect: Dialect, size: Size) -> Vec<Template> {
-    let gateway = match dialect {
-        Dialect::Vrouter => GATEWAY_MAC,
-        Dialect::Kernel => CLIENT.node_mac,
-    };
+    let gateway = gateway(dialect, &CLIENT);
     let template = |frame: usize| {
         let mut header = ethernet(gateway, CLIENT.mac);
         header.extend(datagram((CLIENT.ip, 0), (SERVICE, PORT), frame - FCS - ETHERNET));

@@ -11,11 +11,12 @@ use tests::Namespace;
 
 use crate::frames::{TEMPLATE, Template};
 
-/// Frames that the kernel handles in one go; softirqs run in between.
-const BATCH: u32 = 64;
-/// Runs of the program in one system call: so long that making its frames does not matter, so short that the end
-/// of a trial is met within some ten milliseconds.
-const REPEAT: u32 = 1 << 18;
+/// Most frames that the kernel sends in one go; softirqs run in between.
+const MOST: u64 = 64;
+/// Batches in a second, unless they would be larger than [`MOST`].
+const BATCHES: u64 = 50_000;
+/// Runs that a second has at least: a run waits for its turn no longer than the program's loop takes.
+const RUNS: u64 = 50_000;
 /// `struct xdp_md`.
 const CONTEXT: usize = 24;
 
@@ -77,9 +78,7 @@ impl Generator {
         let cpu = self.cpu;
         place.within(|| {
             af_xdp::pin_current_thread(cpu).expect("the generator's CPU may be used");
-            while now() < end {
-                send(program, full);
-            }
+            send(program, full, load);
         });
         let [start, packets, _, last] = self.map::<[u64; 4]>("progresses").get(&0, 0).expect("the progress");
         Sent { packets, seconds: last.saturating_sub(start) as f64 / 1e9 }
@@ -90,15 +89,18 @@ impl Generator {
     }
 }
 
-fn send(program: &Xdp, length: usize) {
+/// One system call for all: the kernel waits for an RCU grace period before and after (`bpf_prog_change_xdp`).
+/// When the time is over, the runs that are left do nothing.
+fn send(program: &Xdp, length: usize, load: Load) {
+    let runs = (load.rate + RUNS) as f64 * load.duration.as_secs_f64() * 2.0;
     let frame = vec![0; length];
     let mut context = [0; CONTEXT];
     context[4..8].copy_from_slice(&u32::try_from(length).expect("a short frame").to_ne_bytes());
     let options = TestRunOptions {
         data_in: Some(&frame),
         ctx_in: Some(&context),
-        repeat: REPEAT,
-        attrs: TestRunAttrs::new().xdp_live_frames(BATCH),
+        repeat: runs as u32,
+        attrs: TestRunAttrs::new().xdp_live_frames((load.rate / BATCHES).clamp(1, MOST) as u32),
         ..TestRunOptions::new()
     };
     match program.test_run(options) {

@@ -95,8 +95,8 @@ pub(crate) fn namespace(name: &str) -> Namespace {
     Namespace::new(&format!("{}{name}", tests::prefix()))
 }
 
-/// Makes the pod `address`, plugged into the node by `veth-<name>`.
-pub(crate) fn plug(course: &str, address: &PodAddress<'_>, node: &Namespace) -> Namespace {
+/// Makes the pod `address`, plugged into the node by `veth-<name>`; `gateway` is the Ethernet address that it sends to.
+pub(crate) fn plug(course: &str, address: &PodAddress<'_>, gateway: [u8; 6], node: &Namespace) -> Namespace {
     let pod = namespace(&format!("{course}-{}", address.name));
     let name = address.name;
     node.ip(&format!(
@@ -108,7 +108,9 @@ pub(crate) fn plug(course: &str, address: &PodAddress<'_>, node: &Namespace) -> 
         "link set eth0 address {mac} mtu 1500 up\n\
          address add {ip}/32 dev eth0\n\
          route add 169.254.1.1 dev eth0 scope link\n\
-         route add default via 169.254.1.1\n",
+         route add default via 169.254.1.1\n\
+         neighbour replace 169.254.1.1 lladdr {gateway} dev eth0 nud permanent\n",
+        gateway = colons(gateway),
         mac = colons(address.mac),
         ip = dotted(address.ip),
     ));

@@ -94,10 +94,6 @@ fn prepare(node: &Namespace, tunnel: &Tunnel, pods: &[PodAddress<'_>]) {
     ));
     for pod in pods {
         let (name, ip, mac) = (pod.name, dotted(pod.ip), colons(pod.mac));
-        node.run(&format!(
-            "sysctl -qw net.ipv4.conf.veth-{name}.proxy_arp=1 net.ipv4.conf.veth-{name}.rp_filter=0"
-        ));
-        node.run(&format!("sysctl -qw net.ipv4.neigh.veth-{name}.proxy_delay=0"));
         node.ip(&format!(
             "route add {ip}/32 dev veth-{name}\n\
              neighbour replace {ip} lladdr {mac} dev veth-{name} nud permanent\n"

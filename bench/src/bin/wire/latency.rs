@@ -1,4 +1,5 @@
-//! Requests and their answers through the ClusterIP, one at a time over one TCP connection.
+//! Requests and their answers through the ClusterIP, one at a time over one TCP connection, while the CPUs are kept
+//! awake.
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -7,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+use crate::awake::Awake;
 use crate::course::{Course, System};
 use crate::frames::Size;
 use crate::generator::Load;
@@ -37,6 +39,7 @@ pub(crate) struct RoundTrips {
 /// Measures without load and, if a rate without loss is known, at 50 and 80 percent of it.
 pub(crate) fn measure(course: &mut Course, no_loss: Option<f64>, duration: Duration) -> Vec<RoundTrips> {
     serve(course);
+    let _awake = Awake::keep();
     course.choose(Size::Fixed(64));
     let loads: &[u32] = if no_loss.is_some() { &[0, 50, 80] } else { &[0] };
     loads.iter().map(|percent| at(course, *percent, no_loss.unwrap_or(0.0), duration)).collect()

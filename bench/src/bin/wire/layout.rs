@@ -4,7 +4,7 @@ use tests::Namespace;
 
 use crate::course::{Course, Entry, GENERATOR_CPU, Node, System, Way};
 use crate::forwarder::Forwarder;
-use crate::frames::{Dialect, Size, Template, from_pod, from_wire};
+use crate::frames::{from_pod, from_wire, gateway};
 use crate::generator::Generator;
 use crate::ground::{BACKENDS, CLIENT, lay_wire, namespace, plug, take_made_frames};
 use crate::kernel;
@@ -43,7 +43,7 @@ const fn short_way(way: Way) -> &'static str {
 fn client(name: &str, system: System) -> Course {
     let (node, far) = (namespace(&format!("{name}-node")), namespace(&format!("{name}-far")));
     lay_wire(&node, &far);
-    let pod = plug(name, &CLIENT, &node);
+    let pod = plug(name, &CLIENT, gateway(system.dialect(), &CLIENT), &node);
     let mut nodes = Vec::new();
     match system {
         System::Vrouter => {
@@ -58,7 +58,7 @@ fn client(name: &str, system: System) -> Course {
     }
     let sink = Sink::on_wire(&far, "eth0");
     let generator = Generator::new(&pod, "eth0", GENERATOR_CPU);
-    let entry = Entry { generator, place: 0, templates: pod_frames(system) };
+    let entry = Entry { generator, place: 0, templates: from_pod };
     Course {
         system,
         way: Way::Client,
@@ -74,7 +74,8 @@ fn client(name: &str, system: System) -> Course {
 fn backend(name: &str, system: System) -> Course {
     let (far, node) = (namespace(&format!("{name}-far")), namespace(&format!("{name}-node")));
     lay_wire(&far, &node);
-    let pods: Vec<Namespace> = BACKENDS.iter().map(|pod| plug(name, pod, &node)).collect();
+    let pods: Vec<Namespace> =
+        BACKENDS.iter().map(|pod| plug(name, pod, gateway(system.dialect(), pod), &node)).collect();
     let mut nodes = Vec::new();
     match system {
         System::Vrouter => nodes.push(Node::Vrouter(Vrouter::backend_side(name, &node, Placement::Pinned))),
@@ -86,7 +87,7 @@ fn backend(name: &str, system: System) -> Course {
     }
     let sink = Sink::in_pods(&pods);
     let generator = Generator::new(&far, "eth0", GENERATOR_CPU);
-    let entry = Entry { generator, place: 0, templates: wire_frames(system) };
+    let entry = Entry { generator, place: 0, templates: from_wire };
     let places = [far, node].into_iter().chain(pods).collect();
     Course { system, way: Way::Backend, entry, sink, nodes, inlet: (1, "eth0"), places }
 }
@@ -95,8 +96,9 @@ fn backend(name: &str, system: System) -> Course {
 fn path(name: &str, system: System) -> Course {
     let (a, b) = (namespace(&format!("{name}-a")), namespace(&format!("{name}-b")));
     lay_wire(&a, &b);
-    let client = plug(name, &CLIENT, &a);
-    let pods: Vec<Namespace> = BACKENDS.iter().map(|pod| plug(name, pod, &b)).collect();
+    let client = plug(name, &CLIENT, gateway(system.dialect(), &CLIENT), &a);
+    let pods: Vec<Namespace> =
+        BACKENDS.iter().map(|pod| plug(name, pod, gateway(system.dialect(), pod), &b)).collect();
     take_made_frames(&a, "veth-client");
     let mut nodes = Vec::new();
     match system {
@@ -112,25 +114,11 @@ fn path(name: &str, system: System) -> Course {
     }
     let sink = Sink::in_pods(&pods);
     let generator = Generator::new(&client, "eth0", GENERATOR_CPU);
-    let entry = Entry { generator, place: 0, templates: pod_frames(system) };
+    let entry = Entry { generator, place: 0, templates: from_pod };
     let places = [client, a, b].into_iter().chain(pods).collect();
     Course { system, way: Way::Path, entry, sink, nodes, inlet: (1, "veth-client"), places }
 }
 
 fn bare(node: &Namespace, one: &str, other: &str) -> Node {
     Node::Forwarder { _process: Forwarder::start(node, one, other) }
-}
-
-fn pod_frames(system: System) -> fn(Size) -> Vec<Template> {
-    match system {
-        System::Kernel => |size| from_pod(Dialect::Kernel, size),
-        System::Vrouter | System::Forwarder => |size| from_pod(Dialect::Vrouter, size),
-    }
-}
-
-fn wire_frames(system: System) -> fn(Size) -> Vec<Template> {
-    match system {
-        System::Kernel => |size| from_wire(Dialect::Kernel, size),
-        System::Vrouter | System::Forwarder => |size| from_wire(Dialect::Vrouter, size),
-    }
 }

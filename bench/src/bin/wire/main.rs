@@ -17,6 +17,7 @@
     reason = "a benchmark stops where it goes wrong"
 )]
 
+mod awake;
 mod changes;
 mod connections;
 mod course;

@@ -137,6 +137,7 @@ mod tests {
             flows,
             no_loss,
             saturated: no_loss,
+            trials: Vec::new(),
         };
         let text = svg(&[cell(1, "64", 500e3), cell(60_000, "64", 1e6), cell(1_000, "512", 9e9)]);
         assert_eq!(text.matches("<circle").count(), 2);

@@ -9,7 +9,7 @@ use crate::frames::Size;
 use crate::kernel::Steering;
 use crate::layout::build;
 use crate::options::Scope;
-use crate::search::search;
+use crate::search::{Trial, search};
 
 /// What was found for one system, way, size of frames and number of flows.
 #[derive(Clone, Debug, Serialize)]
@@ -23,6 +23,8 @@ pub(crate) struct Cell {
     pub(crate) no_loss: f64,
     /// Packets per second that arrived under flood.
     pub(crate) saturated: f64,
+    /// All trials, in their order.
+    pub(crate) trials: Vec<Trial>,
 }
 
 /// Frame sizes and numbers of flows that are tried.
@@ -73,7 +75,12 @@ pub(crate) fn measure(courses: &mut [Course], scope: Scope) -> Vec<Cell> {
 fn one(course: &mut Course, size: Size, flows: u64, trial: Duration) -> Cell {
     course.choose(size);
     course.steer(Steering::Other);
-    let found = search(|rate| course.trial(rate, flows, trial));
+    let mut trials = Vec::new();
+    let found = search(|rate| {
+        let trial = course.trial(rate, flows, trial);
+        trials.push(trial);
+        trial
+    });
     Cell {
         way: course.way,
         system: course.system,
@@ -81,5 +88,6 @@ fn one(course: &mut Course, size: Size, flows: u64, trial: Duration) -> Cell {
         flows,
         no_loss: found.no_loss,
         saturated: found.saturated,
+        trials,
     }
 }

@@ -119,7 +119,7 @@ mod tests {
     use crate::pps::Cell;
 
     fn cell(way: Way, system: System, flows: u64, no_loss: f64) -> Cell {
-        Cell { way, system, frame: "64".to_owned(), flows, no_loss, saturated: no_loss }
+        Cell { way, system, frame: "64".to_owned(), flows, no_loss, saturated: no_loss, trials: Vec::new() }
     }
 
     #[test]
