@@ -132,7 +132,8 @@ impl Course {
     /// Sends for a while and gives what was sent and what arrived.
     pub(crate) fn send(&mut self, load: Load) -> (Sent, u64) {
         let before = self.sink.count();
-        let sent = self.entry.generator.run(&self.places[self.entry.place], load);
+        let generator = &mut self.entry.generator;
+        let sent = self.places[self.entry.place].within(|| generator.run(load));
         std::thread::sleep(DRAIN);
         (sent, self.sink.count() - before)
     }

@@ -120,6 +120,14 @@ pub(crate) fn from_wire(dialect: Dialect, size: Size) -> Vec<Template> {
     frames.flat_map(|frame| (0..BACKENDS.len()).map(move |backend| template(frame, backend))).collect()
 }
 
+/// The same for another pair of machines.
+pub(crate) fn readdressed(mut frames: Vec<Template>, to: [u8; 6], from: [u8; 6]) -> Vec<Template> {
+    for frame in &mut frames {
+        frame.header[..12].copy_from_slice(&[to, from].concat());
+    }
+    frames
+}
+
 fn ethernet(to: [u8; 6], from: [u8; 6]) -> Vec<u8> {
     [&to[..], &from, &[8, 0]].concat()
 }

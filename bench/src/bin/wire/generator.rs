@@ -7,7 +7,6 @@ use aya::maps::Array;
 use aya::programs::{ProgramError, TestRun as _, TestRunAttrs, TestRunOptions, Xdp};
 use aya::{Ebpf, EbpfLoader};
 use rustix::time::{ClockId, clock_gettime};
-use tests::Namespace;
 
 use crate::frames::{TEMPLATE, Template};
 
@@ -46,15 +45,13 @@ pub(crate) struct Generator {
 }
 
 impl Generator {
-    /// On the interface `name`, which must be in `place`; runs on `cpu`.
-    pub(crate) fn new(place: &Namespace, name: &str, cpu: usize) -> Self {
+    /// On the interface with that index; runs on `cpu`.
+    pub(crate) fn new(ifindex: u32, cpu: usize) -> Self {
         let bytes = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/generator.bpf.o"));
         let mut object = EbpfLoader::new().btf(None).load(bytes).expect("the generator can be loaded");
         let program: &mut Xdp = object.program_mut("generate").unwrap().try_into().unwrap();
         program.load().expect("the verifier takes the generator");
-        let ifindex =
-            place.run(&format!("cat /sys/class/net/{name}/ifindex")).trim().parse().expect("an index");
-        Self { object, ifindex, cpu, frames: Vec::new() }
+        Self { object, ifindex: ifindex.into(), cpu, frames: Vec::new() }
     }
 
     /// Chooses what is sent from now on; flow n takes template n modulo their number.
@@ -67,19 +64,17 @@ impl Generator {
         self.frames = frames;
     }
 
-    /// Sends from `place` until the time is over.
-    pub(crate) fn run(&mut self, place: &Namespace, load: Load) -> Sent {
+    /// Sends until the time is over. The calling thread must be in the interface's network namespace, and stays on
+    /// the generator's CPU.
+    pub(crate) fn run(&mut self, load: Load) -> Sent {
         let full = self.frames.iter().map(|frame| frame.length).max().expect("frames were chosen");
         let end = now() + u64::try_from(load.duration.as_nanos()).expect("a short time");
         let order = [end, load.rate, load.flows, self.frames.len() as u64, self.ifindex, full as u64];
         self.map::<[u64; 6]>("orders").set(0, order, 0).expect("the order is taken");
         self.map::<[u64; 4]>("progresses").set(0, [0; 4], 0).expect("the progress is taken");
         let program: &Xdp = self.object.program("generate").unwrap().try_into().unwrap();
-        let cpu = self.cpu;
-        place.within(|| {
-            af_xdp::pin_current_thread(cpu).expect("the generator's CPU may be used");
-            send(program, full, load);
-        });
+        af_xdp::pin_current_thread(self.cpu).expect("the generator's CPU may be used");
+        send(program, full, load);
         let [start, packets, _, last] = self.map::<[u64; 4]>("progresses").get(&0, 0).expect("the progress");
         Sent { packets, seconds: last.saturating_sub(start) as f64 / 1e9 }
     }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use tests::Namespace;
 
 /// Room for 1500 bytes inside VXLAN (50 bytes) and MPLS over UDP (32 bytes).
-const WIRE_MTU: u16 = 1600;
+pub(crate) const WIRE_MTU: u16 = 1600;
 
 /// One end of the wire between the nodes.
 #[derive(Clone, Copy, Debug)]

@@ -17,6 +17,8 @@ use crate::kernel::Steering;
 
 /// Bytes of a request and of an answer.
 const MESSAGE: usize = 64;
+/// From the beginning of the load to the first request; it ends as long after the last.
+const LEAD: Duration = Duration::from_millis(100);
 /// Requests before those that count.
 const WARM_UP: usize = 200;
 /// Flows of the load beside them.
@@ -39,7 +41,7 @@ pub(crate) struct RoundTrips {
 /// Measures without load and, if a rate without loss is known, at 50 and 80 percent of it.
 pub(crate) fn measure(course: &mut Course, no_loss: Option<f64>, duration: Duration) -> Vec<RoundTrips> {
     serve(course);
-    let _awake = Awake::keep();
+    let _awake = Awake::keep(&course.places[0]);
     course.choose(Size::Fixed(64));
     let loads: &[u32] = if no_loss.is_some() { &[0, 50, 80] } else { &[0] };
     loads.iter().map(|percent| at(course, *percent, no_loss.unwrap_or(0.0), duration)).collect()
@@ -53,8 +55,7 @@ fn at(course: &mut Course, load_percent: u32, no_loss: f64, duration: Duration) 
     let (mut times, load_pps) = thread::scope(|scope| {
         let asking = scope.spawn(|| ask(stream, duration));
         let (sent, _) = if rate > 0 {
-            // It begins before the first request counts and ends after the last.
-            course.send(Load { rate, flows: FLOWS, duration: duration + Duration::from_millis(200) })
+            course.send(Load { rate, flows: FLOWS, duration: duration + 3 * LEAD })
         } else {
             Default::default()
         };
@@ -86,6 +87,7 @@ fn ask(mut stream: TcpStream, duration: Duration) -> Vec<Duration> {
         stream.read_exact(&mut message).expect("an answer within ten seconds");
         begin.elapsed()
     };
+    thread::sleep(LEAD);
     for _ in 0..WARM_UP {
         ask_once();
     }

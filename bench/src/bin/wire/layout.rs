@@ -6,7 +6,7 @@ use crate::course::{Course, Entry, GENERATOR_CPU, Node, System, Way};
 use crate::forwarder::Forwarder;
 use crate::frames::{from_pod, from_wire, gateway};
 use crate::generator::Generator;
-use crate::ground::{BACKENDS, CLIENT, lay_wire, namespace, plug, take_made_frames};
+use crate::ground::{BACKENDS, CLIENT, WIRE_MTU, lay_wire, namespace, plug, take_made_frames};
 use crate::kernel;
 use crate::sink::Sink;
 use crate::vrouter::{Placement, Vrouter};
@@ -57,7 +57,7 @@ fn client(name: &str, system: System) -> Course {
         System::Forwarder => nodes.push(bare(&node, "veth-client", "eth0")),
     }
     let sink = Sink::on_wire(&far, "eth0");
-    let generator = Generator::new(&pod, "eth0", GENERATOR_CPU);
+    let generator = Generator::new(ifindex(&pod), GENERATOR_CPU);
     let entry = Entry { generator, place: 0, templates: from_pod };
     Course {
         system,
@@ -83,10 +83,15 @@ fn backend(name: &str, system: System) -> Course {
             take_made_frames(&node, "eth0");
             kernel::backend_side(&node);
         }
-        System::Forwarder => nodes.push(bare(&node, "eth0", "veth-web-1")),
+        System::Forwarder => {
+            // It takes nothing off, so the pod's interface must carry what the wire does.
+            node.ip(&format!("link set veth-web-1 mtu {WIRE_MTU}\n"));
+            pods[0].ip(&format!("link set eth0 mtu {WIRE_MTU}\n"));
+            nodes.push(bare(&node, "eth0", "veth-web-1"));
+        }
     }
     let sink = Sink::in_pods(&pods);
-    let generator = Generator::new(&far, "eth0", GENERATOR_CPU);
+    let generator = Generator::new(ifindex(&far), GENERATOR_CPU);
     let entry = Entry { generator, place: 0, templates: from_wire };
     let places = [far, node].into_iter().chain(pods).collect();
     Course { system, way: Way::Backend, entry, sink, nodes, inlet: (1, "eth0"), places }
@@ -113,10 +118,15 @@ fn path(name: &str, system: System) -> Course {
         System::Forwarder => panic!("the bare forwarder is no router: it has no way through two nodes"),
     }
     let sink = Sink::in_pods(&pods);
-    let generator = Generator::new(&client, "eth0", GENERATOR_CPU);
+    let generator = Generator::new(ifindex(&client), GENERATOR_CPU);
     let entry = Entry { generator, place: 0, templates: from_pod };
     let places = [client, a, b].into_iter().chain(pods).collect();
     Course { system, way: Way::Path, entry, sink, nodes, inlet: (1, "veth-client"), places }
+}
+
+/// Of `eth0`.
+fn ifindex(place: &Namespace) -> u32 {
+    place.run("cat /sys/class/net/eth0/ifindex").trim().parse().expect("an index is a number")
 }
 
 fn bare(node: &Namespace, one: &str, other: &str) -> Node {

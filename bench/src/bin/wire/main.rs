@@ -40,6 +40,7 @@ mod sink;
 mod table;
 mod targets;
 mod tcp;
+mod uplink;
 mod vrouter;
 
 use std::fs;
@@ -56,6 +57,9 @@ use crate::tcp::WireGso;
 fn main() {
     let options = Options::parse();
     assert!(rustix::process::geteuid().is_root(), "namespaces need root: run this by `make bench-wire`");
+    if let Some(uplink) = &options.uplink {
+        return uplink::send(uplink, &options.out);
+    }
     signals::remove_all_on_signal();
     tests::remove_leftovers();
     let begin = Instant::now();

@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Parser, ValueEnum};
+use clap::{Args, Parser, ValueEnum};
+
+use crate::uplink::parse_mac;
 
 /// How much is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +46,31 @@ pub(crate) struct Options {
     /// Where the results go: wire.json and wire.svg.
     #[arg(long, default_value = "target/wire")]
     pub(crate) out: PathBuf,
+    #[command(flatten)]
+    pub(crate) uplink: Option<Uplink>,
+}
+
+/// Sending out of a real interface instead.
+#[derive(Debug, Args)]
+pub(crate) struct Uplink {
+    /// Measures nothing here: sends out of this interface, as node-a to node-b of the benchmark.
+    #[arg(long, requires = "mac", required = false)]
+    pub(crate) uplink: String,
+    /// Ethernet address of the other machine's uplink.
+    #[arg(long, value_parser = parse_mac, required = false, requires = "uplink")]
+    pub(crate) mac: [u8; 6],
+    /// With --uplink: bytes of the pods' frames.
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(64..=1500), requires = "uplink")]
+    pub(crate) size: u16,
+    /// With --uplink: five-tuples.
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..=60_000), requires = "uplink")]
+    pub(crate) flows: u64,
+    /// With --uplink: packets per second.
+    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..=20_000_000), requires = "uplink")]
+    pub(crate) rate: u64,
+    /// With --uplink: seconds to send.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=60), requires = "uplink")]
+    pub(crate) seconds: u64,
 }
 
 impl Options {

@@ -40,11 +40,7 @@ impl Vrouter {
 
     /// The same of the backends' node.
     pub(crate) fn backend_side(course: &str, node: &Namespace, placement: Placement) -> Self {
-        let mut text = header("node-b", NODE_B, placement);
-        BACKENDS.iter().for_each(|pod| text.push_str(&vif(pod)));
-        text.push_str(&route(&CLIENT, NODE_A));
-        text.push_str(&services(|pod| format!("{{ vif = \"{}\" }}", pod.name)));
-        Self::start(&format!("{course}-b"), node, &text)
+        Self::start(&format!("{course}-b"), node, &backend_text(placement))
     }
 
     /// Starts a daemon whose configuration, but for its state directory, is `text`.
@@ -67,6 +63,19 @@ impl Vrouter {
     pub(crate) fn api(&self) -> Api {
         Api::at(self.directory.file("api.sock"))
     }
+}
+
+/// The configuration of the backends' node for a machine of its own.
+pub(crate) fn backend_config() -> String {
+    backend_text(Placement::Free).replace("STATE_DIR", "/run/vrouter")
+}
+
+fn backend_text(placement: Placement) -> String {
+    let mut text = header("node-b", NODE_B, placement);
+    BACKENDS.iter().for_each(|pod| text.push_str(&vif(pod)));
+    text.push_str(&route(&CLIENT, NODE_A));
+    text.push_str(&services(|pod| format!("{{ vif = \"{}\" }}", pod.name)));
+    text
 }
 
 fn has_no_trouble(answer: &Answer) -> bool {
