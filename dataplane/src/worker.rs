@@ -14,7 +14,6 @@ use crate::affinity::AffinityTable;
 use crate::counters::WorkerCounters;
 use crate::droplog::DropLog;
 use crate::fragment::{FragmentTable, Held, Hold};
-use crate::ids::VifSlot;
 use crate::io::{Extent, PacketIo, Side};
 use crate::limiter::VifLimiter;
 use crate::packet::Packet;
@@ -65,7 +64,8 @@ pub struct Worker<Io: PacketIo> {
     io: Io,
     parts: WorkerParts,
     frames: Vec<Io::Frame>,
-    prepared: Vec<Prepared>,
+    /// One for each frame of a batch; those behind the frames are of earlier batches.
+    prepared: Box<[Prepared]>,
     hashes: Vec<FlowHash>,
     searches: Vec<Search>,
     /// Where the frames lay as they came, while somebody watches.
@@ -103,7 +103,7 @@ impl<Io: PacketIo> Worker<Io> {
             io,
             parts,
             frames: Vec::with_capacity(batch),
-            prepared: Vec::with_capacity(batch),
+            prepared: vec![Prepared::UNKNOWN; batch].into(),
             hashes: Vec::with_capacity(batch),
             searches: Vec::with_capacity(batch),
             origins: Vec::with_capacity(batch),
@@ -173,26 +173,21 @@ impl<Io: PacketIo> Worker<Io> {
         // A loop for each side, with its stage in it: what it finds is written once, to where it is read.
         match side {
             Side::Trunk => {
-                for frame in &mut self.frames {
-                    let stage = |packet: &mut Packet<'_>, into: &mut Prepared| {
-                        pipeline.prepare_from_trunk(packet, into);
-                    };
-                    let (vif, len) = prepare(&self.io, frame, &mut self.prepared, stage);
+                for (frame, into) in self.frames.iter_mut().zip(&mut self.prepared) {
+                    let len = prepare(&self.io, frame, |packet| pipeline.prepare_from_trunk(packet, into));
+                    let vif = into.vif();
                     let port = vif.map_or(pipeline.counters.trunk(), |slot| pipeline.counters.vif(slot));
                     port.rx.count(len.saturating_sub(TAG));
                 }
             }
             Side::Uplink => {
-                for frame in &mut self.frames {
-                    let stage = |packet: &mut Packet<'_>, into: &mut Prepared| {
-                        pipeline.prepare_from_uplink(packet, into);
-                    };
-                    let (_, len) = prepare(&self.io, frame, &mut self.prepared, stage);
+                for (frame, into) in self.frames.iter_mut().zip(&mut self.prepared) {
+                    let len = prepare(&self.io, frame, |packet| pipeline.prepare_from_uplink(packet, into));
                     pipeline.counters.uplink().rx.count(len);
                 }
             }
         }
-        self.hashes.extend(self.prepared.iter_mut().map(|prepared| {
+        self.hashes.extend(self.prepared.iter_mut().take(count).map(|prepared| {
             pipeline.gate(prepared);
             pipeline.hash(prepared)
         }));
@@ -213,7 +208,6 @@ impl<Io: PacketIo> Worker<Io> {
             }
         }
         self.origins.clear();
-        self.prepared.clear();
         self.hashes.clear();
         self.searches.clear();
         count
@@ -257,23 +251,14 @@ fn begin_searches(flows: &FlowTable, hashes: &[FlowHash], searches: &mut Vec<Sea
     std::hint::black_box(folded);
 }
 
-/// First half of the pipeline for the packet in a frame. Says which vif it names, and the length of the frame.
+/// Lets the first half of the pipeline look at the packet in a frame, and says how long that was.
 #[inline(always)]
-fn prepare<Io: PacketIo>(
-    io: &Io,
-    frame: &mut Io::Frame,
-    all: &mut Vec<Prepared>,
-    stage: impl FnOnce(&mut Packet<'_>, &mut Prepared),
-) -> (Option<VifSlot>, usize) {
+fn prepare<Io: PacketIo>(io: &Io, frame: &mut Io::Frame, stage: impl FnOnce(&mut Packet<'_>)) -> usize {
     let (buffer, extent) = io.open(frame);
     let mut packet = Packet::new(buffer, extent);
     let len = packet.len();
-    all.push(Prepared::UNKNOWN);
-    let vif = all.last_mut().and_then(|into| {
-        stage(&mut packet, into);
-        into.vif()
-    });
+    stage(&mut packet);
     let extent = packet.extent();
     io.set_extent(frame, extent);
-    (vif, len)
+    len
 }
