@@ -108,6 +108,7 @@ impl Pipeline<'_> {
     }
 
     /// What the flow of a packet is looked up by; 0 for a packet that has none.
+    #[inline(always)]
     pub fn hash(&self, prepared: &Prepared) -> FlowHash {
         match prepared {
             Prepared::Flow(flow) => self.flows.hash(&flow.key()),

@@ -133,7 +133,7 @@ impl FlowTable {
 
     /// The hash of a key, for [`FlowTable::prefetch`] and [`FlowTable::lookup`].
     #[must_use]
-    #[inline]
+    #[inline(always)]
     pub fn hash(&self, key: &FlowKey) -> FlowHash {
         self.index.hash(&PackedKey::new(key))
     }
