@@ -66,7 +66,7 @@ mod tests {
         for count in [0u16, 1, 2, 3, 250, 10_000] {
             let v4 = |n: u16| (Family::V4, Addr(0xac1e_0000 + u128::from(n)));
             let v6 = |n: u16| (Family::V6, Addr(0xfd00 << 112 | u128::from(n)));
-            let of = |n: u16| if n % 2 == 0 { v4(n) } else { v6(n) };
+            let of = |n: u16| if n.is_multiple_of(2) { v4(n) } else { v6(n) };
             let all: Vec<_> = (0..count).map(|n| (of(n), TunnelId(n))).collect();
             let peers = Peers::new(all.iter().copied());
             for ((family, address), tunnel) in all {
