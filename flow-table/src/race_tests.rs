@@ -176,8 +176,9 @@ fn everything_at_once_keeps_the_books() {
                 Some(hit) => Some(hit),
                 None => match table.insert(&new, now) {
                     Ok(hit) | Err(InsertError::Exists(hit)) => Some(hit),
-                    Err(InsertError::TableFull | InsertError::OwnerLimit) => None,
-                    Err(error) => panic!("{error}"),
+                    // In so small an index two full buckets do happen by chance, one time in many million.
+                    Err(InsertError::TableFull | InsertError::OwnerLimit | InsertError::BucketFull) => None,
+                    Err(error @ InsertError::ReverseTaken) => panic!("{error}"),
                 },
             };
             let Some(hit) = hit else { continue };

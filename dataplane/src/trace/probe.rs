@@ -82,7 +82,7 @@ pub enum Question {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProbeError {
     /// No vif has this name.
-    #[error("there is no vif {0:?} on this node")]
+    #[error("there is no vif \"{0}\" on this node")]
     NoVif(VifName),
     /// The addresses do not go together.
     #[error("{src} and {dst} are of two families: write two IPv4 or two IPv6 addresses")]

@@ -56,9 +56,10 @@ fn a_pod_begins_what_its_egress_rules_allow_and_the_rule_is_shown() {
     let reason = |flow: &Value| flow["drop_reason"] == "policy_denied";
     assert!(flows(node, "10.0.1.2", "10.0.2.2").iter().any(reason), "the refusal is shown");
     let page = node.get("/flows").unwrap().body;
-    for shown in
-        ["egress allowed by <bdi>out</bdi>, <bdi>to web</bdi>: tcp 8000-8080 with", "rule 2: tcp 80 with"]
-    {
+    for shown in [
+        "<bdi>out</bdi></a>, <bdi>to web</bdi>: tcp 8000-8080 with",
+        "<bdi>out</bdi></a>, rule 2: tcp 80 with",
+    ] {
         assert!(page.contains(shown), "no {shown} in {page}");
     }
 

@@ -8,6 +8,8 @@ pub(crate) const LOSS: f64 = 0.001;
 const STEPS: u32 = 8;
 /// The search ends when the rates with and without loss are as near to each other as that.
 const NEAR: f64 = 1.03;
+/// The search begins no lower than at this part of a flood.
+const FLOODED: f64 = 32.0;
 /// From one rate to the next while only rates of one kind are known.
 const STRIDE: f64 = 1.5;
 
@@ -45,7 +47,8 @@ pub(crate) fn search(mut trial: impl FnMut(f64) -> Trial) -> Found {
         return found;
     }
     let (mut low, mut high) = (None, None);
-    let mut rate = flood.received;
+    // A flood may leave no time for anything else, so that next to nothing arrives.
+    let mut rate = flood.received.max(flood.sent / FLOODED);
     for _ in 0..STEPS {
         let mut outcome = trial(rate);
         if !outcome.is_without_loss() {
@@ -75,7 +78,8 @@ mod tests {
     fn device(capacity: f64, generator: f64) -> impl FnMut(f64) -> Trial {
         move |rate| {
             let sent = rate.min(generator);
-            let received = if sent <= capacity { sent } else { capacity - (sent - capacity) * 0.1 };
+            let received =
+                if sent <= capacity { sent } else { (capacity - (sent - capacity) * 0.1).max(0.0) };
             Trial { sent, received }
         }
     }
