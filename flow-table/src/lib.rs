@@ -7,7 +7,8 @@
 //! ```
 //!
 //! * A packet of a known flow: [`FlowTable::hash`], [`FlowTable::lookup`], [`FlowTable::touch`]. No lock is taken.
-//!   For a batch: [`FlowTable::prefetch`] for all, [`FlowTable::begin`] for all, then [`FlowTable::finish`].
+//!   For a batch: [`FlowTable::prefetch`] for all, [`FlowTable::begin`] for all, [`FlowTable::prefetch_pair`] for all, then
+//!   [`FlowTable::finish`].
 //! * A packet of an unknown flow: the caller decides, then [`FlowTable::insert`].
 //! * An action that rests on something that changed since ([`Dependency`]): the caller decides anew, then
 //!   [`FlowTable::replace`].

@@ -145,15 +145,22 @@ impl FlowTable {
         self.index.prefetch(hash)
     }
 
-    /// The second step of [`FlowTable::prefetch`], once that has been done for the whole batch: begins a search,
-    /// and loads a word of each line of the pair that it will most likely find, to be folded likewise.
+    /// The second step of [`FlowTable::prefetch`], once that has been done for the whole batch: begins a search.
     #[must_use]
     #[inline]
-    pub fn begin(&self, hash: FlowHash) -> (Search, u64) {
-        let likely = self.index.matching(hash).next();
-        let loaded =
-            likely.and_then(|entry| Some(self.pairs.get(entry.pair as usize)?.load_any(entry.direction)));
-        (Search { hash, likely }, loaded.unwrap_or_default())
+    pub fn begin(&self, hash: FlowHash) -> Search {
+        Search { hash, likely: self.index.matching(hash).next() }
+    }
+
+    /// The third: loads a word of each line of the pair that a search will most likely find, to be folded likewise.
+    /// A pass of its own over the batch, as a processor has only so many instructions under way: those of a search
+    /// between two loads would keep it from waiting for many of them at once.
+    #[must_use]
+    #[inline]
+    pub fn prefetch_pair(&self, search: &Search) -> u64 {
+        let likely =
+            search.likely.and_then(|entry| Some((self.pairs.get(entry.pair as usize)?, entry.direction)));
+        likely.map_or(0, |(pair, direction)| pair.load_any(direction))
     }
 
     /// Looks at what the search has most likely found. Nothing here does not mean that there is no pair of the key:
