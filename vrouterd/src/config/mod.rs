@@ -8,6 +8,7 @@
 //! beside what the kernel says. Neither changes anything. `docs/configuration.md` lists the keys.
 
 mod api;
+mod awaited;
 mod broadcast;
 mod desired;
 mod export;
@@ -42,6 +43,7 @@ use dataplane::desired::Nat;
 use dataplane::ids::VifSlot;
 use toml::de::DeTable;
 
+pub use awaited::Awaited;
 pub use facts::{HostFacts, LinkFacts, check_against};
 pub use inventory::{Found, inventory};
 pub use model::{

@@ -69,18 +69,29 @@ impl Findings {
     }
 }
 
+/// Who has written a source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Author {
+    /// The operator, who can be told of every name that leads nowhere.
+    Operator,
+    /// Programs, which speak of pods before they come and after they have gone.
+    Programs,
+}
+
 /// One source being read: it knows the places of its text.
 #[derive(Debug)]
 pub(super) struct Report<'s> {
     file: Arc<str>,
+    pub(super) author: Author,
     written: Written,
     lines: Lines<'s>,
     findings: &'s Findings,
 }
 
 impl<'s> Report<'s> {
-    pub(super) fn new(source: Source<'s>, findings: &'s Findings) -> Self {
-        Self { file: source.name.into(), written: source.written, lines: Lines::new(source.text), findings }
+    pub(super) fn new(source: Source<'s>, author: Author, findings: &'s Findings) -> Self {
+        let lines = Lines::new(source.text);
+        Self { file: source.name.into(), author, written: source.written, lines, findings }
     }
 
     /// The place of a byte offset.

@@ -7,7 +7,7 @@ use toml::de::DeTable;
 
 use super::model::Config;
 use super::place::Written;
-use super::problem::{Findings, Problems, Report, Reported};
+use super::problem::{Author, Findings, Problems, Report, Reported};
 use super::section::Section;
 
 /// The grammar of declared documents that this reader knows.
@@ -43,9 +43,9 @@ impl<'t> Source<'t> {
 /// All mistakes: those of the file in the order of its text, then those of the document.
 pub fn parse_all(file: Source<'_>, declared: Option<Source<'_>>) -> Result<Config, Problems> {
     let findings = Findings::default();
-    let file_report = Report::new(file, &findings);
+    let file_report = Report::new(file, Author::Operator, &findings);
     let file_document = document(&file_report, file.text);
-    let declared_report = declared.map(|source| Report::new(source, &findings));
+    let declared_report = declared.map(|source| Report::new(source, Author::Programs, &findings));
     let declared_document =
         declared.zip(declared_report.as_ref()).map(|(source, report)| document(report, source.text));
     let roots = |file: &'_ DeTable<'_>| -> Result<Config, Reported> {

@@ -40,9 +40,10 @@ impl Control {
         let whole = change.key().is_none();
         let (next, effect) = change.apply(&old).map_err(Refusal::Change)?;
         let (changed, next) = (of_documents(&old, &next), Arc::new(next));
-        let done = |generation| Done { effect, generation, changed };
+        let done =
+            |generation, config: &Config| Done { effect, generation, changed, awaited: config.awaited() };
         if effect == Effect::Unchanged {
-            return Ok(done(self.generation()));
+            return Ok(done(self.generation(), &self.parts.config));
         }
         let judged = sources.file.with(&next, &sources.store).await;
         let document = sources.store.path();
@@ -53,7 +54,7 @@ impl Control {
             return Err(told(problems));
         }
         if mode == Mode::DryRun {
-            return Ok(done(self.generation()));
+            return Ok(done(self.generation(), &config));
         }
         let desired = self.desired(&config);
         let compiled = self.compile(&desired).map_err(|error| {
@@ -76,7 +77,7 @@ impl Control {
         if whole {
             self.forget_set_aside();
         }
-        Ok(done(self.generation()))
+        Ok(done(self.generation(), &self.parts.config))
     }
 
     /// Whoever has declared everything anew misses nothing that was put aside.
