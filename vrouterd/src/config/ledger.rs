@@ -1,5 +1,7 @@
 //! Who has claimed what: the rules that reach across tables and across sources.
 
+mod known;
+
 use core::fmt;
 use core::hash::Hash;
 use core::net::IpAddr;
@@ -91,6 +93,11 @@ impl<'r> Ledger<'r> {
             endpoints: BTreeMap::new(),
             public: Vec::new(),
         }
+    }
+
+    /// Notes that something which was read before does not fit any more.
+    pub(super) fn doubt(&self) -> Reported {
+        self.findings.doubt()
     }
 
     pub(super) fn claim_vrf(&mut self, name: &At<String>) {

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use super::control::Control;
 use super::error::DaemonError;
 use crate::api::{Command, Documents, Done, Mistake, Mode, Refusal, of_documents};
-use crate::config::{Config, HostFacts, Problem, Problems, check_against};
-use crate::declared::{Change, Declared, Effect, Fields, Key};
+use crate::config::{Config, HostFacts, Problem, check_against};
+use crate::declared::{Change, Declared, Effect, Fields, Key, Unfit};
 use crate::state::ControlState;
 
 /// Mistakes in one answer.
@@ -47,11 +47,10 @@ impl Control {
         }
         let judged = sources.file.with(&next, &sources.store).await;
         let document = sources.store.path();
-        let told = |problems| mistakes(problems, &next, &document);
-        let config = judged.map_err(|Problems(problems)| told(problems))?;
+        let config = judged.map_err(|Unfit { problems, read }| mistakes(problems, &read, &document))?;
         let problems = self.beside_the_machine(&config, &document);
         if !problems.is_empty() {
-            return Err(told(problems));
+            return Err(mistakes(problems, &next, &document));
         }
         if mode == Mode::DryRun {
             return Ok(done(self.generation(), &config));

@@ -48,7 +48,7 @@ impl Control {
         let (file, _) =
             OperatorFile::read(sources.file.path().to_owned()).map_err(|error| error.to_string())?;
         let both = file.with(&sources.documents.declared, &sources.store).await;
-        let config = both.map_err(|problems| problems.to_string())?;
+        let config = both.map_err(|unfit| Problems(unfit.problems).to_string())?;
         let facts = Arc::clone(&self.facts.borrow());
         let gateways = self.parts.netlink.gateways().await.map_err(|error| error.to_string())?;
         let problems = check_against(&config, &super::host_facts(&facts, &gateways));
