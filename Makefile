@@ -4,7 +4,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help deps build deb demo demo-clean test test-pages asan fmt lint fuzz bench man vrctl-page trace-page
+.PHONY: help deps build deb demo demo-clean test test-pages asan fmt lint fuzz bench bench-instr bench-scale man vrctl-page trace-page
 
 target_dir := $(or $(CARGO_TARGET_DIR),target)
 as_root := $(CURDIR)/scripts/as-root.sh
@@ -94,6 +94,15 @@ trace-page: deps ## Write docs/trace.md anew, likewise
 fuzz: ## Run every fuzz target for SECONDS (60 if not given); nightly Rust
 	@scripts/install-deps.sh nightly cargo-fuzz
 	scripts/fuzz.sh "$(if $(filter command line,$(origin SECONDS)),$(SECONDS),60)"
+
+bench-instr: ## Instructions per packet against the baseline; BASELINE=write makes it anew
+	@scripts/install-deps.sh valgrind
+	cargo build --release --locked -p bench --bin replay --bin instructions
+	@"$(target_dir)/release/instructions" "$(target_dir)/release/replay" bench/instructions.json $(BASELINE)
+
+bench-scale: deps ## Cost per packet, compilation and publication by size of the configuration
+	cargo build --release --locked -p bench --bin scale
+	@"$(target_dir)/release/scale"
 
 bench: deps ## Run the benchmarks
 	cargo bench --locked -p bench

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what building, testing and the demo need beside Rust. When all is there it does nothing.
-# Words ask for more: `nightly` (sanitizers, fuzzing) and `cargo-fuzz`.
+# Words ask for more: `nightly` (sanitizers, fuzzing), `cargo-fuzz`, and `valgrind` (instructions are counted by it).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export PATH="$PATH:/usr/sbin:/sbin"
@@ -33,6 +33,10 @@ have() {
         *) command -v "$1" >/dev/null ;;
     esac
 }
+
+for word in "$@"; do
+    if [[ $word == valgrind ]]; then needs+=("valgrind valgrind"); fi
+done
 
 missing=()
 for need in "${needs[@]}"; do
@@ -98,8 +102,9 @@ for word in "$@"; do
     case $word in
         nightly) check_nightly ;;
         cargo-fuzz) check_cargo_fuzz ;;
+        valgrind) ;;
         *)
-            echo "scripts/install-deps.sh: $word is neither nightly nor cargo-fuzz" >&2
+            echo "scripts/install-deps.sh: $word is none of nightly, cargo-fuzz, valgrind" >&2
             exit 1
             ;;
     esac

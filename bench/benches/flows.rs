@@ -36,7 +36,7 @@ fn random_key(visits: &mut Visits, from: u32, flows: u32) -> FlowKey {
 fn batch(table: &FlowTable, keys: &[FlowKey]) -> usize {
     let hashes: [_; BATCH] = std::array::from_fn(|n| table.hash(&keys[n]));
     black_box(hashes.iter().fold(0, |folded, hash| folded ^ table.prefetch(*hash)));
-    black_box(hashes.iter().fold(0, |folded, hash| folded ^ table.prefetch_pairs(*hash)));
+    black_box(hashes.iter().fold(0, |folded, hash| folded ^ table.prefetch_pair(&table.begin(*hash))));
     let mut found = 0;
     for (hash, key) in hashes.iter().zip(keys) {
         if let Some(hit) = table.lookup(*hash, key) {

@@ -9,6 +9,7 @@ use bench::cpu::{CpuTime, thread_time};
 use bench::frames::{Frames, Traffic, Transport};
 use bench::node::{Load, Node};
 use bench::replay::{Order, ReplayIo};
+use bench::topology::Bystanders;
 use bench::visits::Visits;
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
 
@@ -31,16 +32,46 @@ fn known_flows(criterion: &mut Criterion<CpuTime>) {
     for batch in BATCHES {
         for traffic in [Traffic::Client, Traffic::Backend] {
             for flows in FLOWS {
-                forward(&mut group, Load { traffic, transport: Transport::Udp, flows, batch, rules: 0 });
+                forward(
+                    &mut group,
+                    Load {
+                        traffic,
+                        transport: Transport::Udp,
+                        flows,
+                        batch,
+                        rules: 0,
+                        bystanders: Bystanders::NONE,
+                    },
+                );
             }
         }
     }
     for flows in [1000, 1_000_000] {
         for traffic in [Traffic::Client, Traffic::Backend] {
-            forward(&mut group, Load { traffic, transport: Transport::Tcp, flows, batch: 64, rules: 0 });
+            forward(
+                &mut group,
+                Load {
+                    traffic,
+                    transport: Transport::Tcp,
+                    flows,
+                    batch: 64,
+                    rules: 0,
+                    bystanders: Bystanders::NONE,
+                },
+            );
         }
         let traffic = Traffic::Reply;
-        forward(&mut group, Load { traffic, transport: Transport::Udp, flows, batch: 64, rules: 0 });
+        forward(
+            &mut group,
+            Load {
+                traffic,
+                transport: Transport::Udp,
+                flows,
+                batch: 64,
+                rules: 0,
+                bystanders: Bystanders::NONE,
+            },
+        );
     }
     group.finish();
 }
@@ -63,7 +94,14 @@ fn new_flows(criterion: &mut Criterion<CpuTime>) {
     let mut group = criterion.benchmark_group("pipeline");
     group.sample_size(20);
     for traffic in [Traffic::Client, Traffic::Backend] {
-        let load = Load { traffic, transport: Transport::Udp, flows: 1_000_000, batch: 64, rules: 0 };
+        let load = Load {
+            traffic,
+            transport: Transport::Udp,
+            flows: 1_000_000,
+            batch: 64,
+            rules: 0,
+            bystanders: Bystanders::NONE,
+        };
         let mut node = None;
         group.throughput(Throughput::Elements(load.batch as u64));
         group.bench_function(format!("{}/new_flow", traffic.name()), |bencher| {
@@ -80,8 +118,14 @@ fn policed_flows(criterion: &mut Criterion<CpuTime>) {
     let mut group = criterion.benchmark_group("policy");
     group.throughput(Throughput::Elements(64));
     for rules in [0, 10, 1000] {
-        let load =
-            Load { traffic: Traffic::Client, transport: Transport::Udp, flows: 1000, batch: 64, rules };
+        let load = Load {
+            traffic: Traffic::Client,
+            transport: Transport::Udp,
+            flows: 1000,
+            batch: 64,
+            rules,
+            bystanders: Bystanders::NONE,
+        };
         let mut node = None;
         group.bench_function(format!("known/{rules}"), |bencher| {
             let node = node.get_or_insert_with(|| Node::warm(load));

@@ -15,7 +15,7 @@ use flow_table::{FlowTable, Millis, TableConfig, Timeouts};
 
 use crate::frames::{Frames, Traffic, Transport};
 use crate::replay::{Order, ReplayIo};
-use crate::topology;
+use crate::topology::{self, Bystanders};
 use crate::visits::Visits;
 
 /// Pairs in the table: just over a million, whatever the number of flows in use.
@@ -36,12 +36,16 @@ pub struct Load {
     pub batch: usize,
     /// Policy rules on every pod, of which the last allows the traffic; 0 is no policy.
     pub rules: u16,
+    /// What the node has beside what the traffic needs.
+    pub bystanders: Bystanders,
 }
 
 /// A node and the traffic that goes through it.
 #[derive(Debug)]
 pub struct Node {
     worker: Worker<ReplayIo>,
+    publisher: Publisher,
+    compiler: Compiler,
     counters: Arc<WorkerCounters>,
     flows: Arc<FlowTable>,
     load: Load,
@@ -67,32 +71,61 @@ pub fn use_huge_pages(flows: &FlowTable) {
     }
 }
 
+fn parts(
+    publisher: &Publisher,
+    flows: &Arc<FlowTable>,
+    counters: &Arc<WorkerCounters>,
+    batch: usize,
+) -> WorkerParts {
+    WorkerParts {
+        snapshots: publisher.subscribe(),
+        flows: Arc::clone(flows),
+        spread: RandomState::with_seeds(5, 6, 7, 8),
+        counters: Arc::clone(counters),
+        drops: Arc::new(DropLog::new(16)),
+        affinity: Arc::new(AffinityTable::new(1024, RandomState::with_seeds(9, 10, 11, 12))),
+        fragments: Arc::new(FragmentTable::new(64, RandomState::with_seeds(13, 14, 15, 16))),
+        limiter: Arc::default(),
+        batch,
+        idle: Idle::Spin,
+    }
+}
+
 impl Node {
     /// A node that knows no flow yet; the flows will come one after the other.
     pub fn cold(load: Load) -> Self {
-        let publisher = Publisher::new(Compiler::default().compile(&topology::guarded(load.rules)).unwrap());
+        let mut desired = topology::guarded(load.rules);
+        topology::add(&mut desired, load.bystanders);
+        let mut compiler = Compiler::default();
+        let publisher = Publisher::new(compiler.compile(&desired).unwrap());
         let counters = Arc::new(WorkerCounters::new());
         let flows = Arc::new(FlowTable::new(table_config(TABLE_PAIRS), [1, 2, 3, 4]));
         use_huge_pages(&flows);
-        let parts = WorkerParts {
-            snapshots: publisher.subscribe(),
-            flows: Arc::clone(&flows),
-            spread: RandomState::with_seeds(5, 6, 7, 8),
-            counters: Arc::clone(&counters),
-            drops: Arc::new(DropLog::new(16)),
-            affinity: Arc::new(AffinityTable::new(1024, RandomState::with_seeds(9, 10, 11, 12))),
-            fragments: Arc::new(FragmentTable::new(64, RandomState::with_seeds(13, 14, 15, 16))),
-            limiter: Arc::default(),
-            batch: load.batch,
-            idle: Idle::Spin,
-        };
+        let parts = parts(&publisher, &flows, &counters, load.batch);
         let first = match load.traffic {
             Traffic::Client => Traffic::Client,
             // A reply has a flow only after its request.
             Traffic::Backend | Traffic::Reply => Traffic::Backend,
         };
         let io = ReplayIo::new(load.batch, Frames::new(first, load.transport), load.flows);
-        Self { worker: Worker::new(io, parts), counters, flows, load, packets: 0 }
+        Self { worker: Worker::new(io, parts), publisher, compiler, counters, flows, load, packets: 0 }
+    }
+
+    /// Worker and control side apart, for two threads.
+    pub fn halves(&mut self) -> (&mut Worker<ReplayIo>, &mut Compiler, &mut Publisher) {
+        (&mut self.worker, &mut self.compiler, &mut self.publisher)
+    }
+
+    /// A worker more over the same flows, with counters of its own.
+    pub fn fellow(&self) -> Worker<ReplayIo> {
+        let mut io = ReplayIo::new(
+            self.load.batch,
+            Frames::new(self.load.traffic, self.load.transport),
+            self.load.flows,
+        );
+        io.order = Order::Random(Visits::new(0xfe110));
+        let counters = Arc::new(WorkerCounters::new());
+        Worker::new(io, parts(&self.publisher, &self.flows, &counters, self.load.batch))
     }
 
     /// A node that knows all flows and sees them at random from now on.
@@ -148,7 +181,14 @@ mod tests {
     fn every_kind_of_traffic_is_forwarded_and_only_first_packets_miss() {
         for traffic in [Traffic::Client, Traffic::Backend, Traffic::Reply] {
             for transport in [Transport::Udp, Transport::Tcp] {
-                let mut node = Node::warm(Load { traffic, transport, flows: 1000, batch: 8, rules: 3 });
+                let mut node = Node::warm(Load {
+                    traffic,
+                    transport,
+                    flows: 1000,
+                    batch: 8,
+                    rules: 3,
+                    bystanders: Bystanders::NONE,
+                });
                 for _ in 0..1000 {
                     assert_eq!(node.round(), 8);
                 }
@@ -160,8 +200,14 @@ mod tests {
 
     #[test]
     fn after_forgetting_all_flows_are_new_again() {
-        let load =
-            Load { traffic: Traffic::Client, transport: Transport::Udp, flows: 64, batch: 32, rules: 0 };
+        let load = Load {
+            traffic: Traffic::Client,
+            transport: Transport::Udp,
+            flows: 64,
+            batch: 32,
+            rules: 0,
+            bystanders: Bystanders::NONE,
+        };
         let mut node = Node::cold(load);
         for expected in [true, true, false] {
             assert_eq!(node.has_new_flows(), expected);

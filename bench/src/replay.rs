@@ -19,7 +19,12 @@ const HEADROOM: usize = 256;
 #[derive(Debug)]
 pub struct ReplayFrame {
     buffer: Box<[u8; BUFFER]>,
-    extent: Extent,
+    /// Start (16) | length (16), as a frame of AF_XDP has it.
+    extent: u32,
+}
+
+fn packed(extent: Extent) -> u32 {
+    (extent.start as u32) << 16 | extent.len as u32 & 0xffff
 }
 
 /// In which order flows are visited.
@@ -59,8 +64,10 @@ pub struct ReplayIo {
 impl ReplayIo {
     /// `buffers` buffers.
     pub fn new(buffers: usize, frames: Frames, flows: u32) -> Self {
-        let buffer =
-            |_| ReplayFrame { buffer: Box::new([0; BUFFER]), extent: Extent { start: HEADROOM, len: 0 } };
+        let buffer = |_| ReplayFrame {
+            buffer: Box::new([0; BUFFER]),
+            extent: packed(Extent { start: HEADROOM, len: 0 }),
+        };
         Self { free: (0..buffers).map(buffer).collect(), frames, flows, order: Order::Sequential(0) }
     }
 
@@ -102,7 +109,7 @@ impl PacketIo for ReplayIo {
             let flow = self.order.next(self.flows);
             if let Some(room) = frame.buffer[HEADROOM..].first_chunk_mut::<TEMPLATE>() {
                 let len = self.frames.write(flow, room);
-                frame.extent = Extent { start: HEADROOM, len };
+                frame.extent = packed(Extent { start: HEADROOM, len });
             }
             into.push(frame);
         }
@@ -110,11 +117,12 @@ impl PacketIo for ReplayIo {
     }
 
     fn open<'a>(&'a self, frame: &'a mut ReplayFrame) -> (&'a mut [u8], Extent) {
-        (&mut frame.buffer[..], frame.extent)
+        let extent = Extent { start: (frame.extent >> 16) as usize, len: (frame.extent & 0xffff) as usize };
+        (&mut frame.buffer[..], extent)
     }
 
     fn set_extent(&self, frame: &mut ReplayFrame, extent: Extent) {
-        frame.extent = extent;
+        frame.extent = packed(extent);
     }
 
     fn allocate(&mut self) -> Option<ReplayFrame> {

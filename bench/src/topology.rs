@@ -125,6 +125,50 @@ pub fn guarded(rules: u16) -> Desired {
     desired
 }
 
+/// What a node has beside what the traffic of a benchmark needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bystanders {
+    /// Routes of one prefix each.
+    pub routes: u32,
+    /// Pods.
+    pub vifs: u32,
+    /// Services of ten backends each, on the other nodes.
+    pub services: u32,
+}
+
+impl Bystanders {
+    /// Nobody.
+    pub const NONE: Self = Self { routes: 0, vifs: 0, services: 0 };
+}
+
+/// Adds bystanders: routes 172.16.0.0/12 and on as /32, pods 10.3.0.0/16, services 10.100.0.0/14.
+pub fn add(desired: &mut Desired, bystanders: Bystanders) {
+    desired.routes.extend((0..bystanders.routes).map(bystander_route));
+    desired.vifs.extend((0..bystanders.vifs).map(|n| {
+        let [_, _, high, low] = (n + 1).to_be_bytes();
+        Vif {
+            name: format!("idle{n}").as_str().into(),
+            addresses: vec![[10, 3, high, low].into()],
+            mac: Mac([2, 0, 0, 1, high, low]),
+            label: label(500_000 + n),
+            ..vif(0)
+        }
+    }));
+    desired.services.extend((0..bystanders.services).map(|n| {
+        let [_, _, high, low] = (n + 1).to_be_bytes();
+        let backends = (0..10).map(|b| to_peer(b % PEERS, 600_000 + (n * 10 + b) % 400_000)).collect();
+        Arc::new(service([10, 100, high, low], backends))
+    }));
+}
+
+/// The route of one bystander.
+pub fn bystander_route(n: u32) -> Route {
+    let [_, a, b, c] = n.to_be_bytes();
+    let prefix = format!("172.{}.{b}.{c}/32", 16 + a).parse().unwrap();
+    let hop = to_peer(n % PEERS, 5000 + n % 100_000);
+    Route { vrf: "blue".into(), prefix, target: RouteTarget::Hops(vec![hop]) }
+}
+
 fn vif(pod: u32) -> Vif {
     Vif {
         name: pod_name(pod).as_str().into(),

@@ -6,7 +6,6 @@ use flow_table::{Addr, Family};
 
 use crate::ecmp::Target;
 use crate::ids::{TunnelId, VrfId};
-use crate::packet::ip::Ip;
 use crate::packet::l4::L4;
 
 /// The broadcast domain of a VRF, compiled.
@@ -44,8 +43,8 @@ impl Broadcast {
     /// Whether a packet is for all: limited and directed broadcast (RFC 919), 224.0.0.0/24
     /// (RFC 5771 section 4) and ff02::/16 (RFC 4291 section 2.7). An ICMP error never is
     /// (RFC 1122 section 3.2.2).
-    pub(crate) fn carries(&self, family: Family, ip: &Ip) -> bool {
-        let dst = ip.tuple.dst;
+    #[inline(always)]
+    pub(crate) fn carries(&self, family: Family, l4: L4, dst: Addr) -> bool {
         let to_all = match family {
             Family::V4 => {
                 let bits = dst.0 as u32;
@@ -53,7 +52,7 @@ impl Broadcast {
             }
             Family::V6 => dst.0 >> 112 == LINK_LOCAL_SCOPE,
         };
-        to_all && !matches!(ip.l4, L4::IcmpError | L4::IcmpRefused)
+        to_all && !matches!(l4, L4::IcmpError | L4::IcmpRefused)
     }
 
     /// Whether this node gets copies, and may send some.

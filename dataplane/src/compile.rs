@@ -24,6 +24,8 @@ use flow_table::Dependency;
 use crate::desired::{Desired, Link, Reach, Uplink};
 use crate::fib;
 use crate::ids::{PolicyName, TunnelId, VifName, VifSlot, VrfId, VrfName};
+use crate::labels::Labels;
+use crate::peers::Peers;
 use crate::snapshot::{Fabric, LabelTarget, Snapshot, Tunnel, Vif};
 use ids::Ids;
 use policies::Policies;
@@ -141,22 +143,23 @@ impl Compiler {
             let row = vif.slot.index();
             by_slot[row] = Some(vif);
         }
+        let peers: Vec<_> = (0..=u16::MAX)
+            .map(TunnelId)
+            .zip(&tunnels)
+            .filter_map(|(id, tunnel)| Some((fib::family_and_addr(tunnel.as_ref()?.address), id)))
+            .collect();
         Ok(Snapshot {
             generation: self.generation,
             fabric: fabric(desired, explicit_null),
             vifs: by_slot,
             slot_of,
-            labels,
+            labels: Labels::new(&labels),
             quarantined: self.quarantined.clone(),
             broadcasts: broadcast::table(broadcasts),
             broadcast_labels,
             vrfs: self.tables.vrfs(),
             epochs: self.tables.epochs(),
-            tunnel_of: (0..=u16::MAX)
-                .map(TunnelId)
-                .zip(&tunnels)
-                .filter_map(|(id, tunnel)| Some((fib::family_and_addr(tunnel.as_ref()?.address), id)))
-                .collect(),
+            peers: Peers::new(peers.into_iter()),
             tunnels,
         })
     }

@@ -19,7 +19,7 @@
 //! writes to where its caller wants it.
 
 use ahash::RandomState;
-use flow_table::{Family, FlowHash, FlowTable, Millis};
+use flow_table::{Action, Family, FlowHash, FlowTable, Millis, Rewrite, Search};
 
 use crate::affinity::AffinityTable;
 use crate::counters::WorkerCounters;
@@ -34,10 +34,10 @@ use crate::packet::Packet;
 use crate::packet::ip::Ip;
 use crate::packet::l4::{EchoKind, L4};
 use crate::snapshot::Snapshot;
-use crate::stage::egress::{self, Exit};
+use crate::stage::egress::{self, Exit, Inner};
 use crate::stage::fragment::{self, Fragments};
-use crate::stage::{arp, fabric_in, link, mss, rewrite, trunk_in};
-use crate::verdict::{Flow, Halt, Ingress, Prepared, Verdict};
+use crate::stage::{arp, broadcast, fabric_in, link, mss, rewrite, trunk_in};
+use crate::verdict::{Flow, Halt, Ingress, Prepared, Verdict, Way};
 
 /// What the stages of one batch work with.
 #[derive(Clone, Copy, Debug)]
@@ -62,16 +62,43 @@ pub struct Pipeline<'a> {
     pub now: Millis,
 }
 
+/// What the outer headers of a packet need to know beside the packet.
+#[derive(Clone, Copy, Debug)]
+struct Outer {
+    /// Hash of the flow, for the source port.
+    hash: FlowHash,
+    /// Identification of the outer IPv4 header.
+    id: u16,
+}
+
 impl Pipeline<'_> {
     /// First half: headers parsed and taken off.
-    #[inline]
     pub fn prepare(&self, side: Side, packet: &mut Packet<'_>) -> Prepared {
-        let mut prepared = match side {
-            Side::Trunk => trunk_in::prepare(self.snapshot, packet),
-            Side::Uplink => fabric_in::prepare(self.snapshot, packet),
-        };
-        self.fragment_stage().gate(&mut prepared);
+        let mut prepared = Prepared::UNKNOWN;
+        match side {
+            Side::Trunk => self.prepare_from_trunk(packet, &mut prepared),
+            Side::Uplink => self.prepare_from_uplink(packet, &mut prepared),
+        }
+        self.gate(&mut prepared);
         prepared
+    }
+
+    /// The same for a frame from the trunk, but for fragments.
+    #[inline(always)]
+    pub(crate) fn prepare_from_trunk(&self, packet: &mut Packet<'_>, into: &mut Prepared) {
+        trunk_in::prepare(self.snapshot, packet, into);
+    }
+
+    /// The same for a frame from the uplink, but for fragments.
+    #[inline(always)]
+    pub(crate) fn prepare_from_uplink(&self, packet: &mut Packet<'_>, into: &mut Prepared) {
+        fabric_in::prepare(self.snapshot, packet, into);
+    }
+
+    /// What fragments wait for; other packets pass.
+    #[inline(always)]
+    pub(crate) fn gate(&self, prepared: &mut Prepared) {
+        self.fragment_stage().gate(prepared);
     }
 
     /// Looks again at a fragment that has waited, with the result that `prepare` would have.
@@ -81,9 +108,11 @@ impl Pipeline<'_> {
     }
 
     /// What the flow of a packet is looked up by; 0 for a packet that has none.
+    #[inline(always)]
     pub fn hash(&self, prepared: &Prepared) -> FlowHash {
         match prepared {
-            Prepared::Flow(flow) | Prepared::Broadcast(flow) => self.flows.hash(&flow.key),
+            Prepared::Flow(flow) => self.flows.hash(&flow.key()),
+            Prepared::Broadcast(flow) => self.flows.hash(&broadcast::key(flow)),
             Prepared::Wait(_) | Prepared::Arp { .. } | Prepared::Link { .. } | Prepared::Drop { .. } => {
                 FlowHash(0)
             }
@@ -96,16 +125,18 @@ impl Pipeline<'_> {
 
     /// Second half: the decision, and the packet as it leaves. A fragment that is to wait comes
     /// here only if the worker can not hold it.
+    #[inline]
     pub fn finish(
         &self,
         prepared: &Prepared,
-        hash: FlowHash,
+        search: &Search,
         packet: &mut Packet<'_>,
         outer_id: u16,
     ) -> Verdict {
+        let outer = Outer { hash: search.hash, id: outer_id };
         let answered = match prepared {
-            Prepared::Flow(flow) => return self.finish_flow(flow, hash, packet, outer_id),
-            Prepared::Broadcast(flow) => self.replicate(flow, hash),
+            Prepared::Flow(flow) => return self.finish_flow(flow, search, packet, outer),
+            Prepared::Broadcast(flow) => self.replicate(flow, search.hash),
             Prepared::Arp { vif } => arp::answer(self, *vif, packet),
             Prepared::Link { vif, message, ip } => link::take(self, (*vif, *message), ip, packet),
             Prepared::Wait(waiting) => Err(self.fragment_stage().give_up(waiting)),
@@ -114,21 +145,54 @@ impl Pipeline<'_> {
         answered.unwrap_or_else(|reason| self.dropped(prepared.vif(), reason, packet))
     }
 
-    fn finish_flow(&self, flow: &Flow, hash: FlowHash, packet: &mut Packet<'_>, outer_id: u16) -> Verdict {
+    #[inline(always)]
+    fn finish_flow(&self, flow: &Flow, search: &Search, packet: &mut Packet<'_>, outer: Outer) -> Verdict {
+        let goes_by_flow = match flow.ip.l4 {
+            L4::Echo(EchoKind::Request) => !self.is_for_gateway(flow),
+            L4::IcmpError | L4::IcmpRefused => false,
+            _ => true,
+        };
+        if goes_by_flow
+            && let Some(hit) = self.flows.finish(search, &flow.key())
+            && self.is_served(flow, &hit)
+        {
+            let (action, translation) = (hit.action, hit.rewrite);
+            return match self.carry(flow, (action, &translation), packet, outer) {
+                Ok(way) => Verdict::Send(way),
+                Err(stop) => self.stopped(flow, (action, &translation), stop, packet, outer),
+            };
+        }
+        self.finish_first(flow, packet, outer)
+    }
+
+    /// The packets that no flow says all about, apart from those that nearly all are.
+    #[inline(never)]
+    fn finish_first(&self, flow: &Flow, packet: &mut Packet<'_>, outer: Outer) -> Verdict {
         let outcome = match flow.ip.l4 {
             L4::Echo(EchoKind::Request) if self.is_for_gateway(flow) => self.echo(flow, packet),
-            L4::IcmpError => self.relay_error(flow, packet, outer_id).map(Verdict::Send),
+            L4::IcmpError => self.relay_error(flow, packet, outer.id).map(Verdict::Send),
             L4::IcmpRefused => Err(DropReason::IcmpRedirect.into()),
-            _ => self.forward(flow, hash, packet, outer_id),
+            _ => match self.decided(flow, outer.hash) {
+                Ok((action, translation)) => {
+                    return match self.carry(flow, (action, &translation), packet, outer) {
+                        Ok(way) => Verdict::Send(way),
+                        Err(stop) => self.stopped(flow, (action, &translation), stop, packet, outer),
+                    };
+                }
+                Err(halt) => Err(halt),
+            },
         };
-        outcome.unwrap_or_else(|halt| {
-            let (vif, reason) = (flow.ingress.vif(), halt.reason());
-            let verdict = self.dropped(vif, reason, packet);
-            match self.reject(flow, halt, hash, packet, outer_id) {
-                Some(answer) => Verdict::Reject { vif, reason, answer },
-                None => verdict,
-            }
-        })
+        outcome.unwrap_or_else(|halt| self.halted(flow, halt, packet, outer))
+    }
+
+    #[cold]
+    fn halted(&self, flow: &Flow, halt: Halt, packet: &mut Packet<'_>, outer: Outer) -> Verdict {
+        let (vif, reason) = (flow.ingress.vif(), halt.reason());
+        let verdict = self.dropped(vif, reason, packet);
+        match self.reject(flow, halt, outer.hash, packet, outer.id) {
+            Some(answer) => Verdict::Reject { vif, reason, answer },
+            None => verdict,
+        }
     }
 
     pub(crate) fn dropped(&self, vif: Option<VifSlot>, reason: DropReason, packet: &Packet<'_>) -> Verdict {
@@ -136,49 +200,64 @@ impl Pipeline<'_> {
         Verdict::Drop { vif, reason }
     }
 
-    fn forward(
+    /// What the flow of a packet says, or a new one.
+    fn decided(&self, flow: &Flow, hash: FlowHash) -> Result<(Action, Rewrite), Halt> {
+        match self.flows.lookup(hash, &flow.key()) {
+            Some(hit) if self.is_served(flow, &hit) => Ok((hit.action, hit.rewrite)),
+            found => self.decide(flow, hash, found.as_ref()),
+        }
+    }
+
+    /// Does to a packet what its flow says. On its way out nothing is changed in one that stops.
+    #[inline(always)]
+    fn carry(
         &self,
         flow: &Flow,
-        hash: FlowHash,
+        (action, translation): (Action, &Rewrite),
         packet: &mut Packet<'_>,
-        outer_id: u16,
-    ) -> Result<Verdict, Halt> {
-        // Borrowed from where they were found, because copying them costs more than carrying them out.
-        let found = self.flows.lookup(hash, &flow.key);
-        let made;
-        let (action, translation) = match &found {
-            Some(hit) if self.is_served(flow, hit) => (&hit.action, &hit.rewrite),
-            _ => {
-                made = self.decide(flow, hash, found.as_ref())?;
-                (&made.0, &made.1)
-            }
-        };
-        let mut ip = flow.ip;
-        rewrite::check_ttl(&ip, action.ttl)?;
+        outer: Outer,
+    ) -> Result<Way, Halt> {
+        let ip = &flow.ip;
+        rewrite::check_ttl(ip, action.ttl)?;
         fragment::check_translation(flow, translation)?;
-        let exit = match egress::open(self.snapshot, action.output, packet.len()) {
-            Err(Halt::TooBig { mtu }) if split::is_allowed(&ip, mtu) => {
-                rewrite::apply(packet.bytes_mut(), &mut ip, action.ttl, translation);
-                let vif = flow.ingress.vif();
-                return Ok(Verdict::Split(Split { vif, output: action.output, hash, mtu }));
-            }
-            opened => opened?,
-        };
+        let exit = egress::open(self.snapshot, action.output, packet.len())?;
         self.clamp_segment_size(flow, &exit, packet);
-        rewrite::apply(packet.bytes_mut(), &mut ip, action.ttl, translation);
-        Ok(Verdict::Send(exit.leave(packet, &ip, hash, outer_id)?))
+        let ttl = rewrite::apply(packet.bytes_mut(), ip, action.ttl, translation);
+        let inner = Inner { ttl, ..Inner::of(ip) };
+        Ok(exit.leave(packet, inner, outer.hash, outer.id)?)
+    }
+
+    /// What becomes of a packet that its flow could not carry.
+    #[cold]
+    fn stopped(
+        &self,
+        flow: &Flow,
+        (action, translation): (Action, &Rewrite),
+        halt: Halt,
+        packet: &mut Packet<'_>,
+        outer: Outer,
+    ) -> Verdict {
+        match halt {
+            Halt::TooBig { mtu } if split::is_allowed(&flow.ip, mtu) => {
+                rewrite::apply(packet.bytes_mut(), &flow.ip, action.ttl, translation);
+                let (vif, hash) = (flow.ingress.vif(), outer.hash);
+                Verdict::Split(Split { vif, output: action.output, hash, mtu })
+            }
+            halt => self.halted(flow, halt, packet, outer),
+        }
     }
 
     /// Sends one piece of a packet that was too big.
     pub fn piece(&self, split: &Split, packet: &mut Packet<'_>, outer_id: u16) -> Verdict {
         let left = Ip::parse(Family::V4, packet.bytes()).map_err(Halt::from).and_then(|ip| {
             let exit = egress::open(self.snapshot, split.output, packet.len())?;
-            Ok(exit.leave(packet, &ip, split.hash, outer_id)?)
+            Ok(exit.leave(packet, Inner::of(&ip), split.hash, outer_id)?)
         });
         left.map_or_else(|halt| self.dropped(split.vif, halt.reason(), packet), Verdict::Send)
     }
 
     /// Where a tunnel is on the way, both ends must learn what fits it.
+    #[inline(always)]
     fn clamp_segment_size(&self, flow: &Flow, exit: &Exit<'_>, packet: &mut Packet<'_>) {
         let opens = matches!(flow.ip.l4, L4::Tcp(segment) if segment.flags & mss::SYN != 0);
         let tunnel = match (flow.ingress, exit) {

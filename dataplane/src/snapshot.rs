@@ -13,6 +13,8 @@ use crate::desired::{Link, MssClamp, Reach, VifKind};
 use crate::ecmp::{Member, Target};
 use crate::fib::{NextHop, Vrf};
 use crate::ids::{CellId, Mac, TunnelId, VifId, VifName, VifSlot, VrfId};
+use crate::labels::Labels;
+use crate::peers::Peers;
 use crate::policy::Policy;
 use crate::verdict::{ContextOwner, context_owner};
 
@@ -25,14 +27,14 @@ pub struct Snapshot {
     pub fabric: Fabric,
     pub(crate) vifs: Box<[Option<Vif>]>,
     pub(crate) slot_of: HashMap<VifId, VifSlot, RandomState>,
-    pub(crate) labels: HashMap<Label, LabelTarget, RandomState>,
+    pub(crate) labels: Labels,
     pub(crate) quarantined: BTreeSet<Label>,
     pub(crate) broadcasts: Box<[Option<Broadcast>]>,
     pub(crate) broadcast_labels: HashMap<Label, VrfId, RandomState>,
     pub(crate) vrfs: Box<[Option<Arc<Vrf>>]>,
     pub(crate) epochs: Box<[u32]>,
     pub(crate) tunnels: Box<[Option<Tunnel>]>,
-    pub(crate) tunnel_of: HashMap<(Family, Addr), TunnelId, RandomState>,
+    pub(crate) peers: Peers,
 }
 
 /// Settings of the fabric side.
@@ -198,13 +200,14 @@ impl Snapshot {
     }
 
     /// What a label means.
+    #[inline(always)]
     pub fn label(&self, label: Label) -> Option<LabelTarget> {
-        self.labels.get(&label).copied()
+        self.labels.get(label)
     }
 
-    /// All labels in no particular order.
+    /// All labels in their order.
     pub fn labels(&self) -> impl Iterator<Item = (Label, LabelTarget)> + '_ {
-        self.labels.iter().map(|(label, target)| (*label, *target))
+        self.labels.iter()
     }
 
     /// Whether a label has an owner that gets nothing yet, because the label was another's.
@@ -249,7 +252,8 @@ impl Snapshot {
     }
 
     /// The endpoint with this tunnel address.
+    #[inline(always)]
     pub fn tunnel_by_address(&self, family: Family, address: Addr) -> Option<TunnelId> {
-        self.tunnel_of.get(&(family, address)).copied()
+        self.peers.get(family, address)
     }
 }

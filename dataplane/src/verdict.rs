@@ -48,8 +48,16 @@ pub struct Flow {
     pub ingress: Ingress,
     /// Its headers.
     pub ip: Ip,
-    /// Its key.
-    pub key: FlowKey,
+    /// Context of its key.
+    pub context: Context,
+}
+
+impl Flow {
+    /// What it is looked up by.
+    #[inline(always)]
+    pub fn key(&self) -> FlowKey {
+        FlowKey { context: self.context, tuple: self.ip.tuple }
+    }
 }
 
 /// A message that does not leave its link.
@@ -94,6 +102,9 @@ pub enum Prepared {
 }
 
 impl Prepared {
+    /// What stands where a frame has not been looked at.
+    pub(crate) const UNKNOWN: Prepared = Prepared::Drop { vif: None, reason: DropReason::MalformedEthernet };
+
     /// The vif that a drop is laid to.
     pub(crate) fn vif(&self) -> Option<VifSlot> {
         match self {

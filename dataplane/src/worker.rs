@@ -8,17 +8,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ahash::RandomState;
-use flow_table::{FlowHash, FlowTable, Millis};
+use flow_table::{FlowHash, FlowTable, Millis, Search};
 
 use crate::affinity::AffinityTable;
 use crate::counters::WorkerCounters;
 use crate::droplog::DropLog;
 use crate::fragment::{FragmentTable, Held, Hold};
-use crate::ids::VifSlot;
 use crate::io::{Extent, PacketIo, Side};
 use crate::limiter::VifLimiter;
 use crate::packet::Packet;
-use crate::packet::ethernet::Ethernet;
 use crate::pipeline::Pipeline;
 use crate::publish::SnapshotCache;
 use crate::tap::{TapEye, Watch};
@@ -66,8 +64,10 @@ pub struct Worker<Io: PacketIo> {
     io: Io,
     parts: WorkerParts,
     frames: Vec<Io::Frame>,
-    prepared: Vec<Prepared>,
+    /// One for each frame of a batch; those behind the frames are of earlier batches.
+    prepared: Box<[Prepared]>,
     hashes: Vec<FlowHash>,
+    searches: Vec<Search>,
     /// Where the frames lay as they came, while somebody watches.
     origins: Vec<Extent>,
     eye: TapEye,
@@ -103,8 +103,9 @@ impl<Io: PacketIo> Worker<Io> {
             io,
             parts,
             frames: Vec::with_capacity(batch),
-            prepared: Vec::with_capacity(batch),
+            prepared: vec![Prepared::UNKNOWN; batch].into(),
             hashes: Vec::with_capacity(batch),
+            searches: Vec::with_capacity(batch),
             origins: Vec::with_capacity(batch),
             eye: TapEye::default(),
             desk: Desk::new(),
@@ -166,37 +167,49 @@ impl<Io: PacketIo> Worker<Io> {
         let pipeline = open(&mut self.parts, now);
         let watch = self.eye.look();
         pipeline.counters.batches.add(1);
-        for frame in &mut self.frames {
-            let (buffer, extent) = self.io.open(frame);
-            let mut packet = Packet::new(buffer, extent);
-            count_rx(pipeline.counters, side, &pipeline, packet.bytes());
-            if watch.is_some() {
-                self.origins.push(extent);
-            }
-            self.prepared.push(pipeline.prepare(side, &mut packet));
-            let extent = packet.extent();
-            self.io.set_extent(frame, extent);
+        if watch.is_some() {
+            self.origins.extend(self.frames.iter_mut().map(|frame| self.io.open(frame).1));
         }
-        self.hashes.extend(self.prepared.iter().map(|prepared| pipeline.hash(prepared)));
-        fetch_flows(pipeline.flows, &self.hashes);
-        let mut outlet = Outlet { io: &mut self.io, pipeline, watch, desk: &mut self.desk };
-        let ahead = self.prepared.iter().zip(&self.hashes);
+        // A loop for each side, with its stage in it: what it finds is written once, to where it is read.
+        match side {
+            Side::Trunk => {
+                for (frame, into) in self.frames.iter_mut().zip(&mut self.prepared) {
+                    let len = prepare(&self.io, frame, |packet| pipeline.prepare_from_trunk(packet, into));
+                    let vif = into.vif();
+                    let port = vif.map_or(pipeline.counters.trunk(), |slot| pipeline.counters.vif(slot));
+                    port.rx.count(len.saturating_sub(TAG));
+                }
+            }
+            Side::Uplink => {
+                for (frame, into) in self.frames.iter_mut().zip(&mut self.prepared) {
+                    let len = prepare(&self.io, frame, |packet| pipeline.prepare_from_uplink(packet, into));
+                    pipeline.counters.uplink().rx.count(len);
+                }
+            }
+        }
+        self.hashes.extend(self.prepared.iter_mut().take(count).map(|prepared| {
+            pipeline.gate(prepared);
+            pipeline.hash(prepared)
+        }));
+        begin_searches(pipeline.flows, &self.hashes, &mut self.searches);
+        let mut outlet = Outlet { io: &mut self.io, pipeline: &pipeline, watch, desk: &mut self.desk };
+        let ahead = self.prepared.iter().zip(&self.searches);
         let mut origins = self.origins.iter();
-        for (frame, (prepared, hash)) in self.frames.drain(..).zip(ahead) {
+        for (frame, (prepared, search)) in self.frames.drain(..).zip(ahead) {
             let origin = origins.next().copied();
             match prepared {
                 Prepared::Wait(waiting) if self.hold.has_room(waiting) => {
                     self.hold.push(Held { frame, side, waiting: *waiting });
                 }
                 _ => match origin {
-                    None => outlet.finish(side, frame, prepared, *hash),
-                    origin => outlet.finish_watched(Arrival { side, origin }, frame, prepared, *hash),
+                    None => outlet.finish(side, frame, prepared, search),
+                    origin => outlet.finish_watched(Arrival { side, origin }, frame, prepared, search),
                 },
             }
         }
         self.origins.clear();
-        self.prepared.clear();
         self.hashes.clear();
+        self.searches.clear();
         count
     }
 
@@ -205,13 +218,13 @@ impl<Io: PacketIo> Worker<Io> {
         let due = self.hold.due(self.parts.fragments.news(), now);
         let pipeline = open(&mut self.parts, now);
         let watch: Option<Watch<'_>> = self.eye.look();
-        let mut outlet = Outlet { io: &mut self.io, pipeline, watch, desk: &mut self.desk };
+        let mut outlet = Outlet { io: &mut self.io, pipeline: &pipeline, watch, desk: &mut self.desk };
         for _ in 0..due {
             let Some(Held { frame, side, waiting }) = self.hold.pop() else { break };
             match pipeline.prepare_again(waiting) {
                 (Prepared::Wait(waiting), _) => self.hold.push(Held { frame, side, waiting }),
                 (prepared, hash) => {
-                    outlet.finish_watched(Arrival { side, origin: None }, frame, &prepared, hash);
+                    outlet.finish_watched(Arrival { side, origin: None }, frame, &prepared, &hash.into());
                 }
             }
         }
@@ -226,23 +239,21 @@ fn open(parts: &mut WorkerParts, now: Millis) -> Pipeline<'_> {
 }
 
 /// Has the cache misses of a batch overlap: all buckets first, then the pairs they name.
-fn fetch_flows(flows: &FlowTable, hashes: &[FlowHash]) {
-    let fold = |fetch: fn(&FlowTable, FlowHash) -> u64| {
-        // The loads must not be optimised away, so somebody has to look at the result.
-        std::hint::black_box(hashes.iter().fold(0, |folded, hash| folded ^ fetch(flows, *hash)));
-    };
-    fold(FlowTable::prefetch);
-    fold(FlowTable::prefetch_pairs);
+fn begin_searches(flows: &FlowTable, hashes: &[FlowHash], searches: &mut Vec<Search>) {
+    // The loads must not be optimised away, so somebody has to look at the result.
+    std::hint::black_box(hashes.iter().fold(0, |folded, hash| folded ^ flows.prefetch(*hash)));
+    searches.extend(hashes.iter().map(|hash| flows.begin(*hash)));
+    std::hint::black_box(searches.iter().fold(0, |folded, search| folded ^ flows.prefetch_pair(search)));
 }
 
-fn count_rx(counters: &WorkerCounters, side: Side, pipeline: &Pipeline<'_>, frame: &[u8]) {
-    match side {
-        Side::Uplink => counters.uplink().rx.count(frame.len()),
-        Side::Trunk => {
-            let vlan = Ethernet::parse(frame).ok().and_then(|ethernet| VifSlot::new(ethernet.vlan?));
-            let vif = vlan.filter(|slot| pipeline.snapshot.vif(*slot).is_some());
-            let port = vif.map_or(counters.trunk(), |slot| counters.vif(slot));
-            port.rx.count(frame.len().saturating_sub(TAG));
-        }
-    }
+/// Lets the first half of the pipeline look at the packet in a frame, and says how long that was.
+#[inline(always)]
+fn prepare<Io: PacketIo>(io: &Io, frame: &mut Io::Frame, stage: impl FnOnce(&mut Packet<'_>)) -> usize {
+    let (buffer, extent) = io.open(frame);
+    let mut packet = Packet::new(buffer, extent);
+    let len = packet.len();
+    stage(&mut packet);
+    let extent = packet.extent();
+    io.set_extent(frame, extent);
+    len
 }

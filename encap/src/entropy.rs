@@ -5,6 +5,7 @@
 /// Every bit of `hash` takes part. The underlay's choice is independent of the choices made on this node only
 /// if `hash` is: do not pass the hash that has picked an ECMP member.
 #[must_use]
+#[inline]
 pub const fn source_port(hash: u32) -> u16 {
     let folded = hash ^ hash >> 14 ^ hash >> 28;
     0xc000 | (folded & 0x3fff) as u16

@@ -37,7 +37,7 @@ mod template;
 mod round_trip_tests;
 
 pub use checksum::{Delta, Sum};
-pub use decap::{DecapError, Outer, Ports, ZeroChecksum6, decapsulate};
+pub use decap::{DecapError, Outer, Ports, ZeroChecksum6, decapsulate, decapsulate_v4, decapsulate_v6};
 pub use ecn::{Ecn, EcnViolation};
 pub use label::{Label, LabelStackEntry, Stack};
 pub use outer::{DontFragment, DscpMode, OuterHeader, Udp6Checksum};

@@ -36,6 +36,7 @@ impl Outer4 {
 
     /// Writes everything from the IPv4 header to the inner packet. `packet` is [`OVERHEAD_V4`] bytes of room
     /// and the inner packet. Nothing is written on error.
+    #[inline]
     pub(crate) fn write(&self, packet: &mut [u8], fields: &Fields) -> Result<(), WriteError> {
         let total_length = u16::try_from(packet.len()).map_err(|_| WriteError::TooLong)?;
         let (header, rest) = packet.split_first_chunk_mut::<HEADER>().ok_or(WriteError::NoRoom)?;

@@ -7,6 +7,7 @@ use crate::template::Fields;
 pub(crate) const LEN: usize = 12;
 
 /// UDP with checksum 0 and the bottom entry of the stack. `udp_length` counts the UDP header too, bytes.
+#[inline]
 pub(crate) fn bytes(udp_port: u16, udp_length: u16, fields: &Fields) -> [u8; LEN] {
     let [s0, s1] = fields.source_port.to_be_bytes();
     let [d0, d1] = udp_port.to_be_bytes();

@@ -63,6 +63,7 @@ impl Template {
 
     /// Bytes put in front of the inner packet: 46 (IPv4), 50 (IPv4, VLAN), 66 (IPv6), 70 (IPv6, VLAN).
     #[must_use]
+    #[inline]
     #[expect(clippy::len_without_is_empty, reason = "a template is never empty")]
     pub const fn len(&self) -> usize {
         self.link.bytes().len() + self.overhead()
@@ -71,6 +72,7 @@ impl Template {
     /// Bytes of the uplink's MTU that the tunnel takes from the inner packet, without Ethernet and VLAN:
     /// [`OVERHEAD_V4`] or [`OVERHEAD_V6`].
     #[must_use]
+    #[inline]
     pub const fn overhead(&self) -> usize {
         match self.network {
             Network::V4(_) => OVERHEAD_V4,
@@ -83,14 +85,28 @@ impl Template {
     ///
     /// # Errors
     /// [`WriteError`]; `frame` is then unchanged.
+    #[inline]
     pub fn write(&self, frame: &mut [u8], fields: &Fields) -> Result<(), WriteError> {
-        let bytes = self.link.bytes();
-        let (link, packet) = frame.split_at_mut_checked(bytes.len()).ok_or(WriteError::NoRoom)?;
+        match &self.link {
+            Link::Untagged(link) => self.write_after(link, frame, fields),
+            Link::Tagged(link) => self.write_after(link, frame, fields),
+        }
+    }
+
+    /// Once for each length, because a copy whose length is not known is a call.
+    #[inline]
+    fn write_after<const N: usize>(
+        &self,
+        link: &[u8; N],
+        frame: &mut [u8],
+        fields: &Fields,
+    ) -> Result<(), WriteError> {
+        let (room, packet) = frame.split_first_chunk_mut::<N>().ok_or(WriteError::NoRoom)?;
         match &self.network {
             Network::V4(outer) => outer.write(packet, fields)?,
             Network::V6(outer) => outer.write(packet, fields)?,
         }
-        link.copy_from_slice(bytes);
+        *room = *link;
         Ok(())
     }
 }

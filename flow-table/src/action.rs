@@ -97,6 +97,7 @@ impl Action {
     }
 
     /// Total, because a reader may decode words that are being written; it then throws the result away.
+    #[inline(always)]
     pub(crate) fn unpack([first, second]: [u64; 2]) -> Action {
         let id = (first >> 16) as u16;
         let output = match first & 3 {

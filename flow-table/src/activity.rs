@@ -91,6 +91,7 @@ impl Activity {
     }
 
     /// Notes a packet, unless the slot has begun another life.
+    #[inline(always)]
     pub(crate) fn record(&self, other: &Activity, tag: u16, packet: &Packet) {
         let before = Seen(self.seen.load(Ordering::Acquire));
         if before.tag() != tag {
@@ -107,6 +108,7 @@ impl Activity {
     }
 
     /// Takes a TCP step and returns the new marks of this direction.
+    #[inline(never)]
     fn follow(&self, other: &Activity, tag: u16, segment: &Segment) -> Marks {
         let own = self.track();
         let next = match step(&own, &other.track(), segment) {

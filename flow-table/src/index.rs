@@ -47,6 +47,7 @@ impl Index {
         Index { buckets: buckets(pairs), hasher: self.hasher.clone() }
     }
 
+    #[inline(always)]
     pub(crate) fn hash(&self, key: &PackedKey) -> FlowHash {
         let [src_high, src_low, dst_high, dst_low, last] = key.words;
         let wide = |high: u64, low: u64| u128::from(high) << 64 | u128::from(low);

@@ -106,6 +106,7 @@ impl Kind {
     /// Bits that [`Kind::bits`] may set.
     pub(crate) const MASK: u16 = 0x1ff;
 
+    #[inline(always)]
     fn of(tuple: &Tuple) -> Kind {
         let family = match tuple.family {
             Family::V4 => 0,
@@ -132,6 +133,7 @@ pub(crate) struct PackedKey {
 }
 
 impl PackedKey {
+    #[inline(always)]
     pub(crate) fn new(key: &FlowKey) -> PackedKey {
         let Tuple { src, dst, sport, dport, .. } = key.tuple;
         let last = u64::from(key.context.0) << 32 | u64::from(sport) << 16 | u64::from(dport);

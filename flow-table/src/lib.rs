@@ -7,6 +7,8 @@
 //! ```
 //!
 //! * A packet of a known flow: [`FlowTable::hash`], [`FlowTable::lookup`], [`FlowTable::touch`]. No lock is taken.
+//!   For a batch: [`FlowTable::prefetch`] for all, [`FlowTable::begin`] for all, [`FlowTable::prefetch_pair`] for all, then
+//!   [`FlowTable::finish`].
 //! * A packet of an unknown flow: the caller decides, then [`FlowTable::insert`].
 //! * An action that rests on something that changed since ([`Dependency`]): the caller decides anew, then
 //!   [`FlowTable::replace`].
@@ -59,7 +61,7 @@ pub use pair::Half;
 pub use rewrite::{Rewrite, RewriteKind};
 pub use statistics::TableStatistics;
 pub use sweep::Swept;
-pub use table::{FlowTable, Hit, MAX_PAIRS, PairRef, TableConfig};
+pub use table::{FlowTable, Hit, MAX_PAIRS, PairRef, Search, TableConfig};
 pub use tcp::Segment;
 pub use timeout::{FlowState, Millis, PortTimeout, TimeoutError, Timeouts};
 pub use view::{DirectionView, FlowView};

@@ -104,6 +104,7 @@ impl Side {
         self.key.each_ref().map(|word| word.load(Ordering::Relaxed))
     }
 
+    #[inline(always)]
     fn action(&self) -> Action {
         Action::unpack(self.action.each_ref().map(|word| word.load(Ordering::Relaxed)))
     }
@@ -177,21 +178,32 @@ impl Pair {
     #[inline(always)]
     pub(crate) fn read<T>(&self, look: impl Fn(&Pair) -> T) -> Read<T> {
         for _ in 0..READ_ATTEMPTS {
-            let before = Sequence(self.sequence.load(Ordering::Acquire));
-            if !before.is_being_written() {
-                if !before.incarnation().is_live() {
-                    return Read::Free;
-                }
-                let value = look(self);
-                fence(Ordering::Acquire);
-                if self.sequence.load(Ordering::Relaxed) == before.0 {
-                    return Read::Live(before.incarnation(), value);
-                }
+            match self.attempt(&look) {
+                // A reader does not yield, as it has a packet in its hand; it gives up instead.
+                Read::Busy => spin(),
+                settled => return settled,
             }
-            // A reader does not yield, as it has a packet in its hand; it gives up instead.
-            spin();
         }
         Read::Busy
+    }
+
+    /// The same in one attempt.
+    #[inline(always)]
+    pub(crate) fn attempt<T>(&self, look: impl FnOnce(&Pair) -> T) -> Read<T> {
+        let before = Sequence(self.sequence.load(Ordering::Acquire));
+        if before.is_being_written() {
+            return Read::Busy;
+        }
+        if !before.incarnation().is_live() {
+            return Read::Free;
+        }
+        let value = look(self);
+        fence(Ordering::Acquire);
+        if self.sequence.load(Ordering::Relaxed) == before.0 {
+            Read::Live(before.incarnation(), value)
+        } else {
+            Read::Busy
+        }
     }
 
     /// Writes the slot if it is of that incarnation. `write` returns the incarnation the slot has afterwards.
@@ -280,7 +292,7 @@ impl Pair {
         PackedKey { words: self.side(direction).key_words(), kind: self.shape().kind(direction) }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn action(&self, direction: Direction) -> Action {
         self.side(direction).action()
     }

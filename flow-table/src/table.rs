@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use crate::action::Action;
 use crate::activity::Packet;
+use crate::bucket::Entry;
 use crate::index::{FlowHash, Index};
 use crate::key::{Direction, FlowKey, PackedKey};
 use crate::owners::Owners;
@@ -58,6 +59,21 @@ pub struct Hit {
     pub action: Action,
     /// What to translate.
     pub rewrite: Rewrite,
+}
+
+/// A search that was begun for a batch, with what it will most likely find.
+#[derive(Clone, Copy, Debug)]
+pub struct Search {
+    /// Hash of the key.
+    pub hash: FlowHash,
+    likely: Option<Entry>,
+}
+
+impl From<FlowHash> for Search {
+    /// One that knows no more than its hash.
+    fn from(hash: FlowHash) -> Search {
+        Search { hash, likely: None }
+    }
 }
 
 /// A search in the index.
@@ -117,6 +133,7 @@ impl FlowTable {
 
     /// The hash of a key, for [`FlowTable::prefetch`] and [`FlowTable::lookup`].
     #[must_use]
+    #[inline(always)]
     pub fn hash(&self, key: &FlowKey) -> FlowHash {
         self.index.hash(&PackedKey::new(key))
     }
@@ -128,12 +145,42 @@ impl FlowTable {
         self.index.prefetch(hash)
     }
 
-    /// Loads a word of each line of the pairs the lookup will read: the second step of [`FlowTable::prefetch`],
-    /// once that has been done for the whole batch.
+    /// The second step of [`FlowTable::prefetch`], once that has been done for the whole batch: begins a search.
     #[must_use]
-    pub fn prefetch_pairs(&self, hash: FlowHash) -> u64 {
-        self.index.matching(hash).fold(0, |folded, entry| {
-            folded ^ self.pairs.get(entry.pair as usize).map_or(0, |pair| pair.load_any(entry.direction))
+    #[inline]
+    pub fn begin(&self, hash: FlowHash) -> Search {
+        Search { hash, likely: self.index.matching(hash).next() }
+    }
+
+    /// The third: loads a word of each line of the pair that a search will most likely find, to be folded likewise.
+    /// A pass of its own over the batch, as a processor has only so many instructions under way: those of a search
+    /// between two loads would keep it from waiting for many of them at once.
+    #[must_use]
+    #[inline]
+    pub fn prefetch_pair(&self, search: &Search) -> u64 {
+        let likely =
+            search.likely.and_then(|entry| Some((self.pairs.get(entry.pair as usize)?, entry.direction)));
+        likely.map_or(0, |(pair, direction)| pair.load_any(direction))
+    }
+
+    /// Looks at what the search has most likely found. Nothing here does not mean that there is no pair of the key:
+    /// it may have been made since, be written just now, or stand behind another key's with the same tag.
+    #[must_use]
+    #[inline(always)]
+    pub fn finish(&self, search: &Search, key: &FlowKey) -> Option<Hit> {
+        search.likely.and_then(|entry| {
+            let (pair, direction) = (self.pairs.get(entry.pair as usize)?, entry.direction);
+            let packed = PackedKey::new(key);
+            let found = pair.attempt(|pair| {
+                pair.holds(direction, &packed).then(|| (pair.action(direction), pair.rewrite(direction, key)))
+            });
+            match found {
+                Read::Live(incarnation, Some((action, rewrite))) => {
+                    let pair = PairRef { index: entry.pair, incarnation };
+                    Some(Hit { pair, direction, action, rewrite })
+                }
+                Read::Live(_, None) | Read::Free | Read::Busy => None,
+            }
         })
     }
 
@@ -155,21 +202,31 @@ impl FlowTable {
         let packed = PackedKey::new(key);
         let mut found = Found::Nothing;
         for entry in self.index.matching(hash) {
-            let Some(pair) = self.pairs.get(entry.pair as usize) else { continue };
-            let direction = entry.direction;
-            let read = pair.read(|pair| {
-                pair.holds(direction, &packed).then(|| (pair.action(direction), pair.rewrite(direction, key)))
-            });
-            match read {
-                Read::Live(incarnation, Some((action, rewrite))) => {
-                    let pair = PairRef { index: entry.pair, incarnation };
-                    return Found::Hit(Hit { pair, direction, action, rewrite });
-                }
-                Read::Busy => found = Found::Busy,
-                Read::Live(_, None) | Read::Free => {}
+            match self.look_at(entry, key, &packed) {
+                hit @ Found::Hit(_) => return hit,
+                Found::Busy => found = Found::Busy,
+                Found::Nothing => {}
             }
         }
         found
+    }
+
+    /// Looks whether the pair that an entry names has the key.
+    #[inline(always)]
+    fn look_at(&self, entry: Entry, key: &FlowKey, packed: &PackedKey) -> Found {
+        let Some(pair) = self.pairs.get(entry.pair as usize) else { return Found::Nothing };
+        let direction = entry.direction;
+        let read = pair.read(|pair| {
+            pair.holds(direction, packed).then(|| (pair.action(direction), pair.rewrite(direction, key)))
+        });
+        match read {
+            Read::Live(incarnation, Some((action, rewrite))) => {
+                let pair = PairRef { index: entry.pair, incarnation };
+                Found::Hit(Hit { pair, direction, action, rewrite })
+            }
+            Read::Busy => Found::Busy,
+            Read::Live(_, None) | Read::Free => Found::Nothing,
+        }
     }
 
     /// Finds the pair of a key for one who holds the key's lock, so that no answer is a definite no.
@@ -187,7 +244,7 @@ impl FlowTable {
 
     /// Notes a packet: time, counts, TCP state. `bytes` is whatever length the caller counts; `segment` is given
     /// for TCP alone. Does nothing if the pair is gone.
-    #[inline]
+    #[inline(always)]
     pub fn touch(&self, hit: &Hit, now: Millis, bytes: u32, segment: Option<Segment>) {
         let Some(pair) = self.pairs.get(hit.pair.index as usize) else { return };
         let (own, other) = pair.activity(hit.direction);

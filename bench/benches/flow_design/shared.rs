@@ -33,7 +33,9 @@ impl Shared {
             hashes.extend(batch.iter().map(|packet| self.0.hash(&packet.key)));
             if fetch == Fetch::Ahead {
                 black_box(hashes.iter().fold(0, |folded, hash| folded ^ self.0.prefetch(*hash)));
-                black_box(hashes.iter().fold(0, |folded, hash| folded ^ self.0.prefetch_pairs(*hash)));
+                black_box(
+                    hashes.iter().fold(0, |folded, hash| folded ^ self.0.prefetch_pair(&self.0.begin(*hash))),
+                );
             }
             for (hash, packet) in hashes.iter().zip(&batch) {
                 if let Some(hit) = self.0.lookup(*hash, &packet.key) {

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use bench::frames::{Traffic, Transport};
 use bench::node::{Load, Node};
+use bench::topology::Bystanders;
 
 const USAGE: &str =
     "usage: replay <client|backend|reply> <udp|tcp> <flows, at most 1048576> <batch> <rounds>";
@@ -24,7 +25,17 @@ fn arguments() -> Option<(Load, u32)> {
         _ => return None,
     };
     let flows = flows.parse().ok().filter(|flows| (1..=1 << 20).contains(flows))?;
-    Some((Load { traffic, transport, flows, batch: batch.parse().ok()?, rules: 0 }, rounds.parse().ok()?))
+    Some((
+        Load {
+            traffic,
+            transport,
+            flows,
+            batch: batch.parse().ok()?,
+            rules: 0,
+            bystanders: Bystanders::NONE,
+        },
+        rounds.parse().ok()?,
+    ))
 }
 
 fn main() -> ExitCode {

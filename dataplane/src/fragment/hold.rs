@@ -49,8 +49,8 @@ impl<F> Hold<F> {
     }
 
     pub(crate) fn has_room(&self, waiting: &Waiting) -> bool {
-        let context = waiting.flow.key.context;
-        let same = self.frames.iter().filter(|held| held.waiting.flow.key.context == context).count();
+        let context = waiting.flow.context;
+        let same = self.frames.iter().filter(|held| held.waiting.flow.context == context).count();
         self.frames.len() < MAX_HELD && same < MAX_PER_CONTEXT
     }
 
@@ -79,7 +79,7 @@ impl<F> Hold<F> {
 
 #[cfg(test)]
 mod tests {
-    use flow_table::{Context, Family, FlowKey};
+    use flow_table::{Context, Family};
 
     use super::*;
     use crate::ids::VifSlot;
@@ -91,8 +91,7 @@ mod tests {
             0x45, 0, 0, 28, 0, 1, 0, 1, 64, 17, 0x66, 0xcd, 10, 0, 0, 1, 10, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0,
         ];
         let ip = Ip::parse(Family::V4, &bytes).unwrap();
-        let key = FlowKey { context: Context(context), tuple: ip.tuple };
-        let flow = Flow { ingress: Ingress::Vif(VifSlot::new(1).unwrap()), ip, key };
+        let flow = Flow { ingress: Ingress::Vif(VifSlot::new(1).unwrap()), ip, context: Context(context) };
         let piece = Piece { id: 1, start: 8, end: 16, more: false };
         Held { frame: (), side: Side::Trunk, waiting: Waiting { flow, piece, until: Millis(until) } }
     }

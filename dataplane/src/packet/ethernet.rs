@@ -2,7 +2,7 @@
 
 use flow_table::{Addr, Family};
 
-use super::{array_at, u16_at, write_at};
+use super::write_at;
 use crate::drop::DropReason;
 use crate::ids::{Mac, VifSlot};
 
@@ -39,19 +39,24 @@ impl Ethernet {
     ///
     /// # Errors
     /// [`DropReason::MalformedEthernet`] when the frame ends inside the header.
+    #[inline(always)]
     pub fn parse(frame: &[u8]) -> Result<Self, DropReason> {
         Self::read(frame).ok_or(DropReason::MalformedEthernet)
     }
 
+    #[inline(always)]
     fn read(frame: &[u8]) -> Option<Self> {
-        let dst = Mac(array_at(frame, 0)?);
-        let src = Mac(array_at(frame, 6)?);
-        let ethertype = u16_at(frame, 12)?;
+        let (header, rest) = frame.split_first_chunk::<HEADER>()?;
+        let [d0, d1, d2, d3, d4, d5, s0, s1, s2, s3, s4, s5, t0, t1] = *header;
+        let (dst, src) = (Mac([d0, d1, d2, d3, d4, d5]), Mac([s0, s1, s2, s3, s4, s5]));
+        let ethertype = u16::from_be_bytes([t0, t1]);
         if ethertype != TYPE_VLAN {
             return Some(Self { dst, src, vlan: None, ethertype, len: HEADER });
         }
-        let vlan = u16_at(frame, 14)? & 0x0fff;
-        Some(Self { dst, src, vlan: Some(vlan), ethertype: u16_at(frame, 16)?, len: TAGGED_HEADER })
+        let [v0, v1, t0, t1] = *rest.first_chunk()?;
+        let vlan = u16::from_be_bytes([v0, v1]) & 0x0fff;
+        let ethertype = u16::from_be_bytes([t0, t1]);
+        Some(Self { dst, src, vlan: Some(vlan), ethertype, len: TAGGED_HEADER })
     }
 }
 

@@ -121,12 +121,14 @@ fn parse_v4(bytes: &[u8]) -> Result<Ip, DropReason> {
     if fixed[0] >> 4 != 4 || header_len < 20 || len < header_len || len > bytes.len() {
         return Err(DropReason::MalformedIpv4);
     }
-    let header = bytes.get(..header_len).ok_or(DropReason::MalformedIpv4)?;
     // RFC 1812 section 5.2.2: a router verifies the checksum of every packet it forwards.
-    if encap::Sum::of(header).finish() != 0 {
+    let sum = encap::Sum::of(&fixed);
+    if header_len > fixed.len() {
+        let options = bytes.get(fixed.len()..header_len).ok_or(DropReason::MalformedIpv4)?;
+        check_options(sum, options)?;
+    } else if sum.finish() != 0 {
         return Err(DropReason::Ipv4Checksum);
     }
-    check_options(&header[20..])?;
 
     let flags_and_offset = u16::from_be_bytes([fixed[6], fixed[7]]);
     let segment = bytes.get(header_len..len).unwrap_or_default();
@@ -162,8 +164,13 @@ fn parse_v4(bytes: &[u8]) -> Result<Ip, DropReason> {
     })
 }
 
-/// RFC 791 section 3.1 for the form of options, RFC 7126 section 4.3 and 4.4 for refusing source routes.
-fn check_options(mut options: &[u8]) -> Result<(), DropReason> {
+/// RFC 791 section 3.1 for the form of options, RFC 7126 section 4.3 and 4.4 for refusing source routes. `fixed` is
+/// the sum of the header before them.
+#[cold]
+fn check_options(fixed: encap::Sum, mut options: &[u8]) -> Result<(), DropReason> {
+    if fixed.add_bytes(options).finish() != 0 {
+        return Err(DropReason::Ipv4Checksum);
+    }
     while let Some((&kind, rest)) = options.split_first() {
         options = match kind {
             0 => return Ok(()),

@@ -4,6 +4,7 @@
 use flow_table::{Context, FlowHash, FlowKey, Output};
 
 use super::backend::Clients;
+use super::egress::Inner;
 use super::flow::{NO_REWRITE, came_from};
 use super::icmp_error::Quote;
 use super::resolve::{Prefer, Query, Scope, resolve};
@@ -34,7 +35,7 @@ impl Pipeline<'_> {
         // Before the reply is made of it: a message about a request that goes no further quotes the request.
         let exit = egress::open(self.snapshot, Output::Vif { slot: slot.get() }, packet.len())?;
         let ip = echo::reply(packet, &flow.ip);
-        Ok(Verdict::Answer(exit.leave(packet, &ip, FlowHash(0), 0)?))
+        Ok(Verdict::Answer(exit.leave(packet, Inner::of(&ip), FlowHash(0), 0)?))
     }
 
     /// An ICMP error goes where the answers of the flow go that it speaks of.
@@ -69,8 +70,8 @@ impl Pipeline<'_> {
         rewrite::check_ttl(&ip, hit.action.ttl)?;
         let exit = egress::open(self.snapshot, hit.action.output, packet.len())?;
         quote.translate(packet.bytes_mut(), &mut ip, &hit.rewrite);
-        rewrite::apply(packet.bytes_mut(), &mut ip, hit.action.ttl, &NO_REWRITE);
-        Ok(exit.leave(packet, &ip, hash, outer_id)?)
+        ip.ttl = rewrite::apply(packet.bytes_mut(), &ip, hit.action.ttl, &NO_REWRITE);
+        Ok(exit.leave(packet, Inner::of(&ip), hash, outer_id)?)
     }
 
     /// The key of the answers to the packet that an error quotes. Another node may send it to the
@@ -80,7 +81,7 @@ impl Pipeline<'_> {
             let key = FlowKey { context, tuple: quote.tuple.reversed() };
             (self.flows.hash(&key), key)
         };
-        let (hash, key) = keyed(flow.key.context);
+        let (hash, key) = keyed(flow.context);
         match self.flows.lookup(hash, &key) {
             Some(_) => (hash, key),
             None => self.context_behind(flow).map_or((hash, key), keyed),
@@ -89,7 +90,7 @@ impl Pipeline<'_> {
 
     pub(crate) fn context_behind(&self, flow: &Flow) -> Option<Context> {
         let Ingress::Fabric { target: LabelTarget::Vrf(vrf), .. } = flow.ingress else { return None };
-        let (tuple, spread) = (&flow.ip.tuple, self.first(flow.ingress, flow.key).spread);
+        let (tuple, spread) = (&flow.ip.tuple, self.first(flow.ingress, flow.key()).spread);
         let (prefer, scope, clients) = (Prefer::Hash, Scope::Local, Clients::Ignore);
         let query = Query { tuple, sender: None, spread, prefer, scope, clients };
         let Target::Vif(slot) = resolve(self.snapshot, vrf, &query).ok()?.target else { return None };
@@ -115,7 +116,7 @@ impl Pipeline<'_> {
             }
             Ingress::Vif(_) => return None,
             Ingress::Fabric { peer, .. } => {
-                let (back, _) = self.first(flow.ingress, flow.key).way_back(vif.vrf, peer).ok()?;
+                let (back, _) = self.first(flow.ingress, flow.key()).way_back(vif.vrf, peer).ok()?;
                 plan::output(back)
             }
         };
@@ -128,6 +129,6 @@ impl Pipeline<'_> {
         }
         let ip = reject::build(halt, &flow.ip, vif.gateway(family), packet)?;
         let exit = egress::open(self.snapshot, towards, packet.len()).ok()?;
-        exit.leave(packet, &ip, hash, outer_id).ok()
+        exit.leave(packet, Inner::of(&ip), hash, outer_id).ok()
     }
 }

@@ -3,9 +3,10 @@
 //! No flow is made: what is asked for a flow once is asked for each packet. The TTL stays as it is,
 //! because no packet leaves its link (mDNS wants to see 255, RFC 6762 section 11).
 
-use flow_table::{Family, FlowHash, Tuple};
+use flow_table::{Addr, Family, FlowHash, FlowKey, Tuple};
 
-use super::{egress, neighbour, plan};
+use super::egress::{self, Inner};
+use super::{neighbour, plan};
 use crate::desired::VifKind;
 use crate::drop::DropReason;
 use crate::ecmp::Target;
@@ -14,24 +15,30 @@ use crate::ids::{VifSlot, VrfId};
 use crate::limiter::Limited;
 use crate::packet::Packet;
 use crate::packet::ip::{Fragment, Ip};
+use crate::packet::l4::L4;
 use crate::pipeline::Pipeline;
 use crate::policy::{Opinion, Passage};
 use crate::snapshot::{LabelTarget, Snapshot, Vif};
-use crate::verdict::{Flow, Halt, Ingress, Prepared, Replica, Verdict};
+use crate::verdict::{Flow, Halt, Ingress, Replica, Verdict};
 
 /// Whether a packet from this vif is for all pods of its VRF. The host does not take part: what
 /// listens there is not meant for pods.
-pub(crate) fn is_for_all(snapshot: &Snapshot, vif: &Vif, (family, ip): (Family, &Ip)) -> bool {
-    let carries = || snapshot.broadcast(vif.vrf).is_some_and(|broadcast| broadcast.carries(family, ip));
-    vif.kind == VifKind::Pod && carries()
+#[inline(always)]
+pub(crate) fn is_for_all(snapshot: &Snapshot, vif: &Vif, (family, l4, dst): (Family, L4, Addr)) -> bool {
+    match snapshot.broadcast(vif.vrf) {
+        Some(broadcast) => vif.kind == VifKind::Pod && broadcast.carries(family, l4, dst),
+        None => false,
+    }
 }
 
-/// A packet for all. Its fragments take one path through the underlay: only the first has ports.
-pub(crate) fn prepared(mut flow: Flow) -> Prepared {
+/// What stands for the flow of a packet for all. Its fragments take one path through the underlay, and only the first
+/// has ports.
+pub(crate) fn key(flow: &Flow) -> FlowKey {
+    let mut key = flow.key();
     if flow.ip.fragment != Fragment::Whole {
-        (flow.key.tuple.sport, flow.key.tuple.dport) = (0, 0);
+        (key.tuple.sport, key.tuple.dport) = (0, 0);
     }
-    Prepared::Broadcast(flow)
+    key
 }
 
 impl<'a> Pipeline<'a> {
@@ -78,7 +85,7 @@ impl<'a> Pipeline<'a> {
         };
         let Tuple { family, src, .. } = flow.ip.tuple;
         if family == Family::V4 || !neighbour::is_link_local(src) {
-            self.first(flow.ingress, flow.key).way_back(vrf, peer)?;
+            self.first(flow.ingress, flow.key()).way_back(vrf, peer)?;
         }
         Ok(vrf)
     }
@@ -130,7 +137,7 @@ impl<'a> Pipeline<'a> {
             (opened, _) => opened?,
         };
         let exit = exit.for_group(replica.family, ip.tuple.dst);
-        Ok(Verdict::Send(exit.leave(packet, &ip, replica.hash, outer_id)?))
+        Ok(Verdict::Send(exit.leave(packet, Inner::of(&ip), replica.hash, outer_id)?))
     }
 }
 

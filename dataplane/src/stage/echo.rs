@@ -35,8 +35,9 @@ pub(crate) fn reply(packet: &mut Packet<'_>, ip: &Ip) -> Ip {
         l3_delta: 0,
         l4_delta: 0,
     };
-    rewrite::write_ttl(bytes, &mut ip, TTL, Delta::NONE);
-    rewrite::apply(bytes, &mut ip, Ttl::Keep, &swap);
+    rewrite::write_ttl(bytes, &ip, TTL, Delta::NONE);
+    ip.ttl = TTL;
+    rewrite::apply(bytes, &ip, Ttl::Keep, &swap);
     ip.tuple = ip.tuple.reversed();
     ip
 }

@@ -19,8 +19,22 @@ pub(crate) enum Exit<'s> {
     Tunnel { id: TunnelId, template: &'s Template, label: Label },
 }
 
+/// What the headers of the way out take from the IP header behind them.
+pub(crate) struct Inner {
+    pub(crate) family: Family,
+    pub(crate) ttl: u8,
+    pub(crate) tos: u8,
+}
+
+impl Inner {
+    #[inline(always)]
+    pub(crate) fn of(ip: &Ip) -> Self {
+        Self { family: ip.tuple.family, ttl: ip.ttl, tos: ip.tos }
+    }
+}
+
 /// Finds the way out, before anything is changed in the packet.
-#[inline]
+#[inline(always)]
 pub(crate) fn open(snapshot: &Snapshot, output: Output, len: usize) -> Result<Exit<'_>, Halt> {
     match output {
         Output::Vif { slot } => open_vif(snapshot, slot, len),
@@ -40,6 +54,7 @@ pub(crate) fn check_first(snapshot: &Snapshot, ip: &Ip, action: &Action) -> Resu
     }
 }
 
+#[inline(always)]
 fn open_vif(snapshot: &Snapshot, slot: u16, len: usize) -> Result<Exit<'_>, Halt> {
     let vif = VifSlot::new(slot).and_then(|slot| snapshot.vif(slot)).ok_or(DropReason::VifDown)?;
     if !vif.is_up() {
@@ -48,6 +63,7 @@ fn open_vif(snapshot: &Snapshot, slot: u16, len: usize) -> Result<Exit<'_>, Halt
     if len > vif.mtu { Err(Halt::TooBig { mtu: vif.mtu }) } else { Ok(Exit::Vif { vif, mac: vif.mac }) }
 }
 
+#[inline(always)]
 fn open_tunnel(snapshot: &Snapshot, id: TunnelId, label: u32, len: usize) -> Result<Exit<'_>, Halt> {
     if !snapshot.fabric.is_up() {
         return Err(DropReason::UplinkDown.into());
@@ -72,11 +88,11 @@ impl Exit<'_> {
     }
 
     /// Puts the headers of the way out in front of the IP packet.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn leave(
         self,
         packet: &mut Packet<'_>,
-        ip: &Ip,
+        inner: Inner,
         hash: FlowHash,
         outer_id: u16,
     ) -> Result<Way, DropReason> {
@@ -85,7 +101,7 @@ impl Exit<'_> {
                 if !packet.push(TAGGED_HEADER) {
                     return Err(DropReason::FrameTooBig);
                 }
-                let ethertype = match ip.tuple.family {
+                let ethertype = match inner.family {
                     Family::V4 => TYPE_IPV4,
                     Family::V6 => TYPE_IPV6,
                 };
@@ -95,9 +111,9 @@ impl Exit<'_> {
             Exit::Tunnel { id, template, label } => {
                 let fields = Fields {
                     label,
-                    ttl: ip.ttl,
+                    ttl: inner.ttl,
                     source_port: entropy::source_port((hash.0 >> 32) as u32),
-                    inner_tos: ip.tos,
+                    inner_tos: inner.tos,
                     ip_id: outer_id,
                 };
                 let room = packet.push(template.len());

@@ -36,7 +36,7 @@ impl Pipeline<'_> {
     }
 
     /// Whether a packet's flow says what to do with it; if so the flow has noted the packet.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn is_served(&self, flow: &Flow, hit: &Hit) -> bool {
         let is_served = self.is_current(&hit.action) && came_from(flow.ingress, hit.action.source);
         if is_served {
@@ -50,7 +50,7 @@ impl Pipeline<'_> {
         self.snapshot.is_current(&action.depends)
     }
 
-    #[inline]
+    #[inline(always)]
     fn touch(&self, hit: &Hit, flow: &Flow) {
         let segment = match flow.ip.l4 {
             L4::Tcp(segment) => Some(segment),
@@ -67,7 +67,7 @@ impl Pipeline<'_> {
         {
             return Err(DropReason::TcpBadFlags.into());
         }
-        let first = self.first_of_client(flow.ingress, flow.key, None);
+        let first = self.first_of_client(flow.ingress, flow.key(), None);
         let mut plan = self.judged(&first).inspect_err(|reason| self.remember(&first, *reason))?;
         egress::check_first(self.snapshot, &flow.ip, &plan.pair.forward.action)?;
         self.map_endpoint(&mut plan)?;
@@ -139,7 +139,7 @@ impl Pipeline<'_> {
             return Ok(self.check_source(flow, hit, &reverse)?);
         }
         match self.derive_again(hit) {
-            Derived::Kept => match self.flows.lookup(hash, &flow.key) {
+            Derived::Kept => match self.flows.lookup(hash, &flow.key()) {
                 Some(fresh)
                     if self.is_current(&fresh.action) && came_from(flow.ingress, fresh.action.source) =>
                 {
@@ -225,11 +225,11 @@ impl Pipeline<'_> {
         hit: &Hit,
         reverse: &FlowKey,
     ) -> Result<(Action, Rewrite), DropReason> {
-        if self.comes_from_next_door(flow.ingress, flow.key, hit) {
+        if self.comes_from_next_door(flow.ingress, flow.key(), hit) {
             return Ok((hit.action, hit.rewrite));
         }
         // Not judged by policies: the flow was, and its answers pass by that.
-        let Plan { pair, .. } = self.first(flow.ingress, flow.key).plan()?;
+        let Plan { pair, .. } = self.first(flow.ingress, flow.key()).plan()?;
         let same = match hit.direction {
             Direction::Forward => pair.reverse.key == *reverse,
             Direction::Reverse => hit.rewrite.kind == RewriteKind::None,

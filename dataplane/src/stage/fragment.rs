@@ -71,7 +71,7 @@ impl Fragments<'_> {
         if matches!(flow.ip.l4, L4::IcmpError | L4::IcmpRefused) {
             return Err(DropReason::FragmentUnsupported);
         }
-        let tuple = flow.key.tuple;
+        let tuple = flow.ip.tuple;
         let ports = Ports { protocol: tuple.protocol, sport: tuple.sport, dport: tuple.dport };
         self.table.first(&key(&flow, piece), piece, ports, self.now)?;
         Ok(Prepared::Flow(flow))
@@ -95,7 +95,7 @@ impl Fragments<'_> {
 
     /// While the fragment waited, its vif may have gone and its slot may be another's.
     fn check_context(&self, flow: &Flow) -> Result<(), DropReason> {
-        let is_same = match context_owner(flow.key.context) {
+        let is_same = match context_owner(flow.context) {
             ContextOwner::Vif(id) => self.snapshot.vif_by_id(id).map(|vif| vif.slot) == flow.ingress.vif(),
             ContextOwner::Vrf(vrf) => self.snapshot.vrf(vrf).is_some(),
         };
@@ -106,7 +106,7 @@ impl Fragments<'_> {
 /// The checksum of SCTP covers the whole datagram, and how a change of the ports changes it
 /// depends on its length, which a fragment does not know.
 pub(crate) fn check_translation(flow: &Flow, rewrite: &Rewrite) -> Result<(), DropReason> {
-    let tuple = flow.key.tuple;
+    let tuple = flow.ip.tuple;
     let same_ports =
         rewrite.kind == RewriteKind::None || (rewrite.sport, rewrite.dport) == (tuple.sport, tuple.dport);
     if flow.ip.fragment == Fragment::Whole || tuple.protocol != protocol::SCTP || same_ports {
@@ -117,16 +117,15 @@ pub(crate) fn check_translation(flow: &Flow, rewrite: &Rewrite) -> Result<(), Dr
 }
 
 fn follow(mut flow: Flow, ports: Ports) -> Flow {
-    let tuple = &mut flow.key.tuple;
+    let tuple = &mut flow.ip.tuple;
     (tuple.protocol, tuple.sport, tuple.dport) = (ports.protocol, ports.sport, ports.dport);
-    flow.ip.tuple = *tuple;
     flow
 }
 
 fn key(flow: &Flow, piece: &Piece) -> DatagramKey {
-    let tuple = flow.key.tuple;
+    let tuple = flow.ip.tuple;
     DatagramKey {
-        context: flow.key.context,
+        context: flow.context,
         family: tuple.family,
         src: tuple.src,
         dst: tuple.dst,

@@ -1,7 +1,7 @@
 //! Messages between the hosts and the router of one link: neighbour discovery, IGMP, MLD. The vrouter
 //! is the router, and every vif is a link of its own, so none of them is ever forwarded.
 
-use flow_table::Family;
+use flow_table::{Addr, Family};
 
 use super::neighbour;
 use super::plan::is_multicast;
@@ -14,11 +14,12 @@ use crate::pipeline::Pipeline;
 use crate::verdict::{LinkMessage, Verdict};
 
 /// The message, if the packet is one of those.
-pub(crate) fn message(family: Family, ip: &Ip) -> Option<LinkMessage> {
-    match ip.l4 {
+#[inline(always)]
+pub(crate) fn message(family: Family, l4: L4, dst: Addr) -> Option<LinkMessage> {
+    match l4 {
         L4::Discovery(discovery) => Some(LinkMessage::Discovery(discovery)),
         // To a single host, tools speak IGMP and MLD over any distance.
-        L4::GroupMembership if is_multicast(family, ip.tuple.dst) => Some(LinkMessage::GroupMembership),
+        L4::GroupMembership if is_multicast(family, dst) => Some(LinkMessage::GroupMembership),
         L4::GroupMembership
         | L4::Tcp(_)
         | L4::Udp
@@ -54,8 +55,9 @@ pub(crate) fn take(
 }
 
 /// Refuses what can not have come from another link (RFC 4861 section 7.1.1, RFC 2236 section 2).
-pub(crate) fn refuse_from_fabric(family: Family, ip: &Ip) -> Result<(), DropReason> {
-    match message(family, ip) {
+#[inline(always)]
+pub(crate) fn refuse_from_fabric(family: Family, l4: L4, dst: Addr) -> Result<(), DropReason> {
+    match message(family, l4, dst) {
         None => Ok(()),
         Some(LinkMessage::Discovery(Discovery::RouterAdvertisement)) => Err(DropReason::RaGuard),
         Some(LinkMessage::Discovery(_) | LinkMessage::GroupMembership) => Err(DropReason::OffLink),

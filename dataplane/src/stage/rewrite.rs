@@ -17,8 +17,9 @@ pub(crate) fn check_ttl(ip: &Ip, ttl: Ttl) -> Result<(), DropReason> {
     }
 }
 
-/// Rewrites the packet that starts at its IP header.
-pub(crate) fn apply(packet: &mut [u8], ip: &mut Ip, ttl: Ttl, rewrite: &Rewrite) {
+/// Rewrites the packet that starts at its IP header, and says which TTL or hop limit it has then.
+#[inline(always)]
+pub(crate) fn apply(packet: &mut [u8], ip: &Ip, ttl: Ttl, rewrite: &Rewrite) -> u8 {
     let new_ttl = match ttl {
         Ttl::Decrement => ip.ttl.saturating_sub(1),
         Ttl::Keep => ip.ttl,
@@ -31,28 +32,34 @@ pub(crate) fn apply(packet: &mut [u8], ip: &mut Ip, ttl: Ttl, rewrite: &Rewrite)
         }
     };
     write_ttl(packet, ip, new_ttl, header);
+    new_ttl
 }
 
 /// Sets the TTL or hop limit; `header` is what else has changed in an IPv4 header.
-pub(crate) fn write_ttl(packet: &mut [u8], ip: &mut Ip, ttl: u8, header: Delta) {
+#[inline(always)]
+pub(crate) fn write_ttl(packet: &mut [u8], ip: &Ip, ttl: u8, header: Delta) {
     match ip.tuple.family {
         Family::V4 => {
-            // The TTL is the high byte of the word it shares with the protocol.
-            let header = header.replace_u16(u16::from(ip.ttl) << 8, u16::from(ttl) << 8);
-            let checksum = u16_at(packet, 10).unwrap_or_default();
-            write_at(packet, 8, [ttl]);
-            write_at(packet, 10, header.apply(checksum).to_be_bytes());
+            if let Some(fixed) = packet.first_chunk_mut::<20>() {
+                // The TTL is the high byte of the word it shares with the protocol.
+                let header = header.replace_u16(u16::from(ip.ttl) << 8, u16::from(ttl) << 8);
+                let checksum = header.apply(u16::from_be_bytes([fixed[10], fixed[11]]));
+                fixed[8] = ttl;
+                [fixed[10], fixed[11]] = checksum.to_be_bytes();
+            }
         }
         Family::V6 => write_at(packet, 7, [ttl]),
     }
-    ip.ttl = ttl;
 }
 
 fn translate(packet: &mut [u8], ip: &Ip, rewrite: &Rewrite) {
     match ip.tuple.family {
         Family::V4 => {
-            write_at(packet, 12, (rewrite.src.0 as u32).to_be_bytes());
-            write_at(packet, 16, (rewrite.dst.0 as u32).to_be_bytes());
+            if let Some([_, _, _, _, _, _, _, _, _, _, _, _, addresses @ ..]) = packet.first_chunk_mut::<20>()
+            {
+                let [src, dst] = [rewrite.src, rewrite.dst].map(|address| u64::from(address.0 as u32));
+                *addresses = (src << 32 | dst).to_be_bytes();
+            }
         }
         Family::V6 => {
             write_at(packet, 8, rewrite.src.0.to_be_bytes());
@@ -63,14 +70,20 @@ fn translate(packet: &mut [u8], ip: &Ip, rewrite: &Rewrite) {
     let delta = Delta::from_raw(rewrite.l4_delta);
     match ip.l4 {
         L4::Tcp(_) => {
-            write_ports(segment, rewrite);
-            let checksum = u16_at(segment, 16).unwrap_or_default();
-            write_at(segment, 16, delta.apply(checksum).to_be_bytes());
+            if let Some(header) = segment.first_chunk_mut::<20>() {
+                let checksum = delta.apply(u16::from_be_bytes([header[16], header[17]]));
+                [header[0], header[1]] = rewrite.sport.to_be_bytes();
+                [header[2], header[3]] = rewrite.dport.to_be_bytes();
+                [header[16], header[17]] = checksum.to_be_bytes();
+            }
         }
         L4::Udp => {
-            write_ports(segment, rewrite);
-            let checksum = u16_at(segment, 6).unwrap_or_default();
-            write_at(segment, 6, delta.apply_udp(checksum).to_be_bytes());
+            if let Some(header) = segment.first_chunk_mut::<8>() {
+                let checksum = delta.apply_udp(u16::from_be_bytes([header[6], header[7]]));
+                [header[0], header[1]] = rewrite.sport.to_be_bytes();
+                [header[2], header[3]] = rewrite.dport.to_be_bytes();
+                [header[6], header[7]] = checksum.to_be_bytes();
+            }
         }
         L4::Sctp => {
             let old = u32_at(segment, 0).unwrap_or_default();

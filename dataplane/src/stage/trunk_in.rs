@@ -1,6 +1,6 @@
 //! From a vif: the VLAN names it, the MAC addresses must be the pod's and ours.
 
-use flow_table::{Context, Family, FlowKey};
+use flow_table::{Context, Family};
 
 use crate::drop::DropReason;
 use crate::ids::Mac;
@@ -16,14 +16,13 @@ use crate::verdict::{Flow, Ingress, Prepared};
 /// Looks at a frame from the trunk. An IP packet is left at its IP header; ARP and messages
 /// of the link keep their Ethernet header, because an answer reuses it.
 #[inline(always)]
-pub(crate) fn prepare(snapshot: &Snapshot, packet: &mut Packet<'_>) -> Prepared {
+pub(crate) fn prepare(snapshot: &Snapshot, packet: &mut Packet<'_>, into: &mut Prepared) {
     let (vif, ethernet) = match vif_of(snapshot, packet.bytes()) {
         Ok(found) => found,
-        Err(reason) => return Prepared::Drop { vif: None, reason },
+        Err(reason) => return *into = Prepared::Drop { vif: None, reason },
     };
-    match classify(snapshot, vif, ethernet, packet) {
-        Ok(prepared) => prepared,
-        Err(reason) => Prepared::Drop { vif: Some(vif.slot), reason },
+    if let Err(reason) = classify(snapshot, vif, ethernet, (packet, into)) {
+        *into = Prepared::Drop { vif: Some(vif.slot), reason };
     }
 }
 
@@ -41,33 +40,62 @@ fn classify(
     snapshot: &Snapshot,
     vif: &Vif,
     ethernet: Ethernet,
-    packet: &mut Packet<'_>,
-) -> Result<Prepared, DropReason> {
+    (packet, into): (&mut Packet<'_>, &mut Prepared),
+) -> Result<(), DropReason> {
     if ethernet.src != vif.mac {
         return Err(DropReason::SpoofedMac);
     }
     if ethernet.dst != Mac::GATEWAY && !ethernet.dst.is_group() {
         return Err(DropReason::NotForUs);
     }
-    let family = match ethernet.ethertype {
-        ethernet::TYPE_IPV4 => Family::V4,
-        ethernet::TYPE_IPV6 => Family::V6,
-        ethernet::TYPE_ARP => return Ok(Prepared::Arp { vif: vif.slot }),
-        ethernet::TYPE_VLAN => return Err(DropReason::MalformedEthernet),
-        _ => return Err(DropReason::UnsupportedEthertype),
-    };
-    let ip = Ip::parse(family, packet.bytes().get(TAGGED_HEADER..).unwrap_or_default())?;
-    if let Some(message) = link::message(family, &ip) {
-        return Ok(Prepared::Link { vif: vif.slot, message, ip });
+    match ethernet.ethertype {
+        ethernet::TYPE_IPV4 => admit(snapshot, vif, (Family::V4, ethernet.dst), (packet, into)),
+        ethernet::TYPE_IPV6 => admit_v6(snapshot, vif, ethernet.dst, (packet, into)),
+        ethernet::TYPE_ARP => {
+            *into = Prepared::Arp { vif: vif.slot };
+            Ok(())
+        }
+        ethernet::TYPE_VLAN => Err(DropReason::MalformedEthernet),
+        _ => Err(DropReason::UnsupportedEthertype),
     }
-    let is_for_all = broadcast::is_for_all(snapshot, vif, (family, &ip));
+}
+
+/// Apart from IPv4, so that neither family has its headers copied to where the other's would be.
+#[inline(never)]
+fn admit_v6(
+    snapshot: &Snapshot,
+    vif: &Vif,
+    mac: Mac,
+    place: (&mut Packet<'_>, &mut Prepared),
+) -> Result<(), DropReason> {
+    admit(snapshot, vif, (Family::V6, mac), place)
+}
+
+/// `mac` is where the frame was sent to.
+#[inline(always)]
+fn admit(
+    snapshot: &Snapshot,
+    vif: &Vif,
+    (family, mac): (Family, Mac),
+    (packet, into): (&mut Packet<'_>, &mut Prepared),
+) -> Result<(), DropReason> {
+    let ip = Ip::parse(family, packet.bytes().get(TAGGED_HEADER..).unwrap_or_default())?;
+    if let Some(message) = link::message(family, ip.l4, ip.tuple.dst) {
+        *into = Prepared::Link { vif: vif.slot, message, ip };
+        return Ok(());
+    }
+    let is_for_all = broadcast::is_for_all(snapshot, vif, (family, ip.l4, ip.tuple.dst));
     // RFC 1812 section 5.3.4: a unicast packet in a group frame is not forwarded.
-    if !is_for_all && ethernet.dst.is_group() && !is_multicast(family, ip.tuple.dst) {
+    if !is_for_all && mac.is_group() && !is_multicast(family, ip.tuple.dst) {
         return Err(DropReason::NotForUs);
     }
     packet.pull(TAGGED_HEADER);
     packet.truncate(ip.len);
-    let key = FlowKey { context: Context(vif.id.0), tuple: ip.tuple };
-    let flow = Flow { ingress: Ingress::Vif(vif.slot), ip, key };
-    Ok(if is_for_all { broadcast::prepared(flow) } else { Prepared::Flow(flow) })
+    let flow = Flow { ingress: Ingress::Vif(vif.slot), ip, context: Context(vif.id.0) };
+    if is_for_all {
+        *into = Prepared::Broadcast(flow);
+    } else {
+        *into = Prepared::Flow(flow);
+    }
+    Ok(())
 }

@@ -108,8 +108,8 @@ fn reason(verdict: Verdict) -> Option<(Option<VifSlot>, DropReason)> {
 
 fn key_of(prepared: &Prepared) -> Option<FlowKey> {
     match prepared {
-        Prepared::Flow(flow) | Prepared::Broadcast(flow) => Some(flow.key),
-        Prepared::Wait(waiting) => Some(waiting.flow.key),
+        Prepared::Flow(flow) | Prepared::Broadcast(flow) => Some(flow.key()),
+        Prepared::Wait(waiting) => Some(waiting.flow.key()),
         Prepared::Arp { .. } | Prepared::Link { .. } | Prepared::Drop { .. } => None,
     }
 }

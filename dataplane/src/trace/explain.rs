@@ -141,7 +141,7 @@ impl<'a> Story<'a> {
         if let Some(course) = hit.and_then(|hit| self.of_pair(&hit)) {
             return Some(course);
         }
-        let pair = pipeline.first(flow.ingress, flow.key).plan().ok()?.pair;
+        let pair = pipeline.first(flow.ingress, flow.key()).plan().ok()?.pair;
         Some(Course {
             action: pair.forward.action,
             direction: Direction::Forward,
@@ -166,9 +166,9 @@ impl<'a> Story<'a> {
             Ingress::Fabric { target: LabelTarget::Vrf(vrf), .. } => (Some(vrf), None),
         };
         let Some(vrf) = vrf else { return };
-        let spread = self.pipeline().first(flow.ingress, flow.key).spread;
+        let spread = self.pipeline().first(flow.ingress, flow.key()).spread;
         let query = Query {
-            tuple: &flow.key.tuple,
+            tuple: &flow.ip.tuple,
             sender,
             spread,
             prefer: Prefer::Hash,
@@ -204,7 +204,7 @@ impl<'a> Story<'a> {
 
     /// A vif's own label: no look-up, but perhaps a service of the pod.
     fn labelled(&mut self, flow: &Flow, slot: VifSlot) {
-        let tuple = &flow.key.tuple;
+        let tuple = &flow.ip.tuple;
         let vif = self.snapshot.vif(slot).filter(|vif| !vif.has_address(tuple.family, tuple.dst));
         let vrf = vif.and_then(|vif| self.snapshot.vrf(vif.vrf));
         if let Some(service) = vrf.and_then(|vrf| vrf.service(tuple.family, tuple.dst)) {
@@ -213,7 +213,7 @@ impl<'a> Story<'a> {
     }
 
     fn service(&mut self, flow: &Flow, vrf: &Vrf, chosen: Option<Target>) {
-        let tuple = &flow.key.tuple;
+        let tuple = &flow.ip.tuple;
         let Some(service) = vrf.service(tuple.family, tuple.dst) else { return };
         self.service_port(tuple, service);
         let Some(mapped) = service.port(tuple.protocol, tuple.dport) else { return };
@@ -286,8 +286,8 @@ impl<'a> Story<'a> {
             Direction::Forward => course.answers.tuple.reversed(),
             Direction::Reverse => course.forward.tuple.reversed(),
         };
-        if seen != flow.key.tuple {
-            let (from, to) = (tuple_text(&flow.key.tuple), tuple_text(&seen));
+        if seen != flow.ip.tuple {
+            let (from, to) = (tuple_text(&flow.ip.tuple), tuple_text(&seen));
             self.steps.push(TraceStep::Translate { from, to });
         }
         let from = flow.ip.ttl;

@@ -147,14 +147,14 @@ fn once(
         find(&tracer.flows, &key)
     });
     let quoted = quoted_key(&prepared, packet.bytes());
-    let verdict = pipeline.finish(&prepared, hash, &mut packet, 0);
+    let verdict = pipeline.finish(&prepared, &hash.into(), &mut packet, 0);
     let bytes = packet.bytes().to_vec();
     Run { len: frame.len(), prepared, verdict, bytes, known, scratch, now, quoted }
 }
 
 pub(super) fn key_of(prepared: &Prepared) -> Option<FlowKey> {
     match prepared {
-        Prepared::Flow(flow) => Some(flow.key),
+        Prepared::Flow(flow) => Some(flow.key()),
         Prepared::Broadcast(_)
         | Prepared::Wait(_)
         | Prepared::Arp { .. }
@@ -167,7 +167,7 @@ pub(super) fn key_of(prepared: &Prepared) -> Option<FlowKey> {
 fn quoted_key(prepared: &Prepared, packet: &[u8]) -> Option<FlowKey> {
     let Prepared::Flow(flow) = prepared else { return None };
     let quote = Quote::parse(packet, &flow.ip).filter(|_| flow.ip.l4 == L4::IcmpError)?;
-    Some(FlowKey { context: flow.key.context, tuple: quote.tuple.reversed() })
+    Some(FlowKey { context: flow.context, tuple: quote.tuple.reversed() })
 }
 
 fn find(flows: &FlowTable, key: &FlowKey) -> Option<Hit> {
@@ -180,15 +180,15 @@ fn find(flows: &FlowTable, key: &FlowKey) -> Option<Hit> {
 fn asked_for(tracer: &Tracer, snapshot: &Snapshot, run: &Run) -> Vec<PairRef> {
     let Prepared::Flow(flow) = &run.prepared else { return Vec::new() };
     let pipeline = run.scratch.pipeline(tracer, snapshot, run.now);
-    let plan = pipeline.first(flow.ingress, flow.key).plan().ok();
+    let plan = pipeline.first(flow.ingress, flow.key()).plan().ok();
     let receiver = plan.and_then(|plan| match plan.pair.forward.action.output {
         Output::Vif { slot } => snapshot.vif(VifSlot::new(slot)?),
         Output::Tunnel { .. } | Output::Drop { .. } => None,
     });
-    let at_receiver = receiver.map(|vif| FlowKey { context: Context(vif.id.0), tuple: flow.key.tuple });
+    let at_receiver = receiver.map(|vif| FlowKey { context: Context(vif.id.0), tuple: flow.ip.tuple });
     // Another node may send an error to the label of the VRF; the flow has the context of its pod.
     let behind = run.quoted.and_then(|key| Some(FlowKey { context: pipeline.context_behind(flow)?, ..key }));
-    let keys = [Some(flow.key), at_receiver, run.quoted, behind];
+    let keys = [Some(flow.key()), at_receiver, run.quoted, behind];
     keys.into_iter().flatten().filter_map(|key| find(&tracer.flows, &key)).map(|hit| hit.pair).collect()
 }
 

@@ -1,6 +1,6 @@
 //! What becomes of a frame when its packet is through: sent, cut up, copied, or given back, and counted.
 
-use flow_table::FlowHash;
+use flow_table::Search;
 
 use crate::counters::WorkerCounters;
 use crate::drop::DropReason;
@@ -39,7 +39,7 @@ impl<F> Desk<F> {
 /// The way out for the packets of one batch.
 pub(super) struct Outlet<'a, Io: PacketIo> {
     pub(super) io: &'a mut Io,
-    pub(super) pipeline: Pipeline<'a>,
+    pub(super) pipeline: &'a Pipeline<'a>,
     /// Who watches.
     pub(super) watch: Option<Watch<'a>>,
     pub(super) desk: &'a mut Desk<Io::Frame>,
@@ -47,10 +47,10 @@ pub(super) struct Outlet<'a, Io: PacketIo> {
 
 impl<Io: PacketIo> Outlet<'_, Io> {
     /// Second half of the pipeline, and what it says.
-    pub(super) fn finish(&mut self, from: Side, frame: Io::Frame, prepared: &Prepared, hash: FlowHash) {
+    pub(super) fn finish(&mut self, from: Side, frame: Io::Frame, prepared: &Prepared, search: &Search) {
         let id = self.desk.next_id();
         let pipeline = self.pipeline;
-        self.send_as(from, frame, |packet| pipeline.finish(prepared, hash, packet, id));
+        self.send_as(from, frame, |packet| pipeline.finish(prepared, search, packet, id));
     }
 
     /// Carries out what `decide` says about the packet in a frame.
@@ -65,34 +65,50 @@ impl<Io: PacketIo> Outlet<'_, Io> {
         let verdict = decide(&mut packet);
         let extent = packet.extent();
         self.io.set_extent(&mut frame, extent);
-        self.carry_out(from, frame, verdict, extent.len);
+        self.carry_out(from, frame, &verdict, extent.len);
     }
 
-    fn carry_out(&mut self, from: Side, mut frame: Io::Frame, verdict: Verdict, len: usize) {
+    #[inline(always)]
+    fn carry_out(&mut self, from: Side, frame: Io::Frame, verdict: &Verdict, len: usize) {
+        match verdict {
+            Verdict::Send(Way::Vif(slot)) => self.send(Way::Vif(*slot), frame, len),
+            Verdict::Send(Way::Tunnel(id)) => self.send(Way::Tunnel(*id), frame, len),
+            _ => self.carry_out_other(from, frame, verdict, len),
+        }
+    }
+
+    /// Everything but sending on, which is what happens to nearly all packets.
+    #[inline(never)]
+    fn carry_out_other(&mut self, from: Side, frame: Io::Frame, verdict: &Verdict, len: usize) {
         let counters = self.pipeline.counters;
-        let way = match verdict {
-            Verdict::Send(way) => way,
-            Verdict::Split(split) => return self.split(from, frame, &split),
-            Verdict::Replicate(replica) => return self.replicate(from, frame, &replica),
+        match *verdict {
+            Verdict::Send(way) => self.send(way, frame, len),
+            Verdict::Split(split) => self.split(from, frame, &split),
+            Verdict::Replicate(replica) => self.replicate(from, frame, &replica),
             Verdict::Answer(way) => {
                 counters.consumed.add(1);
                 counters.generated.add(1);
-                way
+                self.send(way, frame, len);
             }
             Verdict::Reject { vif, reason, answer } => {
                 dropped(counters, from, vif, reason);
                 counters.generated.add(1);
-                answer
+                self.send(answer, frame, len);
             }
             Verdict::Consumed => {
                 counters.consumed.add(1);
-                return self.io.recycle(frame);
+                self.io.recycle(frame);
             }
             Verdict::Drop { vif, reason } => {
                 dropped(counters, from, vif, reason);
-                return self.io.recycle(frame);
+                self.io.recycle(frame);
             }
-        };
+        }
+    }
+
+    #[inline(always)]
+    fn send(&mut self, way: Way, mut frame: Io::Frame, len: usize) {
+        let counters = self.pipeline.counters;
         let (side, port, len) = match way {
             Way::Vif(slot) => (Side::Trunk, counters.vif(slot), len.saturating_sub(TAG)),
             Way::Tunnel(_) => (Side::Uplink, counters.uplink(), len),

@@ -1,6 +1,6 @@
 //! The end of a packet while somebody watches: as without, and the taps are told.
 
-use flow_table::FlowHash;
+use flow_table::Search;
 
 use super::outlet::Outlet;
 use crate::drop::DropReason;
@@ -33,9 +33,9 @@ impl<'a, Io: PacketIo> Outlet<'a, Io> {
         arrival: Arrival,
         mut frame: Io::Frame,
         prepared: &Prepared,
-        hash: FlowHash,
+        search: &Search,
     ) {
-        let Some(watch) = self.watch else { return self.finish(arrival.side, frame, prepared, hash) };
+        let Some(watch) = self.watch else { return self.finish(arrival.side, frame, prepared, search) };
         let (pipeline, id) = (self.pipeline, self.desk.next_id());
         let (buffer, extent) = self.io.open(&mut frame);
         let origin = arrival.origin.unwrap_or_else(|| before(arrival.side, extent));
@@ -47,7 +47,7 @@ impl<'a, Io: PacketIo> Outlet<'a, Io> {
         };
         let earlier = lookups();
         self.send_as(arrival.side, frame, |packet| {
-            let verdict = pipeline.finish(prepared, hash, packet, id);
+            let verdict = pipeline.finish(prepared, search, packet, id);
             let flow = found(earlier, lookups());
             let sighting = Sighting { at: pipeline.now, side: arrival.side, prepared, flow, verdict };
             watch.ended(&sighting, &head);

@@ -48,15 +48,8 @@ impl Addresses {
     }
 }
 
-pub(super) fn parse(packet: &[u8]) -> Result<Ip<'_>, DecapError> {
-    match packet.first().ok_or(DecapError::Truncated)? >> 4 {
-        4 => parse_v4(packet),
-        6 => parse_v6(packet),
-        _ => Err(DecapError::BadHeader),
-    }
-}
-
-fn parse_v4(packet: &[u8]) -> Result<Ip<'_>, DecapError> {
+#[inline(always)]
+pub(super) fn parse_v4(packet: &[u8]) -> Result<Ip<'_>, DecapError> {
     let header: &[u8; 20] = packet.first_chunk().ok_or(DecapError::Truncated)?;
     let header_len = usize::from(header[0] & 0xf) * 4;
     let total_len = usize::from(u16::from_be_bytes([header[2], header[3]]));
@@ -65,7 +58,9 @@ fn parse_v4(packet: &[u8]) -> Result<Ip<'_>, DecapError> {
     }
     let packet = packet.get(..total_len).ok_or(DecapError::Truncated)?;
     let (with_options, payload) = packet.split_at_checked(header_len).ok_or(DecapError::BadHeader)?;
-    if Sum::of(with_options).finish() != 0 {
+    // Of known length if it has no options, as nearly all have none.
+    let sum = if header_len == header.len() { Sum::of(header) } else { Sum::of(with_options) };
+    if sum.finish() != 0 {
         return Err(DecapError::HeaderChecksum);
     }
     // More fragments, or an offset (RFC 791 section 3.1).
@@ -80,7 +75,7 @@ fn parse_v4(packet: &[u8]) -> Result<Ip<'_>, DecapError> {
     Ok(Ip { addresses, tos: header[1], header_len, payload })
 }
 
-fn parse_v6(packet: &[u8]) -> Result<Ip<'_>, DecapError> {
+pub(super) fn parse_v6(packet: &[u8]) -> Result<Ip<'_>, DecapError> {
     let (fixed, rest) = packet.split_first_chunk::<8>().ok_or(DecapError::Truncated)?;
     let (src, rest) = rest.split_first_chunk::<16>().ok_or(DecapError::Truncated)?;
     let (dst, rest) = rest.split_first_chunk::<16>().ok_or(DecapError::Truncated)?;

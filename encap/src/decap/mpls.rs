@@ -18,7 +18,20 @@ pub(super) struct Popped<'a> {
 
 /// Pops every entry. Of padding, explicit nulls and entropy pairs there may be several; of ordinary labels
 /// there is one at most, and then it decides; without one the lowest explicit null does.
+#[inline(always)]
 pub(super) fn pop(stack: &[u8]) -> Result<Popped<'_>, DecapError> {
+    if let Some((bytes, payload)) = stack.split_first_chunk() {
+        let entry = LabelStackEntry::decode(*bytes);
+        if entry.stack == Stack::Bottom && !entry.label.is_reserved() {
+            return Ok(Popped { entry, labels: 1, payload });
+        }
+    }
+    pop_all(stack)
+}
+
+/// The same for any stack, apart from that of one label, as nearly all are.
+#[inline(never)]
+fn pop_all(stack: &[u8]) -> Result<Popped<'_>, DecapError> {
     let mut rest = stack;
     let mut labels = 0;
     let mut decides: Option<LabelStackEntry> = None;

@@ -13,6 +13,7 @@ pub(super) struct Udp<'a> {
     pub(super) data: &'a [u8],
 }
 
+#[inline(always)]
 pub(super) fn parse<'a>(ip: &Ip<'a>, ports: &Ports, checksum6: ZeroChecksum6) -> Result<Udp<'a>, DecapError> {
     let [s0, s1, d0, d1, l0, l1, c0, c1] = *ip.payload.first_chunk().ok_or(DecapError::UdpLength)?;
     if !ports.accept(u16::from_be_bytes([d0, d1])) {
@@ -26,10 +27,15 @@ pub(super) fn parse<'a>(ip: &Ip<'a>, ports: &Ports, checksum6: ZeroChecksum6) ->
         (0, Addresses::V4 { .. }, _) | (0, Addresses::V6 { .. }, ZeroChecksum6::Accept) => {}
         (0, Addresses::V6 { .. }, ZeroChecksum6::Refuse) => return Err(DecapError::UdpChecksum),
         (_, addresses, _) => {
-            if addresses.pseudo_header(length).add_bytes(datagram).finish() != 0 {
+            if !is_right(addresses, length, datagram) {
                 return Err(DecapError::UdpChecksum);
             }
         }
     }
     Ok(Udp { source_port: u16::from_be_bytes([s0, s1]), data })
+}
+
+#[cold]
+fn is_right(addresses: &Addresses, length: u16, datagram: &[u8]) -> bool {
+    addresses.pseudo_header(length).add_bytes(datagram).finish() == 0
 }

@@ -147,3 +147,34 @@ fn odd_sizes_work() {
         assert_law(&table);
     }
 }
+
+#[test]
+fn a_search_that_was_begun_finds_what_a_lookup_finds() {
+    let table = table(64);
+    for n in 0..40 {
+        let new = translated(TCP, n);
+        table.insert(&new, START).unwrap();
+        for key in [new.forward.key, new.reverse.key] {
+            let search = table.begin(table.hash(&key));
+            assert_eq!(table.finish(&search, &key), find(&table, &key));
+        }
+    }
+}
+
+#[test]
+fn a_search_finds_nothing_for_another_key_nor_after_the_pair_has_gone() {
+    let table = table(16);
+    let new = plain(TCP, 1);
+    let hash = table.hash(&new.forward.key);
+    let early = table.begin(hash);
+    let made = table.insert(&new, START).unwrap();
+    assert_eq!(table.finish(&early, &new.forward.key), None, "begun before the pair was made");
+    let search = table.begin(hash);
+    assert_eq!(table.finish(&search, &new.forward.key), Some(made));
+    assert_eq!(table.finish(&search, &plain(TCP, 2).forward.key), None, "another key with the same tag");
+    assert_eq!(table.finish(&hash.into(), &new.forward.key), None, "nothing is known but the hash");
+    table.remove(made.pair);
+    assert_eq!(table.finish(&search, &new.forward.key), None);
+    table.insert(&plain(TCP, 3), START).unwrap();
+    assert_eq!(table.finish(&search, &new.forward.key), None, "the slot may be another's by now");
+}
