@@ -159,7 +159,7 @@ fn a_detach_succeeds_whoever_still_speaks_of_the_vif() {
     }
     let told = awaited(lab.node("node-a"));
     assert_eq!((told.len(), told[0].0.as_str()), (1, "left"), "{told:?}");
-    assert!(told[0].1.contains("services/web and in 1 other places"), "{told:?}");
+    assert!(told[0].1.contains("services/web and 1 more"), "{told:?}");
     let _server = lab.pod("right").serve_tcp(TARGET);
     let reached_right = |lab: &Lab| {
         (0..12).all(|_| {

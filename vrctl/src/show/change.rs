@@ -32,7 +32,7 @@ fn awaited(document: &Value) -> Result<String, Mismatch> {
     let line = |awaited: &Value| {
         let others = match cell(awaited, "/others")?.as_str() {
             "0" => String::new(),
-            others => format!(" and in {others} other places"),
+            others => format!(" and {others} more"),
         };
         let (vif, by) = (cell(awaited, "/vif")?, cell(awaited, "/by")?);
         Ok(format!("! vif {vif} is not there: named in {by}{others}\n"))
@@ -70,7 +70,7 @@ mod tests {
     fn vifs_that_are_not_there_are_told_of() {
         let one = |vif: &str, others: u64| json!({ "vif": vif, "by": "services/web", "others": others });
         let document = json!({ "changed": [], "awaited": [one("a", 0), one("b", 2)] });
-        let lines = "! vif a is not there: named in services/web\n! vif b is not there: named in services/web and in 2 other places\n";
+        let lines = "! vif a is not there: named in services/web\n! vif b is not there: named in services/web and 2 more\n";
         assert_eq!(changes(&document).unwrap(), format!("no difference\n{lines}"));
         assert_eq!(judged("f.toml", &document).unwrap(), format!("f.toml: no mistake\n{lines}"));
     }

@@ -93,7 +93,7 @@ impl StatusView {
 }
 
 fn reason_to_wait(Awaited { vif, by, others }: &Awaited) -> String {
-    let others = if *others == 0 { String::new() } else { format!(" and in {others} other places") };
+    let others = if *others == 0 { String::new() } else { format!(" and {others} more") };
     format!(
         "It is not there, but named in {by}{others}, where it counts for nothing: attach {vif}, or take it out there."
     )
