@@ -1,4 +1,4 @@
-//! What labels mean, found by two loads: the upper half of a label names a page, the lower half an entry in it.
+//! What labels mean, found without hashing: the upper half of a label names a page, the lower half an entry in it.
 
 use std::collections::HashMap;
 use std::hash::BuildHasher;
@@ -84,6 +84,11 @@ mod tests {
         }
         let listed: Vec<(Label, LabelTarget)> = labels.iter().collect();
         assert_eq!(listed, known.map(|(number, target)| (label(number), target)));
+    }
+
+    #[test]
+    fn a_page_takes_four_kibibytes() {
+        assert_eq!(size_of::<Page>(), 4096);
     }
 
     #[test]

@@ -208,7 +208,7 @@ impl Pipeline<'_> {
         }
     }
 
-    /// Does to a packet what its flow says. On its way out nothing is changed in one that stops.
+    /// Does to a packet what its flow says. Nothing is changed in one that stops, but for want of headroom.
     #[inline(always)]
     fn carry(
         &self,

@@ -164,6 +164,7 @@ impl<Io: PacketIo> Worker<Io> {
         if count == 0 {
             return 0;
         }
+        debug_assert!(count == self.frames.len() && count <= self.prepared.len(), "what PacketIo promises");
         let pipeline = open(&mut self.parts, now);
         let watch = self.eye.look();
         pipeline.counters.batches.add(1);
@@ -206,6 +207,10 @@ impl<Io: PacketIo> Worker<Io> {
                     origin => outlet.finish_watched(Arrival { side, origin }, frame, prepared, search),
                 },
             }
+        }
+        if cfg!(debug_assertions) {
+            // A stage that forgets to write must not find what an earlier batch has left.
+            self.prepared.fill(Prepared::UNKNOWN);
         }
         self.origins.clear();
         self.hashes.clear();

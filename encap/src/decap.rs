@@ -95,27 +95,27 @@ pub fn decapsulate(packet: &[u8], ports: &Ports, checksum6: ZeroChecksum6) -> Re
     }
 }
 
-/// [`decapsulate`] of a packet that begins with the nibble 4. Inlined where it is called: what it finds is then taken
+/// [`decapsulate`] of a packet whose outer header is IPv4. Inlined where it is called: what it finds is then taken
 /// from registers.
 ///
 /// # Errors
 /// As [`decapsulate`].
 #[inline(always)]
 pub fn decapsulate_v4(packet: &[u8], ports: &Ports) -> Result<Outer, DecapError> {
-    unwrap(&ip::parse_v4(packet)?, ports, ZeroChecksum6::Refuse)
+    behind_ip(&ip::parse_v4(packet)?, ports, ZeroChecksum6::Refuse)
 }
 
-/// [`decapsulate`] of a packet that begins with the nibble 6.
+/// [`decapsulate`] of a packet whose outer header is IPv6.
 ///
 /// # Errors
 /// As [`decapsulate`].
 pub fn decapsulate_v6(packet: &[u8], ports: &Ports, checksum6: ZeroChecksum6) -> Result<Outer, DecapError> {
-    unwrap(&ip::parse_v6(packet)?, ports, checksum6)
+    behind_ip(&ip::parse_v6(packet)?, ports, checksum6)
 }
 
 /// What is behind the outer IP header.
 #[inline(always)]
-fn unwrap(ip: &ip::Ip<'_>, ports: &Ports, checksum6: ZeroChecksum6) -> Result<Outer, DecapError> {
+fn behind_ip(ip: &ip::Ip<'_>, ports: &Ports, checksum6: ZeroChecksum6) -> Result<Outer, DecapError> {
     let udp = udp::parse(ip, ports, checksum6)?;
     let stack = mpls::pop(udp.data)?;
     match stack.payload.first() {

@@ -129,7 +129,7 @@ impl FlowTable {
         });
         filled.ok_or(InsertError::TableFull)?;
 
-        // The forward entry comes last: a packet at hand must not find a pair that is taken back.
+        // The forward entry comes last: a lookup for the packet at hand must not find a pair that is taken back.
         let linked = if distinct { self.index.link(reverse, index, Direction::Reverse) } else { Ok(()) }
             .and_then(|()| self.index.link(forward, index, Direction::Forward));
         if linked.is_err() {

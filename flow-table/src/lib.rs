@@ -8,7 +8,7 @@
 //!
 //! * A packet of a known flow: [`FlowTable::hash`], [`FlowTable::lookup`], [`FlowTable::touch`]. No lock is taken.
 //!   For a batch: [`FlowTable::prefetch`] for all, [`FlowTable::begin`] for all, [`FlowTable::prefetch_pair`] for all, then
-//!   [`FlowTable::finish`].
+//!   [`FlowTable::finish`], and [`FlowTable::lookup`] where that finds nothing.
 //! * A packet of an unknown flow: the caller decides, then [`FlowTable::insert`].
 //! * An action that rests on something that changed since ([`Dependency`]): the caller decides anew, then
 //!   [`FlowTable::replace`].

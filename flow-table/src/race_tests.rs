@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::fixtures::{START, UDP, action, assert_law, config, find, keep_all, plain, table, translated};
-use crate::{Context, FlowTable, InsertError, Millis, NewPair, Output, TableConfig};
+use crate::{Context, FlowKey, FlowTable, Hit, InsertError, Millis, NewPair, Output, TableConfig};
 
 const RUN: Duration = Duration::from_millis(250);
 
@@ -98,14 +98,21 @@ fn a_lookup_never_mixes_two_pairs() {
             }
         }
     };
-    let look = || {
+    // Begun now and finished after the others had time to give the slot to another pair, or to the same again.
+    let search = |key: &FlowKey| {
+        let search = table.begin(table.hash(key));
+        std::hint::black_box(table.prefetch_pair(&search));
+        thread::yield_now();
+        table.finish(&search, key)
+    };
+    let look = |found: &dyn Fn(&FlowKey) -> Option<Hit>| {
         for n in (0..40).cycle() {
             if stop.load(Ordering::Relaxed) {
                 return;
             }
             let pair = named(n);
             for (this, other) in [(pair.forward, pair.reverse), (pair.reverse, pair.forward)] {
-                let Some(hit) = find(&table, &this.key) else { continue };
+                let Some(hit) = found(&this.key) else { continue };
                 hits.fetch_add(1, Ordering::Relaxed);
                 let wanted = other.key.tuple.reversed();
                 assert_eq!(hit.action, this.action);
@@ -120,7 +127,8 @@ fn a_lookup_never_mixes_two_pairs() {
     thread::scope(|scope| {
         scope.spawn(churn);
         scope.spawn(churn);
-        scope.spawn(look);
+        scope.spawn(|| look(&|key| find(&table, key)));
+        scope.spawn(|| look(&search));
         thread::sleep(RUN);
         stop.store(true, Ordering::Relaxed);
     });

@@ -85,7 +85,7 @@ impl<'a> Pipeline<'a> {
         };
         let Tuple { family, src, .. } = flow.ip.tuple;
         if family == Family::V4 || !neighbour::is_link_local(src) {
-            self.first(flow.ingress, flow.key()).way_back(vrf, peer)?;
+            self.first(flow.ingress, key(flow)).way_back(vrf, peer)?;
         }
         Ok(vrf)
     }

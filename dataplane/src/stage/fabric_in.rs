@@ -150,7 +150,7 @@ fn meaning(snapshot: &Snapshot, label: Label) -> Result<Meaning<'_>, DropReason>
     }
 }
 
-/// What a label means that names neither a pod nor a VRF.
+/// What a label means that names neither a pod nor a VRF. Nobody is given a label below 16 (RFC 3032 section 2.1).
 #[cold]
 fn other_meaning(snapshot: &Snapshot, label: Label) -> Result<Meaning<'_>, DropReason> {
     if label.is_explicit_null() {

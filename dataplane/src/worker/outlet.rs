@@ -77,7 +77,7 @@ impl<Io: PacketIo> Outlet<'_, Io> {
         }
     }
 
-    /// Everything but sending on, which is what happens to nearly all packets.
+    /// Whatever else there is, apart from sending on, which is what happens to nearly all packets.
     #[inline(never)]
     fn carry_out_other(&mut self, from: Side, frame: Io::Frame, verdict: &Verdict, len: usize) {
         let counters = self.pipeline.counters;

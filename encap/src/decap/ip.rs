@@ -53,7 +53,7 @@ pub(super) fn parse_v4(packet: &[u8]) -> Result<Ip<'_>, DecapError> {
     let header: &[u8; 20] = packet.first_chunk().ok_or(DecapError::Truncated)?;
     let header_len = usize::from(header[0] & 0xf) * 4;
     let total_len = usize::from(u16::from_be_bytes([header[2], header[3]]));
-    if header_len < 20 || total_len < header_len {
+    if header[0] >> 4 != 4 || header_len < 20 || total_len < header_len {
         return Err(DecapError::BadHeader);
     }
     let packet = packet.get(..total_len).ok_or(DecapError::Truncated)?;
@@ -80,6 +80,9 @@ pub(super) fn parse_v6(packet: &[u8]) -> Result<Ip<'_>, DecapError> {
     let (src, rest) = rest.split_first_chunk::<16>().ok_or(DecapError::Truncated)?;
     let (dst, rest) = rest.split_first_chunk::<16>().ok_or(DecapError::Truncated)?;
     let [ver, class, _, _, len0, len1, next_header, _] = *fixed;
+    if ver >> 4 != 6 {
+        return Err(DecapError::BadHeader);
+    }
     let payload_len = usize::from(u16::from_be_bytes([len0, len1]));
     let payload = rest.get(..payload_len).ok_or(DecapError::Truncated)?;
     match next_header {

@@ -155,7 +155,7 @@ fn mistakes_are_named_with_field_and_remedy_and_change_nothing() {
             "mistakes",
             "routes/blue/10.0.1.2/32/prefix",
         ),
-        ("PUT /v1/services/web", web(&["nobody"]), 422, "mistakes", "services/web/backends[0].vif"),
+        ("PUT /v1/services/web", web(&["no/name"]), 422, "mistakes", "services/web/backends[0].vif"),
         ("PUT /v1/config", json!({ "vif": [{}] }), 422, "mistakes", "vif[0].name"),
     ];
     for (request, body, status, code, field) in table {
@@ -182,18 +182,16 @@ fn mistakes_are_named_with_field_and_remedy_and_change_nothing() {
 }
 
 #[test]
-fn what_others_refer_to_stays() {
+fn networks_that_others_refer_to_stay() {
     let lab = start("api-in-use", two_unknown_pods());
     let api = lab.node("node-a").api();
-    declare(&lab, &api, "left");
-    api.ok("PUT /v1/services/web", Some(&web(&["left"])));
-    for request in ["DELETE /v1/vifs/left", "POST /v1/vifs/left/detach"] {
-        let (status, code, fields) = refusal(&api.ask(request, None));
-        assert_eq!((status, code.as_str()), (409, "in_use"));
-        assert_eq!(fields, ["services/web/backends[0].vif"]);
-    }
-    api.ok("PUT /v1/services/web", Some(&web(&[])));
-    assert_eq!(api.ask("DELETE /v1/vifs/left", None).status, 204);
+    api.ok("PUT /v1/vrfs/green", Some(&json!({})));
+    api.ok("PUT /v1/routes/green/0.0.0.0%2F0", Some(&json!({ "action": "discard" })));
+    let (status, code, fields) = refusal(&api.ask("DELETE /v1/vrfs/green", None));
+    assert_eq!((status, code.as_str()), (409, "in_use"));
+    assert_eq!(fields, ["routes/green/0.0.0.0/0/vrf"]);
+    assert_eq!(api.ask("DELETE /v1/routes/green/0.0.0.0%2F0", None).status, 204);
+    assert_eq!(api.ask("DELETE /v1/vrfs/green", None).status, 204);
 }
 
 #[test]

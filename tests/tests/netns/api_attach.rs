@@ -2,9 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::json;
-use tests::{Plan, eventually};
+use rustix::process::Signal;
+use serde_json::{Value, json};
+use tests::{Lab, Node, Plan, eventually};
 
+use crate::TARGET;
 use crate::api::start;
 
 fn late_pod() -> Plan {
@@ -122,4 +124,58 @@ fn a_hundred_attaches_at_once_all_succeed() {
         }
     });
     assert_eq!(node.json("/vifs"), json!([]));
+}
+
+/// The vifs that a node says it misses, each with who names it.
+fn awaited(node: &Node) -> Vec<(String, String)> {
+    let troubles = node.json("/")["troubles"].as_array().unwrap().clone();
+    let awaited = troubles.into_iter().filter(|trouble| trouble["noun"] == "awaited_vif");
+    let text = |trouble: &Value, key: &str| trouble[key].as_str().unwrap().to_owned();
+    awaited.map(|trouble| (text(&trouble, "name"), text(&trouble, "reason"))).collect()
+}
+
+#[test]
+fn a_detach_succeeds_whoever_still_speaks_of_the_vif() {
+    let mut lab = start("detach-named", Plan::two_nodes().by_api("left", "node-a").by_api("right", "node-a"));
+    let api = lab.node("node-a").api();
+    // A service may come before its pods; the answer says what it waits for.
+    let web = json!({
+        "vrf": "blue", "address": "10.96.0.10", "backends": [{ "vif": "left" }, { "vif": "right" }],
+        "ports": [{ "protocol": "tcp", "port": 80, "target_port": TARGET }],
+    });
+    let said = api.ok("PUT /v1/services/web", Some(&web));
+    let expected = |vif: &str| json!({ "vif": vif, "by": "services/web", "others": 0 });
+    assert_eq!(said["awaited"], json!([expected("left"), expected("right")]));
+    let target = json!({ "via": [{ "vif": "left" }] });
+    api.ok("PUT /v1/routes/blue/10.7.0.0%2F24", Some(&target));
+    for pod in ["left", "right"] {
+        api.ok(&format!("POST /v1/vifs/{pod}/attach"), Some(&lab.pod(pod).plan.vif()));
+    }
+    assert_eq!(awaited(lab.node("node-a")), []);
+
+    // What a CNI plugin asks for when the pod is gone; twice, as it may.
+    for _ in 0..2 {
+        assert_eq!(api.ask("POST /v1/vifs/left/detach", None).status, 204);
+    }
+    let told = awaited(lab.node("node-a"));
+    assert_eq!((told.len(), told[0].0.as_str()), (1, "left"), "{told:?}");
+    assert!(told[0].1.contains("services/web and 1 more"), "{told:?}");
+    let _server = lab.pod("right").serve_tcp(TARGET);
+    let reached_right = |lab: &Lab| {
+        (0..12).all(|_| {
+            let stream = lab.pod("right").namespace.connect("10.96.0.10:80").unwrap();
+            tests::tcp_greeting(&stream).unwrap().backend == "right"
+        })
+    };
+    assert!(reached_right(&lab));
+    assert_eq!(lab.pod("right").ping("10.7.0.9").answers(), 0, "the route has no way left");
+
+    lab.node_mut("node-a").end(Signal::KILL);
+    lab.node_mut("node-a").spawn();
+    let is_ready = || lab.node("node-a").get("/readyz").is_ok_and(|answer| answer.status == 200);
+    eventually(20, "the daemon is ready", is_ready);
+    assert!(awaited(lab.node("node-a")).len() == 1 && reached_right(&lab));
+    api.ok("POST /v1/vifs/left/attach", Some(&lab.pod("left").plan.vif()));
+    assert_eq!(awaited(lab.node("node-a")), []);
+    assert_eq!(api.ok("GET /services?format=json", None)[0]["backends"].as_array().unwrap().len(), 2);
 }

@@ -10,6 +10,7 @@ mod backends;
 mod broadcast;
 mod command_line;
 mod diagnostics;
+mod endurance;
 mod engine;
 mod faults;
 mod floods;

@@ -55,7 +55,7 @@ impl Args {
             Command::Get => get(session),
             Command::Check { file } => {
                 let request = Request::put(trial, file::read(file)?);
-                session.act(PATH, &request, |_| Ok(format!("{file}: no mistake\n")))
+                session.act(PATH, &request, |document| show::change::judged(file, document))
             }
             Command::Diff { file } => {
                 session.act(PATH, &Request::put(trial, file::read(file)?), show::change::changes)

@@ -18,7 +18,28 @@ pub(crate) fn changes(document: &Value) -> Result<String, Mismatch> {
         text.push_str(&change(changed)?);
         text.push('\n');
     }
-    Ok(if text.is_empty() { "no difference\n".to_owned() } else { text })
+    let text = if text.is_empty() { "no difference\n".to_owned() } else { text };
+    Ok(text + &awaited(document)?)
+}
+
+/// What would be declared has no mistake, but may name vifs that are not there.
+pub(crate) fn judged(file: &str, document: &Value) -> Result<String, Mismatch> {
+    Ok(format!("{file}: no mistake\n{}", awaited(document)?))
+}
+
+/// A line for each vif that is named and not there.
+fn awaited(document: &Value) -> Result<String, Mismatch> {
+    let line = |awaited: &Value| {
+        let others = match cell(awaited, "/others")?.as_str() {
+            "0" => String::new(),
+            others => format!(" and {others} more"),
+        };
+        let (vif, by) = (cell(awaited, "/vif")?, cell(awaited, "/by")?);
+        Ok(format!("! vif {vif} is not there: named in {by}{others}\n"))
+    };
+    // Left out when there is none.
+    let vifs = if document.get("awaited").is_some() { list(document, "/awaited")? } else { &[] };
+    vifs.iter().map(line).collect()
 }
 
 /// `+ service web`
@@ -43,5 +64,14 @@ mod tests {
         let document = json!({ "changed": [one("added"), one("removed"), one("replaced")] });
         assert_eq!(changes(&document).unwrap(), "+ vif a\n- vif a\n~ vif a\n");
         assert_eq!(changes(&json!({ "changed": [] })).unwrap(), "no difference\n");
+    }
+
+    #[test]
+    fn vifs_that_are_not_there_are_told_of() {
+        let one = |vif: &str, others: u64| json!({ "vif": vif, "by": "services/web", "others": others });
+        let document = json!({ "changed": [], "awaited": [one("a", 0), one("b", 2)] });
+        let lines = "! vif a is not there: named in services/web\n! vif b is not there: named in services/web and 2 more\n";
+        assert_eq!(changes(&document).unwrap(), format!("no difference\n{lines}"));
+        assert_eq!(judged("f.toml", &document).unwrap(), format!("f.toml: no mistake\n{lines}"));
     }
 }

@@ -265,10 +265,11 @@ fn workers() {
 }
 
 const TROUBLES: &str = "
-TROUBLE  NAME         REASON
-tunnel   172.30.0.3   The neighbour does not answer ARP or neighbour solicitation; look at the node and the cabling.
-vif      web-2        The interface veth3a does not exist yet; it is taken in as soon as it appears.
-service  fd00:96::10  It has no backend.
+TROUBLE      NAME         REASON
+tunnel       172.30.0.3   The neighbour does not answer ARP or neighbour solicitation; look at the node and the cabling.
+vif          web-2        The interface veth3a does not exist yet; it is taken in as soon as it appears.
+service      fd00:96::10  It has no backend.
+awaited_vif  web-9        It is not there, but named in services/web and 1 more, where it counts for nothing: attach web-9, or take it out there.
 ";
 
 #[test]

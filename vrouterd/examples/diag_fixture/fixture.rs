@@ -10,6 +10,7 @@ use dataplane::drop::DropReason;
 use dataplane::ids::{Mac, VifName, VifSlot, VrfName};
 use dataplane::policy::FlowCourse;
 use dataplane::trace::{Origin, Probe, ProbeError, TraceStep};
+use vrouterd::config::Awaited;
 use vrouterd::timing::Timings;
 use vrouterd::view::*;
 
@@ -505,6 +506,10 @@ impl ViewSource for Fixture {
 
     fn refused_configuration(&self) -> Option<String> {
         None
+    }
+
+    fn awaited_vifs(&self) -> Vec<Awaited> {
+        vec![Awaited { vif: "web-9".into(), by: "services/web".to_owned(), others: 1 }]
     }
 
     fn set_aside_state(&self) -> Option<String> {

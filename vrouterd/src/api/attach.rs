@@ -135,7 +135,7 @@ fn reason(api: &Api, name: &VifName) -> String {
     summary = "Take a vif away and answer when its port is detached",
     params(("name" = String, Path)),
     responses((status = 204, description = "It is not declared now, whether it was or not"),
-        (status = 409, body = Problem, content_type = "application/problem+json", description = "It is in the operator's file, or others refer to it")))]
+        (status = 409, body = Problem, content_type = "application/problem+json", description = "It is in the operator's file")))]
 pub(super) async fn detach(
     State(api): State<Api>,
     Names(name): Names<String>,

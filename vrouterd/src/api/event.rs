@@ -109,14 +109,20 @@ fn links(old: &Desired, new: &Desired) -> Vec<LinkChange> {
 
 /// What differs between two declared documents.
 pub fn of_documents(old: &Declared, new: &Declared) -> Vec<Changed> {
-    let of_kind = |kind| {
-        let (old, new): (Vec<_>, Vec<_>) = (old.of(kind).collect(), new.of(kind).collect());
-        compare(kind, &old, &new, |(key, _)| key.name.clone())
-    };
-    Kind::ALL.into_iter().flat_map(of_kind).collect()
+    let removed = old.unlike(new).filter(|key| new.get(key).is_none()).map(|key| (key, How::Removed));
+    let present =
+        new.unlike(old).map(|key| (key, if old.get(key).is_none() { How::Added } else { How::Replaced }));
+    let mut changed: Vec<_> = removed.chain(present).collect();
+    // By kind, and what has gone before what has come.
+    changed.sort_by_key(|(key, _)| key.kind);
+    changed
+        .into_iter()
+        .map(|(key, change)| Changed { kind: key.kind, name: key.name.clone(), change })
+        .collect()
 }
 
 fn compare<T: PartialEq>(kind: Kind, old: &[T], new: &[T], name: impl Fn(&T) -> String) -> Vec<Changed> {
+    let (old, new) = unlike(old, new);
     let before: BTreeMap<String, &T> = old.iter().map(|item| (name(item), item)).collect();
     let after: BTreeMap<String, &T> = new.iter().map(|item| (name(item), item)).collect();
     let gone = before.keys().filter(|name| !after.contains_key(*name));
@@ -127,6 +133,14 @@ fn compare<T: PartialEq>(kind: Kind, old: &[T], new: &[T], name: impl Fn(&T) -> 
         Some(_) => None,
     });
     removed.chain(present).collect()
+}
+
+/// Two lists without what they begin with alike, and what they end with alike: of many routes one changes at a time.
+fn unlike<'t, T: PartialEq>(old: &'t [T], new: &'t [T]) -> (&'t [T], &'t [T]) {
+    let alike = old.iter().zip(new).take_while(|(old, new)| old == new).count();
+    let (old, new) = (old.get(alike..).unwrap_or_default(), new.get(alike..).unwrap_or_default());
+    let alike = old.iter().rev().zip(new.iter().rev()).take_while(|(old, new)| old == new).count();
+    (&old[..old.len() - alike], &new[..new.len() - alike])
 }
 
 #[cfg(test)]

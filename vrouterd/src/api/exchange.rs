@@ -9,6 +9,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use super::event::Event;
+use crate::config::Awaited;
 use crate::declared::{Change, ChangeError, Declared, Effect, FileResources, Key};
 
 /// Commands that wait for the loop; who finds no place waits for one.
@@ -47,6 +48,8 @@ pub struct Done {
     pub generation: u64,
     /// The resources that are declared differently now.
     pub changed: Vec<super::event::Changed>,
+    /// Vifs that resources name and that are not there then.
+    pub awaited: Vec<Awaited>,
 }
 
 /// A mistake in what was declared.

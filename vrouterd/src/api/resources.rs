@@ -11,7 +11,11 @@ use super::exchange::{Done, Mode};
 use super::path::Names;
 use super::problem::{Code, Problem};
 use super::{Api, body, query, shape};
+use crate::config::Awaited;
 use crate::declared::{self, Change, Effect, Key, Kind};
+
+/// Vifs in one answer.
+const MOST_AWAITED: usize = 1000;
 
 /// Who has asked for a resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, ToSchema)]
@@ -47,11 +51,16 @@ pub(super) struct Outcome {
     pub(super) generation: u64,
     /// Resources that are declared differently now.
     pub(super) changed: Vec<super::event::Changed>,
+    /// Vifs that declared resources name and that are not there: those ways count for nothing until they come.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) awaited: Vec<Awaited>,
 }
 
 impl From<Done> for Outcome {
     fn from(done: Done) -> Self {
-        Self { effect: done.effect, generation: done.generation, changed: done.changed }
+        let Done { effect, generation, changed, mut awaited } = done;
+        awaited.truncate(MOST_AWAITED);
+        Self { effect, generation, changed, awaited }
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use dataplane::desired::{Desired, Link, Node, Service, Underlay, Vif, VifKind};
 use dataplane::ids::VifName;
 
+use super::awaited::Present;
 use super::model::{Config, Host};
 use super::place::At;
 use super::vif::MOST_VIF_MTU;
@@ -30,6 +31,7 @@ impl Config {
     /// The host's vif, if there is one, comes first.
     pub fn desired(&self, uplink_mtu: u16) -> Desired {
         let default_mtu = self.default_vif_mtu(uplink_mtu);
+        let present = self.present();
         let host = self.host.iter().map(|host| host_vif(host, default_mtu));
         let vifs = self.vifs.iter().map(|vif| Vif {
             name: vif.name.clone(),
@@ -55,8 +57,8 @@ impl Config {
             },
             vrfs: self.vrfs.clone(),
             vifs: host.chain(vifs).collect(),
-            routes: self.routes.clone(),
-            services: self.services.iter().flat_map(one_per_address).collect(),
+            routes: self.routes.iter().map(|route| present.route(route)).collect(),
+            services: self.services.iter().flat_map(|service| one_per_address(service, &present)).collect(),
             policies: self.policies.clone(),
             nat: self.nat.clone(),
             broadcasts: self.broadcasts.clone(),
@@ -106,12 +108,16 @@ fn waiting(ifname: &str) -> Link {
     Link::Down(format!("waiting for interface {ifname}"))
 }
 
-fn one_per_address(service: &super::model::Service) -> impl Iterator<Item = Arc<Service>> {
-    let of_address = |address: &IpAddr| Service {
+fn one_per_address<'s>(
+    service: &'s super::model::Service,
+    present: &Present,
+) -> impl Iterator<Item = Arc<Service>> + use<'s> {
+    let backends = present.backends(service);
+    let of_address = move |address: &IpAddr| Service {
         vrf: service.vrf.clone(),
         address: *address,
         ports: service.ports.clone(),
-        backends: service.backends.clone(),
+        backends: backends.clone(),
         affinity: service.affinity,
         on_backend_gone: service.on_backend_gone,
     };

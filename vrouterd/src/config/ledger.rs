@@ -1,5 +1,7 @@
 //! Who has claimed what: the rules that reach across tables and across sources.
 
+mod known;
+
 use core::fmt;
 use core::hash::Hash;
 use core::net::IpAddr;
@@ -12,7 +14,7 @@ use encap::Label;
 use ipnet::IpNet;
 
 use super::place::{At, Place};
-use super::problem::{Findings, Reported, did_you_mean, quote};
+use super::problem::{Author, Findings, Reported, did_you_mean, quote};
 use super::section::Item;
 
 /// Something that owns names, labels and addresses, as shown in messages: `vif "client" (line 9)`.
@@ -91,6 +93,11 @@ impl<'r> Ledger<'r> {
             endpoints: BTreeMap::new(),
             public: Vec::new(),
         }
+    }
+
+    /// Notes that something which was read before does not fit any more.
+    pub(super) fn doubt(&self) -> Reported {
+        self.findings.doubt()
     }
 
     pub(super) fn claim_vrf(&mut self, name: &At<String>) {
@@ -270,11 +277,14 @@ impl<'r> Ledger<'r> {
         }
     }
 
-    /// Reads the name of a vif that must exist.
+    /// Reads the name of a vif. In the operator's file it must exist.
     pub(super) fn vif(&self, item: &Item<'_>) -> Result<VifName, Reported> {
         let name = item.text()?;
         if self.vifs.contains_key(name) {
             return Ok(name.into());
+        }
+        if item.author() == Author::Programs {
+            return super::scalar::path_name(item).map(|name| name.as_str().into());
         }
         let hint = did_you_mean(name, self.vifs.keys().map(String::as_str));
         let remedy = "use the name of a configured vif, or a tunnel for one of another node";

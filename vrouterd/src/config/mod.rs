@@ -8,6 +8,7 @@
 //! beside what the kernel says. Neither changes anything. `docs/configuration.md` lists the keys.
 
 mod api;
+mod awaited;
 mod broadcast;
 mod desired;
 mod export;
@@ -38,10 +39,11 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use dataplane::desired::Nat;
+use dataplane::desired::{Nat, Route};
 use dataplane::ids::VifSlot;
 use toml::de::DeTable;
 
+pub use awaited::Awaited;
 pub use facts::{HostFacts, LinkFacts, check_against};
 pub use inventory::{Found, inventory};
 pub use model::{
@@ -51,7 +53,7 @@ pub use place::{At, Place, Written};
 pub use problem::{Problem, Problems};
 pub use vif::MOST_VIF_MTU;
 
-pub use sources::{DOCUMENT_VERSION, Source, parse_all};
+pub use sources::{DOCUMENT_VERSION, Misfit, Source, parse_all, parse_with_routes};
 
 use ledger::Ledger;
 use problem::{Findings, Reported};
@@ -130,7 +132,7 @@ pub fn parse(file: &str, text: &str) -> Result<Config, Problems> {
 }
 
 /// Reads every section, in the order in which they refer to each other.
-fn read(mut roots: Roots<'_>, findings: &Findings) -> Result<Config, Reported> {
+fn read(mut roots: Roots<'_>, findings: &Findings, known: &[Option<&Route>]) -> Result<Config, Reported> {
     let empty = DeTable::new();
     let ledger = &mut Ledger::new(findings);
     let (mut pools, mut floating_ips) = (Vec::new(), Vec::new());
@@ -154,6 +156,7 @@ fn read(mut roots: Roots<'_>, findings: &Findings) -> Result<Config, Reported> {
     let vifs = roots.tables("vif", |section| vif::vif(section, ledger, &mut floating_ips));
     let services = roots.tables("service", |section| service::service(section, ledger));
     let routes = roots.tables("route", |section| route::route(section, ledger));
+    let routes = route::with_known(routes, known, ledger, &roots.last().place);
     let known = vifs.as_deref().unwrap_or_default();
     let broadcasts = roots.tables("broadcast", |section| broadcast::broadcast(section, ledger, known));
     roots.finish();

@@ -1,6 +1,6 @@
 //! What is wrong with a configuration, and the list in which it is gathered.
 
-use core::cell::RefCell;
+use core::cell::{Cell, RefCell};
 use core::fmt;
 use std::sync::Arc;
 
@@ -47,18 +47,32 @@ pub(super) struct Reported(());
 
 /// What is wrong with the sources of one configuration, as far as they have been read.
 #[derive(Debug, Default)]
-pub(super) struct Findings(RefCell<Vec<Problem>>);
+pub(super) struct Findings {
+    problems: RefCell<Vec<Problem>>,
+    doubt: Cell<bool>,
+}
 
 impl Findings {
     pub(super) fn add(&self, place: &Place, what: impl fmt::Display, remedy: impl fmt::Display) -> Reported {
         let problem = Problem { place: place.clone(), what: what.to_string(), remedy: remedy.to_string() };
-        self.0.borrow_mut().push(problem);
+        self.problems.borrow_mut().push(problem);
         Reported(())
+    }
+
+    /// Notes that something is wrong with what was not read now.
+    pub(super) fn doubt(&self) -> Reported {
+        self.doubt.set(true);
+        Reported(())
+    }
+
+    /// Whether [`Findings::doubt`] was called.
+    pub(super) fn is_in_doubt(&self) -> bool {
+        self.doubt.get()
     }
 
     /// `value` if nothing was reported, else the problems: those of `first` before those of other sources.
     pub(super) fn finish<T>(&self, value: Result<T, Reported>, first: &str) -> Result<T, Problems> {
-        let mut found = self.0.take();
+        let mut found = self.problems.take();
         match value {
             Ok(value) if found.is_empty() => Ok(value),
             Ok(_) | Err(Reported(())) => {
@@ -69,18 +83,29 @@ impl Findings {
     }
 }
 
+/// Who has written a source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Author {
+    /// The operator, who can be told of every name that leads nowhere.
+    Operator,
+    /// Programs, which speak of pods before they come and after they have gone.
+    Programs,
+}
+
 /// One source being read: it knows the places of its text.
 #[derive(Debug)]
 pub(super) struct Report<'s> {
     file: Arc<str>,
+    pub(super) author: Author,
     written: Written,
     lines: Lines<'s>,
     findings: &'s Findings,
 }
 
 impl<'s> Report<'s> {
-    pub(super) fn new(source: Source<'s>, findings: &'s Findings) -> Self {
-        Self { file: source.name.into(), written: source.written, lines: Lines::new(source.text), findings }
+    pub(super) fn new(source: Source<'s>, author: Author, findings: &'s Findings) -> Self {
+        let lines = Lines::new(source.text);
+        Self { file: source.name.into(), author, written: source.written, lines, findings }
     }
 
     /// The place of a byte offset.

@@ -6,7 +6,7 @@ use dataplane::desired::{Hop, HopTarget, Route, RouteTarget};
 use dataplane::ids::VrfName;
 
 use super::ledger::Ledger;
-use super::place::At;
+use super::place::{At, Place};
 use super::problem::Reported;
 use super::scalar;
 use super::section::{Item, Section};
@@ -22,6 +22,23 @@ pub(super) fn route(mut section: Section<'_>, ledger: &mut Ledger<'_>) -> Result
         ledger.claim_prefix(&vrf.value, prefix);
     }
     Ok(Route { vrf: vrf?.value, prefix: prefix?.value, target: target? })
+}
+
+/// Puts declared routes that were read before into their places among those that were read now.
+pub(super) fn with_known(
+    read: Result<Vec<Route>, Reported>,
+    known: &[Option<&Route>],
+    ledger: &mut Ledger<'_>,
+    place: &Place,
+) -> Result<Vec<Route>, Reported> {
+    if !known.iter().flatten().all(|route| ledger.admit(route, place)) {
+        return Err(ledger.doubt());
+    }
+    let mut routes = read?;
+    let new = known.iter().filter(|route| route.is_none()).count();
+    let mut new = routes.split_off(routes.len().saturating_sub(new)).into_iter();
+    routes.extend(known.iter().filter_map(|route| route.cloned().or_else(|| new.next())));
+    Ok(routes)
 }
 
 fn target(

@@ -11,7 +11,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::place::{At, Place};
-use super::problem::{Report, Reported, did_you_mean, quote};
+use super::problem::{Author, Report, Reported, did_you_mean, quote};
 
 /// A value of the document with its place.
 pub(super) struct Item<'a> {
@@ -23,6 +23,11 @@ pub(super) struct Item<'a> {
 impl<'a> Item<'a> {
     fn new(report: &'a Report<'a>, value: &'a Spanned<DeValue<'a>>, key: String) -> Self {
         Self { report, value: value.get_ref(), place: report.place(value.span().start, key) }
+    }
+
+    /// Who has written this value.
+    pub(super) fn author(&self) -> Author {
+        self.report.author
     }
 
     /// Reports a mistake in this value.

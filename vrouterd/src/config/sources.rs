@@ -3,11 +3,12 @@
 //! The declared document has the same grammar as the resource sections of the file, and may refer to what the
 //! file has. All checks reach across both.
 
+use dataplane::desired::Route;
 use toml::de::DeTable;
 
 use super::model::Config;
 use super::place::Written;
-use super::problem::{Findings, Problems, Report, Reported};
+use super::problem::{Author, Findings, Problems, Report, Reported};
 use super::section::Section;
 
 /// The grammar of declared documents that this reader knows.
@@ -36,6 +37,15 @@ impl<'t> Source<'t> {
     }
 }
 
+/// Why there is no configuration when routes are not read again.
+#[derive(Debug)]
+pub enum Misfit {
+    /// Mistakes in what was read; those are all.
+    New(Problems),
+    /// A route that was read before has a part in a mistake: all are to be read.
+    Known,
+}
+
 /// Judges a file together with a declared document.
 ///
 /// # Errors
@@ -43,21 +53,46 @@ impl<'t> Source<'t> {
 /// All mistakes: those of the file in the order of its text, then those of the document.
 pub fn parse_all(file: Source<'_>, declared: Option<Source<'_>>) -> Result<Config, Problems> {
     let findings = Findings::default();
-    let file_report = Report::new(file, &findings);
+    let config = parse(file, declared, &findings, &[]);
+    findings.finish(config, file.name)
+}
+
+/// Judges a file together with a declared document that lacks routes which were read before. `routes` has a place for
+/// every declared route in its order: the known ones, and none for those that the document has.
+///
+/// # Errors
+///
+/// [`Misfit`].
+pub fn parse_with_routes(
+    file: Source<'_>,
+    declared: Source<'_>,
+    routes: &[Option<&Route>],
+) -> Result<Config, Misfit> {
+    let findings = Findings::default();
+    let config = parse(file, Some(declared), &findings, routes);
+    match findings.is_in_doubt() {
+        true => Err(Misfit::Known),
+        false => findings.finish(config, file.name).map_err(Misfit::New),
+    }
+}
+
+fn parse(
+    file: Source<'_>,
+    declared: Option<Source<'_>>,
+    findings: &Findings,
+    routes: &[Option<&Route>],
+) -> Result<Config, Reported> {
+    let file_report = Report::new(file, Author::Operator, findings);
     let file_document = document(&file_report, file.text);
-    let declared_report = declared.map(|source| Report::new(source, &findings));
+    let declared_report = declared.map(|source| Report::new(source, Author::Programs, findings));
     let declared_document =
         declared.zip(declared_report.as_ref()).map(|(source, report)| document(report, source.text));
-    let roots = |file: &'_ DeTable<'_>| -> Result<Config, Reported> {
-        let declared = match (&declared_document, &declared_report) {
-            (Some(Ok(table)), Some(report)) => Some(Section::root(report, table)),
-            (Some(Err(reported)), _) => return Err(*reported),
-            _ => None,
-        };
-        super::read(Roots { file: Section::root(&file_report, file), declared }, &findings)
-    };
-    let config = file_document.as_ref().map_err(|reported| *reported).and_then(roots);
-    findings.finish(config, file.name)
+    // Both have been read by now, so that the mistakes of both are told.
+    let (file_document, declared_document) = (file_document?, declared_document.transpose()?);
+    let declared = declared_report.as_ref().zip(declared_document.as_ref());
+    let declared = declared.map(|(report, table)| Section::root(report, table));
+    let roots = Roots { file: Section::root(&file_report, &file_document), declared };
+    super::read(roots, findings, routes)
 }
 
 fn document<'t>(report: &Report<'_>, text: &'t str) -> Result<DeTable<'t>, Reported> {

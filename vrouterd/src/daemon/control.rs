@@ -1,24 +1,25 @@
-//! The control loop's hands: each call folds one kind of news into the desired state.
+//! The running node: what is in force, and how something else is put in force.
+//!
+//! What the loop calls stands beside it, by where the news comes from: `follow` for the kernel's, `reload` for the
+//! file's, `declare` for the API's, `upkeep` for the clock's.
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use dataplane::compile::{CompileError, Compiler};
 use dataplane::desired::{Desired, Underlay};
 use dataplane::publish::Publisher;
 use dataplane::snapshot::Snapshot;
-use flow_table::Millis;
 use tokio::sync::watch;
 use xdp_prog::{Fabric, Trunk};
 
-use super::error::{DaemonError, ReloadError};
 use super::ports::Ports;
 use super::quarantine::Quarantine;
-use super::sources::{OperatorFile, Sources};
-use super::start::{fabric_config, plugs, underlay_query, uplink_mtu, vhost_plan};
+use super::sources::Sources;
+use super::start::{plugs, underlay_query, uplink_mtu};
 use crate::api::{Event, Exchange};
-use crate::config::{Config, Problems, check_against};
+use crate::config::Config;
 use crate::engine::Engine;
 use crate::journal::Keeper;
 use crate::kernel::devices::{Devices, VhostPlan};
@@ -29,16 +30,7 @@ use crate::kernel::underlay::UnderlayQuery;
 use crate::kernel::uplink::{UplinkDevices, find_uplink};
 use crate::kernel::watch::Watch;
 use crate::kernel::{IfIndex, KernelFacts, Netlink};
-use crate::state::{ControlState, NodeState, ProgramCounters};
-
-/// Flow pairs looked at in one sweep: a million pairs are passed in under half a minute.
-const SWEEP_BUDGET: usize = 4096;
-
-/// How long the first packets wait for the kernel to tell the ways to the other nodes.
-const UNDERLAY: Duration = Duration::from_millis(200);
-
-/// How long the kernel may take to tell of a device that it has made.
-const DEVICES: Duration = Duration::from_secs(5);
+use crate::state::{ControlState, NodeState};
 
 /// What the start hands over.
 pub(super) struct Parts {
@@ -68,14 +60,14 @@ pub(super) struct Parts {
 /// The running node.
 pub(super) struct Control {
     pub(super) parts: Parts,
-    devices: Devices,
+    pub(super) devices: Devices,
     pub(super) facts: watch::Receiver<Arc<KernelFacts>>,
-    underlay: watch::Receiver<Underlay>,
-    path_mtus: watch::Receiver<PathMtus>,
+    pub(super) underlay: watch::Receiver<Underlay>,
+    pub(super) path_mtus: watch::Receiver<PathMtus>,
     /// Why the newest configuration file is not in force, if it is not.
-    reload_error: Option<String>,
+    pub(super) reload_error: Option<String>,
     /// Labels that change hands.
-    quarantine: Quarantine,
+    pub(super) quarantine: Quarantine,
     // Kept for as long as the daemon runs.
     _watch: Watch,
     _lock: NamespaceLock,
@@ -122,108 +114,9 @@ impl Control {
         self.parts.publisher.current().generation
     }
 
-    /// Waits for news from the kernel.
-    pub(super) async fn kernel_changed(&mut self) -> Result<(), DaemonError> {
-        let changed = tokio::select! {
-            changed = self.facts.changed() => changed,
-            changed = self.underlay.changed() => changed,
-            changed = self.path_mtus.changed() => changed,
-        };
-        changed.map_err(|_| DaemonError::KernelGone)
-    }
-
-    /// Lets packets in, from the pods and last from the other nodes; before, it waits a moment for the ways to
-    /// the other nodes, or the first packets would be lost.
-    ///
-    /// # Errors
-    /// [`DaemonError::DeviceGone`].
-    pub(super) async fn open(&mut self) -> Result<(), DaemonError> {
-        let trunk = self.parts.trunk_index;
-        // Devices that were made just now are not among the facts yet.
-        let known = self.facts.wait_for(|facts| facts.links.contains_key(&trunk));
-        let is_known = tokio::time::timeout(DEVICES, known).await.is_ok();
-        if !is_known {
-            return Err(DaemonError::DeviceGone(self.parts.trunk_name.clone()));
-        }
-        // Neither an uplink without a way nor a slow kernel keeps the pods of this node apart.
-        drop(tokio::time::timeout(UNDERLAY, self.underlay.wait_for(|known| known.uplink.is_some())).await);
-        let desired = Desired { underlay: self.underlay.borrow().clone(), ..self.parts.desired.clone() };
-        if let Err(error) = self.publish(Arc::clone(&self.parts.config), desired) {
-            tracing::error!(%error, "the running state is kept");
-        }
-        self.follow().await?;
-        self.configure_fabric();
-        Ok(())
-    }
-
-    /// Folds what the kernel says now into the desired state and publishes it if that changed.
-    ///
-    /// # Errors
-    /// [`DaemonError::DeviceGone`].
-    pub(super) async fn follow(&mut self) -> Result<(), DaemonError> {
-        let facts = Arc::clone(&self.facts.borrow_and_update());
-        let mut desired = self.parts.desired.clone();
-        desired.underlay = self.underlay.borrow_and_update().clone();
-        desired.underlay.path_mtus = self.path_mtus.borrow_and_update().clone();
-        self.follow_mtu(&facts, &mut desired);
-        self.follow_uplink(&facts)?;
-        let snapshot = self.parts.publisher.current();
-        let Parts { ports, trunk, .. } = &mut self.parts;
-        ports.follow(&mut desired, &snapshot, &facts, &self.devices, trunk).await;
-        if desired != self.parts.desired
-            && let Err(error) = self.publish(Arc::clone(&self.parts.config), desired)
-        {
-            tracing::error!(%error, "the running state is kept");
-        }
-        Ok(())
-    }
-
-    /// Vifs without an MTU of their own get what the uplink leaves them.
-    fn follow_mtu(&self, facts: &KernelFacts, desired: &mut Desired) {
-        let node = &self.parts.config.node;
-        let Ok(uplink) = find_uplink(facts, &node.uplink.value, node.tunnel_address.value) else { return };
-        let mtus = self.parts.config.vif_mtus(uplink_mtu(facts, uplink));
-        for (vif, mtu) in desired.vifs.iter_mut().zip(mtus) {
-            vif.mtu = mtu;
-        }
-    }
-
-    /// The VLAN of the tunnel address may change; the devices may not: programs and sockets are
-    /// bound to them, and a device that is made again under the same name is another.
-    fn follow_uplink(&mut self, facts: &KernelFacts) -> Result<(), DaemonError> {
-        let bound = self.parts.uplink;
-        let name = match (
-            facts.links.contains_key(&bound.physical),
-            facts.links.contains_key(&self.parts.trunk_index),
-        ) {
-            (false, _) => Some(self.parts.config.node.uplink.value.clone()),
-            (true, false) => Some(self.parts.trunk_name.clone()),
-            (true, true) => None,
-        };
-        if let Some(name) = name {
-            return Err(DaemonError::DeviceGone(name));
-        }
-        let node = &self.parts.config.node;
-        match find_uplink(facts, &node.uplink.value, node.tunnel_address.value) {
-            Ok(uplink) if uplink.vlan != bound.vlan => {
-                self.parts.uplink.vlan = uplink.vlan;
-                self.configure_fabric();
-                Ok(())
-            }
-            Ok(_) | Err(_) => Ok(()),
-        }
-    }
-
-    fn configure_fabric(&mut self) {
-        let config = fabric_config(&self.parts.config, self.parts.uplink.vlan);
-        if let Err(error) = self.parts.fabric.set_config(&config) {
-            tracing::error!(%error, "the uplink's program keeps its old settings");
-        }
-    }
-
     /// Compiles and publishes what `config` and the kernel make of the node; on an error all
     /// stays as it was.
-    fn publish(&mut self, config: Arc<Config>, desired: Desired) -> Result<(), CompileError> {
+    pub(super) fn publish(&mut self, config: Arc<Config>, desired: Desired) -> Result<(), CompileError> {
         let compiled = self.compile(&desired)?;
         self.install(config, desired, compiled);
         Ok(())
@@ -272,7 +165,7 @@ impl Control {
     }
 
     /// Tells the pages what is in force.
-    fn tell(&self) {
+    pub(super) fn tell(&self) {
         let old = self.parts.state.control.load();
         self.parts.state.control.store(Arc::new(ControlState {
             config: Arc::clone(&self.parts.config),
@@ -282,57 +175,6 @@ impl Control {
             set_aside: old.set_aside.clone(),
         }));
         self.parts.exchange.documents.store(Arc::new(self.parts.sources.documents.clone()));
-    }
-
-    /// Reads the configuration file again. A file with mistakes changes nothing.
-    pub(super) async fn reload(&mut self) {
-        let outcome = self.try_reload().await;
-        match &outcome {
-            Ok(()) => {
-                tracing::info!(file = %self.parts.sources.file.path().display(), "configuration reloaded")
-            }
-            Err(ReloadError::Refused(error)) => {
-                tracing::error!("configuration not reloaded, the running state is kept:\n{error}");
-            }
-            Err(error @ ReloadError::Host(_)) => tracing::error!("{error}"),
-        }
-        self.reload_error = outcome.err().map(|error| error.to_string());
-        self.tell();
-    }
-
-    async fn try_reload(&mut self) -> Result<(), ReloadError> {
-        let (file, config, desired) = self.read().await.map_err(ReloadError::Refused)?;
-        let vhost = vhost_plan(&config, &desired);
-        let compiled = self.compile(&desired).map_err(|error| ReloadError::Refused(error.to_string()))?;
-        self.parts.sources.take_file(file);
-        self.install(Arc::new(config), desired, compiled);
-        self.plug();
-        self.configure_fabric();
-        // Last, as it alone can fail halfway.
-        let swapped = self.devices.swap_vhost(&mut self.parts.vhost, vhost).await;
-        self.follow().await.map_err(|error| ReloadError::Refused(error.to_string()))?;
-        Ok(swapped?)
-    }
-
-    /// The file, judged alone and with what is declared, and the desired state that both make.
-    async fn read(&self) -> Result<(OperatorFile, Config, Desired), String> {
-        let sources = &self.parts.sources;
-        let (file, _) =
-            OperatorFile::read(sources.file.path().to_owned()).map_err(|error| error.to_string())?;
-        let both = file.with(&sources.documents.declared, &sources.store).await;
-        let config = both.map_err(|problems| problems.to_string())?;
-        let facts = Arc::clone(&self.facts.borrow());
-        let gateways = self.parts.netlink.gateways().await.map_err(|error| error.to_string())?;
-        let problems = check_against(&config, &super::host_facts(&facts, &gateways));
-        if !problems.is_empty() {
-            return Err(Problems(problems).to_string());
-        }
-        refuse_fixed(&self.parts.config, &config)?;
-        let node = &config.node;
-        find_uplink(&facts, &node.uplink.value, node.tunnel_address.value)
-            .map_err(|fault| fault.to_string())?;
-        let desired = self.desired(&config);
-        Ok((file, config, desired))
     }
 
     /// The desired state that a configuration makes, with what the kernel has told so far.
@@ -349,49 +191,6 @@ impl Control {
             }
         }
         desired
-    }
-
-    /// Lets idle flows go, and those of vifs and VRFs that are gone: these would hold their places
-    /// for up to hours, and count for whoever has the slot next.
-    pub(super) fn sweep(&mut self) {
-        let now = Millis(self.parts.state.epoch.elapsed().as_millis() as u64);
-        // What goes has been counted before.
-        self.parts.state.account(now, SWEEP_BUDGET);
-        let snapshot = self.parts.publisher.current();
-        self.parts.state.flows.sweep(now, SWEEP_BUDGET, |forward, reverse| {
-            snapshot.has_context(forward.context) && snapshot.has_context(reverse.context)
-        });
-    }
-
-    /// Once a second: dropped packets, counters of the programs, old snapshots, health.
-    pub(super) async fn housekeeping(&mut self) -> Result<(), DaemonError> {
-        let started = Instant::now();
-        self.parts.state.drain_drops();
-        self.parts.state.sample_load(started);
-        self.parts.state.sample_vifs(started);
-        self.parts.publisher.reclaim();
-        self.parts.state.forget_networks();
-        let state = &self.parts.state;
-        state.traces.tidy(&state.snapshot.load(), state.now());
-        let (fabric, trunk) = (self.parts.fabric.counters(), self.parts.trunk.counters());
-        if let (Ok(fabric), Ok(trunk)) = (fabric, trunk) {
-            self.parts.state.programs.store(Arc::new(ProgramCounters { fabric, trunk }));
-        }
-        self.end_quarantine();
-        if self.parts.ports.forget_refusals() {
-            self.follow().await?;
-        }
-        tracing::trace!(took = ?started.elapsed(), "housekeeping");
-        if self.parts.engine.is_running() { Ok(()) } else { Err(DaemonError::WorkerGone) }
-    }
-
-    /// Gives labels that have rested to their new owners.
-    fn end_quarantine(&mut self) {
-        if self.quarantine.has_ended(Instant::now())
-            && let Err(error) = self.publish(Arc::clone(&self.parts.config), self.parts.desired.clone())
-        {
-            tracing::error!(%error, "labels in quarantine stay there");
-        }
     }
 
     /// Takes everything back: programs first, so that no frame comes in any more, then workers
@@ -423,22 +222,4 @@ impl Control {
         parts.engine.stop();
         parts.journal.finish();
     }
-}
-
-/// What only a restart can change.
-fn refuse_fixed(old: &Config, new: &Config) -> Result<(), String> {
-    let changed = [
-        ("node.uplink", old.node.uplink.value != new.node.uplink.value),
-        ("node.state_dir", old.node.state_dir != new.node.state_dir),
-        ("[engine]", old.engine != new.engine),
-        ("[timeouts]", old.timeouts != new.timeouts),
-        ("[http]", old.http != new.http),
-        ("[api]", old.api != new.api),
-        ("[export]", old.export != new.export),
-    ];
-    let names: Vec<_> = changed.iter().filter(|(_, changed)| *changed).map(|(name, _)| *name).collect();
-    if names.is_empty() {
-        return Ok(());
-    }
-    Err(format!("{} can not change while the daemon runs: restart it, or undo that change", names.join(", ")))
 }

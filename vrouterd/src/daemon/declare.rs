@@ -9,8 +9,8 @@ use std::sync::Arc;
 use super::control::Control;
 use super::error::DaemonError;
 use crate::api::{Command, Documents, Done, Mistake, Mode, Refusal, of_documents};
-use crate::config::{Config, HostFacts, Problem, Problems, check_against};
-use crate::declared::{Change, Declared, Effect, Fields, Key};
+use crate::config::{Config, HostFacts, Problem, check_against};
+use crate::declared::{Change, Declared, Effect, Fields, Key, Unfit};
 use crate::state::ControlState;
 
 /// Mistakes in one answer.
@@ -40,20 +40,20 @@ impl Control {
         let whole = change.key().is_none();
         let (next, effect) = change.apply(&old).map_err(Refusal::Change)?;
         let (changed, next) = (of_documents(&old, &next), Arc::new(next));
-        let done = |generation| Done { effect, generation, changed };
+        let done =
+            |generation, config: &Config| Done { effect, generation, changed, awaited: config.awaited() };
         if effect == Effect::Unchanged {
-            return Ok(done(self.generation()));
+            return Ok(done(self.generation(), &self.parts.config));
         }
         let judged = sources.file.with(&next, &sources.store).await;
         let document = sources.store.path();
-        let told = |problems| mistakes(problems, &next, &document);
-        let config = judged.map_err(|Problems(problems)| told(problems))?;
+        let config = judged.map_err(|Unfit { problems, read }| mistakes(problems, &read, &document))?;
         let problems = self.beside_the_machine(&config, &document);
         if !problems.is_empty() {
-            return Err(told(problems));
+            return Err(mistakes(problems, &next, &document));
         }
         if mode == Mode::DryRun {
-            return Ok(done(self.generation()));
+            return Ok(done(self.generation(), &config));
         }
         let desired = self.desired(&config);
         let compiled = self.compile(&desired).map_err(|error| {
@@ -76,7 +76,7 @@ impl Control {
         if whole {
             self.forget_set_aside();
         }
-        Ok(done(self.generation()))
+        Ok(done(self.generation(), &self.parts.config))
     }
 
     /// Whoever has declared everything anew misses nothing that was put aside.

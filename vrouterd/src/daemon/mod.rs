@@ -7,12 +7,15 @@ mod control;
 mod declare;
 mod error;
 mod facts;
+mod follow;
 mod handover;
 mod ports;
 mod prepare;
 mod quarantine;
+mod reload;
 mod sources;
 mod start;
+mod upkeep;
 
 use std::path::Path;
 use std::time::Duration;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::error::DaemonError;
 use crate::api::Documents;
-use crate::config::{self, Config, ConfigError, Problem, Problems, Source};
-use crate::declared::{Declared, FileResources, Salvaged, Store, salvage};
+use crate::config::{self, Config, ConfigError, Problem, Source};
+use crate::declared::{Declared, FileResources, Salvaged, Store, Unfit, salvage};
 
 /// The operator's file as it was read last, and sound by itself: it may not lean on what programs declare.
 #[derive(Clone, Debug)]
@@ -51,13 +51,12 @@ impl OperatorFile {
     /// be long.
     ///
     /// # Errors
-    /// All mistakes.
-    pub(super) async fn with(&self, declared: &Arc<Declared>, store: &Store) -> Result<Config, Problems> {
+    /// [`Unfit`].
+    pub(super) async fn with(&self, declared: &Arc<Declared>, store: &Store) -> Result<Config, Unfit> {
         let (file, declared, document) = (self.clone(), Arc::clone(declared), store.path());
         let judged = tokio::task::spawn_blocking(move || {
             let (name, document) = (file.path.display().to_string(), document.display().to_string());
-            let text = declared.to_toml();
-            config::parse_all(Source::on_disk(&name, &file.text), Some(Source::in_memory(&document, &text)))
+            declared.judge(Source::on_disk(&name, &file.text), &document)
         });
         judged.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
     }

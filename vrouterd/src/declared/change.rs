@@ -90,22 +90,22 @@ impl Change {
     /// [`ChangeError`].
     pub fn apply(self, declared: &Declared) -> Result<(Declared, Effect), ChangeError> {
         let mut next = declared.clone();
+        let mut remove = |key: &Key| if next.remove(key) { Effect::Deleted } else { Effect::Unchanged };
         let effect = match self {
             Change::Create { key, table } if declared.get(&key).is_some_and(|old| *old != table) => {
                 return Err(ChangeError::Different(key));
             }
             Change::Put { key, table } | Change::Create { key, table } => match declared.get(&key) {
                 Some(old) if *old == table => Effect::Unchanged,
-                _ => next.insert(key, table).map_or(Effect::Created, |_| Effect::Replaced),
+                _ if next.insert(key, table) => Effect::Replaced,
+                _ => Effect::Created,
             },
-            Change::Delete(key) => match next.remove(&key) {
-                Some(_) => Effect::Deleted,
-                None => return Err(ChangeError::Absent(key)),
+            Change::Delete(key) => match remove(&key) {
+                Effect::Unchanged => return Err(ChangeError::Absent(key)),
+                effect => effect,
             },
-            Change::Forget(key) => next.remove(&key).map_or(Effect::Unchanged, |_| Effect::Deleted),
-            Change::Withdraw { key, table } if declared.get(&key) == Some(&table) => {
-                next.remove(&key).map_or(Effect::Unchanged, |_| Effect::Deleted)
-            }
+            Change::Forget(key) => remove(&key),
+            Change::Withdraw { key, table } if declared.get(&key) == Some(&table) => remove(&key),
             Change::Withdraw { .. } => Effect::Unchanged,
             Change::Replace { document, seen } => {
                 let is = declared.revision();

@@ -34,7 +34,10 @@ pub fn salvage(
     };
     let mut declared = Declared::from_toml(stored.text);
     let mut lost = match read(stored.text) {
-        Ok(config) => return Ok(Salvaged { config, declared, lost: Vec::new() }),
+        Ok(config) => {
+            declared.note_routes(&config);
+            return Ok(Salvaged { config, declared, lost: Vec::new() });
+        }
         Err(problems) => problems.iter().map(Problem::to_string).collect::<Vec<_>>(),
     };
     loop {

@@ -1,7 +1,5 @@
 //! A document as TOML, and back.
 
-use std::fmt::Write as _;
-
 use toml::Table;
 
 use super::{Declared, Key, Kind};
@@ -14,13 +12,7 @@ impl Declared {
     /// As TOML, which [`config::parse_all`] reads.
     pub fn to_toml(&self) -> String {
         let mut text = format!("{HEADER}version = {DOCUMENT_VERSION}\n");
-        for (key, table) in self.iter() {
-            // Key by key: the time that the writer of toml takes for a whole document grows with its square.
-            let _ = writeln!(text, "\n[[{}]]", key.kind.section());
-            for (name, value) in table {
-                let _ = writeln!(text, "{} = {value}", bare_or_quoted(name));
-            }
-        }
+        self.0.values().for_each(|resource| text.push_str(&resource.text));
         text
     }
 
@@ -41,20 +33,6 @@ impl Declared {
         }
         declared
     }
-}
-
-/// A key: bare, or as a basic string (toml.io/en/v1.0.0, "Keys").
-fn bare_or_quoted(key: &str) -> String {
-    let is_bare = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
-    if !key.is_empty() && key.chars().all(is_bare) {
-        return key.to_owned();
-    }
-    let escape = |c: char| match c {
-        '"' | '\\' => format!("\\{c}"),
-        c if c.is_control() => format!("\\u{:04x}", u32::from(c)),
-        c => c.to_string(),
-    };
-    format!("\"{}\"", key.chars().map(escape).collect::<String>())
 }
 
 /// Where the paths of the reader, such as `vif[1].label`, lead in a document that [`Declared::to_toml`] has written.

@@ -25,6 +25,7 @@ use dataplane::snapshot::Snapshot;
 use dataplane::trace::{Probe, ProbeError};
 use flow_table::Millis;
 
+use crate::config::Awaited;
 use crate::state::{ControlState, NodeState};
 use crate::timing::Timings;
 use crate::view::{
@@ -134,6 +135,10 @@ impl ViewSource for NodeState {
 
     fn refused_configuration(&self) -> Option<String> {
         self.control.load().reload_error.clone()
+    }
+
+    fn awaited_vifs(&self) -> Vec<Awaited> {
+        self.control.load().config.awaited()
     }
 
     fn set_aside_state(&self) -> Option<String> {

@@ -10,6 +10,7 @@ use super::{
     PolicyView, ProgramView, RatesView, RouteView, ServiceView, TraceView, TrafficView, TunnelView, VifView,
     VrfView, WorkerView,
 };
+use crate::config::Awaited;
 use crate::timing::Timings;
 
 /// Reads the state of the node. Called from threads that may block for a moment (a few at a time),
@@ -62,6 +63,8 @@ pub trait ViewSource: Send + Sync + 'static {
     fn refused_configuration(&self) -> Option<String>;
     /// Why not all that was declared before the start is in force, if it is not.
     fn set_aside_state(&self) -> Option<String>;
+    /// Vifs that declared resources name and that are not there, by name.
+    fn awaited_vifs(&self) -> Vec<Awaited>;
     /// Frames that the uplink's program left to the kernel because they are fragments of tunnel packets.
     fn outer_fragments(&self) -> u64;
     /// Whether the process lives and whether packets can flow. Called on the HTTP thread itself, so

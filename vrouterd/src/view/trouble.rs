@@ -1,6 +1,7 @@
 //! What is wrong on this node right now: the first thing to look at.
 
 use super::{HopView, NodeView, State, ViewSource};
+use crate::config::Awaited;
 
 /// The node and its troubles: the index page.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -38,6 +39,8 @@ pub enum Subject {
     Vif(String),
     /// The service with this address: none of its backends is up.
     Service(String),
+    /// The vif of this name, which declared resources name and which is not there.
+    AwaitedVif(String),
 }
 
 impl StatusView {
@@ -82,8 +85,18 @@ impl StatusView {
                 add(Subject::Service(service.address.to_string()), &reason);
             }
         }
+        for awaited in source.awaited_vifs() {
+            add(Subject::AwaitedVif(awaited.vif.to_string()), &reason_to_wait(&awaited));
+        }
         Self { node, troubles }
     }
+}
+
+fn reason_to_wait(Awaited { vif, by, others }: &Awaited) -> String {
+    let others = if *others == 0 { String::new() } else { format!(" and {others} more") };
+    format!(
+        "It is not there, but named in {by}{others}, where it counts for nothing: attach {vif}, or take it out there."
+    )
 }
 
 impl super::BackendView {

@@ -26,12 +26,12 @@
 //! | 70, 72 | backends that go, affinity | `dataplane/tests/backends.rs`, the model, `netns/backends.rs` |
 //! | 71 | a pod's address used again | flow keys name the vif, not the address: the model gives addresses again; `dataplane/tests/services.rs`: `the_flows_of_a_removed_vif_go_in_the_next_sweep_and_no_others` |
 //! | 73 | idle times | tests of `flow-table/src/sweep.rs` |
-//! | 75 | a stopped worker | full and empty rings in `af-xdp/src/memory/tests.rs`; no test stops the process |
+//! | 75 | a stopped worker | `netns/endurance.rs` (three seconds); full and empty rings in `af-xdp/src/memory/tests.rs` |
 //! | 76, 77 | rings that stand still, descriptors that lie | `af-xdp/src/memory/tests.rs`, also under AddressSanitizer |
 //! | 78 | a device that goes while polled | `af-xdp/tests/veth/main.rs`, `netns/faults.rs` |
 //! | 79 | uplink down and up, another MAC or address | `netns/faults.rs`, `vrouterd/tests/kernel/underlay.rs`; no test changes rings or queues, or detaches the program from outside |
 //! | 80 | native mode or zero copy refused, a foreign program | `xdp-prog/tests/netns/uplink.rs`, `af-xdp/tests/veth/main.rs` |
-//! | 81 | 500 pods come and go | no test |
+//! | 81 | 500 pods come and go | `netns/endurance.rs`: 25 at a time, twenty rounds |
 //! | 82 | what the kernel lacks | `af-xdp/tests/veth/main.rs`, tests of `vrouterd/src/preflight.rs` |
 //! | 83 | killed, ended, started again | `netns/lifecycle.rs`, without load |
 //! | 84, 87 | API server, CNI | not part of this program |
